@@ -1,0 +1,52 @@
+//! The origin calls that one isolate has under way: their number bounds it, and their ends are counted
+//! once each, also of those whose end nobody saw.
+
+use std::collections::BTreeMap;
+
+use crate::{refresh::Purpose, time::Millis};
+
+/// Names a call under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(u64);
+
+/// The calls under way.
+#[derive(Debug, Default)]
+pub struct Calls {
+    next: u64,
+    open: BTreeMap<CallId, (Purpose, Millis, Millis)>,
+}
+
+impl Calls {
+    /// A call begins; after `lease` it counts as abandoned.
+    pub fn begin(&mut self, purpose: Purpose, now: Millis, lease: Millis) -> CallId {
+        self.next += 1;
+        let id = CallId(self.next);
+        self.open.insert(id, (purpose, now, lease));
+        id
+    }
+
+    /// A call has ended; false when it had been swept as abandoned before, so that it counts nothing.
+    pub fn settle(&mut self, id: CallId) -> bool {
+        self.open.remove(&id).is_some()
+    }
+
+    /// Takes away what is unsettled at the end of its lease: a background task that was cut off runs
+    /// no destructor.
+    pub fn sweep(&mut self, now: Millis) -> Vec<Purpose> {
+        let mut abandoned = Vec::new();
+        self.open.retain(|_, (purpose, since, lease)| {
+            let is_open = since.covers(*lease, now);
+            if !is_open {
+                abandoned.push(*purpose);
+            }
+            is_open
+        });
+        abandoned
+    }
+
+    /// How many are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.open.len()
+    }
+}

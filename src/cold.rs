@@ -1,0 +1,241 @@
+//! A request that has nothing to serve: one leads the computation, the others wait for it, and nobody
+//! waits for ever. As a state machine: an [`Event`] in, an [`Action`] out.
+//!
+//! Whoever finds the lease held sleeps at the object and is woken by what happens to it. Waking up to
+//! `Again` means: look around, then ask anew; the first to come is elected. The waiter's own timer
+//! ends it in any case.
+
+use std::rc::Rc;
+
+use crate::{
+    entry::Entry,
+    failure::{Failure, Reason},
+    lookup::{self, Eagerness, Verdict},
+    message::{Answer, Reply},
+    refresh::{Computed, Ending},
+    time::Millis,
+    xfetch::Draw,
+};
+
+/// What has happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The request begins; whether its isolate already leads a computation of the key.
+    Started {
+        /// Then it goes to sleep at the object without asking for the lease.
+        led_here: bool,
+    },
+    /// The computation that this request led, or tried to lead, has ended.
+    Led(Ending),
+    /// The object has answered `Wait`; with `Newer` its entry, if it could be read.
+    Woken(Reply, Option<Rc<Entry>>),
+    /// The object threw, restarted, or cannot be reached.
+    WaitBroken,
+    /// What the nearer tiers hold after a look around.
+    LookedAround(Option<Rc<Entry>>),
+    /// This request's own timer has run out.
+    TimedOut,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Run a [`crate::refresh::Refresh`] that has seen this generation.
+    Lead {
+        /// The generation seen.
+        seen: u64,
+    },
+    /// Sleep at the object.
+    Wait {
+        /// The generation seen.
+        seen: u64,
+    },
+    /// Pause for a moment of random length, then look into memory and the colo's cache.
+    LookAround,
+    /// Watch memory until somebody else's computation lands there, the object being out of reach.
+    WatchMemory,
+    /// Answer the client.
+    Answer(Outcome),
+}
+
+/// What the client gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The entry that this request computed; whether it was stored for others.
+    Computed(Rc<Entry>, bool),
+    /// The entry that somebody else computed while this request waited.
+    Collapsed(Rc<Entry>),
+    /// An entry that the object held.
+    Hit(Rc<Entry>),
+    /// The old entry, within `stale_if_error`.
+    Fallback(Rc<Entry>),
+    /// A good answer that is not stored.
+    Passed(Computed),
+    /// Ask the origin without the cache: the key's answers must not be stored.
+    Uncached,
+    /// The origin's considered no, relayed.
+    Negative {
+        /// Its status.
+        status: u16,
+        /// Its content type.
+        content_type: String,
+        /// Its body.
+        body: String,
+    },
+    /// The origin failed.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// When it is worth trying again.
+        retry_after: Millis,
+    },
+    /// Too many wait for this key.
+    TooManyWaiters,
+    /// The object was out of reach, and no computation landed in time.
+    Unavailable,
+    /// The computation did not land in time.
+    TimedOut,
+}
+
+/// A cold request under way.
+#[derive(Debug)]
+pub struct Cold {
+    seen: u64,
+    fallback: Option<Rc<Entry>>,
+    waited: bool,
+    object_lost: bool,
+}
+
+impl Cold {
+    /// A request that found nothing to serve. `seen` is the generation of whatever was found, and
+    /// `fallback` the old entry, if it may answer when the origin cannot.
+    #[must_use]
+    pub fn new(seen: u64, fallback: Option<Rc<Entry>>) -> Self {
+        Self { seen, fallback, waited: false, object_lost: false }
+    }
+
+    /// The next step. After [`Action::Answer`] nothing is to be fed.
+    pub fn on(&mut self, event: Event, now: Millis) -> Action {
+        match event {
+            Event::Started { led_here: true } => self.wait(),
+            Event::Started { led_here: false } => self.lead(),
+            Event::Led(ending) => self.led(ending, now),
+            Event::Woken(reply, entry) => self.woken(reply, entry, now),
+            Event::WaitBroken => Action::LookAround,
+            Event::LookedAround(found) => match found.filter(|entry| is_servable(entry, now)) {
+                Some(entry) => Action::Answer(Outcome::Collapsed(entry)),
+                None => self.lead(),
+            },
+            Event::TimedOut if self.object_lost => self.or_fallback(Outcome::Unavailable),
+            Event::TimedOut => self.or_fallback(Outcome::TimedOut),
+        }
+    }
+
+    fn lead(&self) -> Action {
+        Action::Lead { seen: self.seen }
+    }
+
+    fn wait(&mut self) -> Action {
+        self.waited = true;
+        Action::Wait { seen: self.seen }
+    }
+
+    fn led(&mut self, ending: Ending, now: Millis) -> Action {
+        match ending {
+            Ending::Stored(entry) => Action::Answer(Outcome::Computed(entry, true)),
+            Ending::Uncommitted(entry) | Ending::Rejected(entry) => {
+                Action::Answer(Outcome::Computed(entry, false))
+            }
+            Ending::Adopted(entry) | Ending::AdoptedFromColo(entry) => self.judge(entry, now),
+            Ending::Held { .. } => self.wait(),
+            Ending::BackedOff { failure, retry_after } => self.failed(failure, retry_after),
+            Ending::Failed(failure) => {
+                let retry_after = match &failure {
+                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
+                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::SECOND,
+                };
+                self.failed(failure, retry_after)
+            }
+            Ending::Passed(computed) => Action::Answer(Outcome::Passed(computed)),
+            Ending::ObjectLost => {
+                self.object_lost = true;
+                match self.fallback.take() {
+                    Some(entry) => Action::Answer(Outcome::Fallback(entry)),
+                    None => Action::WatchMemory,
+                }
+            }
+        }
+    }
+
+    fn woken(&mut self, reply: Reply, entry: Option<Rc<Entry>>, now: Millis) -> Action {
+        match reply.answer {
+            Answer::Newer { generation, .. } => match entry {
+                Some(entry) => self.judge(entry, now),
+                None => {
+                    self.seen = self.seen.max(generation);
+                    self.lead()
+                }
+            },
+            Answer::Failed { failure, retry_after } => self.failed(failure, retry_after),
+            Answer::TooManyWaiters => self.or_fallback(Outcome::TooManyWaiters),
+            Answer::Again
+            | Answer::Held { .. }
+            | Answer::Granted { .. }
+            | Answer::Committed
+            | Answer::Rejected
+            | Answer::Closed { .. }
+            | Answer::Purged
+            | Answer::Inspected(_)
+            | Answer::Refused { .. } => Action::LookAround,
+        }
+    }
+
+    /// What the object holds is judged like any tier. Past every window it is overtaken: ask again
+    /// with *its* generation, or the object would answer with it for ever.
+    fn judge(&mut self, entry: Rc<Entry>, now: Millis) -> Action {
+        if is_servable(&entry, now) {
+            return Action::Answer(if self.waited {
+                Outcome::Collapsed(entry)
+            } else {
+                Outcome::Hit(entry)
+            });
+        }
+        self.seen = self.seen.max(entry.generation);
+        if entry.is_usable_on_error(now) {
+            self.fallback = Some(entry);
+        }
+        self.lead()
+    }
+
+    fn failed(&mut self, failure: Failure, retry_after: Millis) -> Action {
+        match failure {
+            Failure::Transient { reason, .. } => {
+                self.or_fallback(Outcome::Failed { reason, retry_after })
+            }
+            Failure::Negative { status, content_type, body, .. } => {
+                Action::Answer(Outcome::Negative { status, content_type, body })
+            }
+            Failure::Pass => Action::Answer(Outcome::Uncached),
+            Failure::GivenBack => self.or_fallback(Outcome::Failed {
+                reason: Reason::TooManyOriginCalls,
+                retry_after: Millis::SECOND,
+            }),
+        }
+    }
+
+    fn or_fallback(&mut self, outcome: Outcome) -> Action {
+        Action::Answer(match self.fallback.take() {
+            Some(entry) => Outcome::Fallback(entry),
+            None => outcome,
+        })
+    }
+}
+
+fn is_servable(entry: &Entry, now: Millis) -> bool {
+    // Without a draw and without eagerness: only the windows count.
+    let eagerness = Eagerness { beta: 1.0, early_window: 1.0 };
+    match lookup::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY) {
+        Verdict::Fresh | Verdict::RefreshEarly | Verdict::Stale => true,
+        Verdict::Miss { .. } => false,
+    }
+}

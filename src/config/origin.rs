@@ -1,0 +1,152 @@
+//! The address of an origin: a scheme and a host, and nothing that could send a call elsewhere.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::ConfigError;
+
+/// `scheme://host[:port]`, without a trailing slash. Literal private addresses are refused; what a
+/// name resolves to cannot be known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginUrl(String);
+
+impl OriginUrl {
+    /// Parses a setting.
+    ///
+    /// # Errors
+    /// A sentence for anything but `https://host[:port]`, or in development `http` to loopback.
+    pub fn parse(setting: &str, url: &str, development: bool) -> Result<Self, ConfigError> {
+        let refuse = |allowed: &str| ConfigError {
+            setting: setting.to_owned(),
+            // User info is a secret; show nothing of such a URL.
+            value: if url.contains('@') { "not acceptable".to_owned() } else { format!("{url:?}") },
+            allowed: allowed.to_owned(),
+        };
+        let (scheme, rest) =
+            url.split_once("://").ok_or_else(|| refuse("an https URL such as https://api.example"))?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains('@') {
+            return Err(refuse("a URL without user and password; secrets belong into ORIGIN_HEADERS"));
+        }
+        if authority.contains(['/', '?', '#', '\\']) {
+            return Err(refuse("a URL without a path, as the path comes from the request"));
+        }
+        let host = Host::parse(authority)
+            .ok_or_else(|| refuse("a URL with a plain host name or address, and a port at most"))?;
+        match (scheme, host) {
+            ("http" | "https", Host::Loopback) if development => {}
+            ("http" | "https", Host::Loopback) => {
+                return Err(refuse("no loopback address, which exists in development only"));
+            }
+            ("https" | "http", Host::Private) => {
+                return Err(refuse("no private or reserved address"));
+            }
+            ("https", Host::Public) => {}
+            ("http", Host::Public) => {
+                return Err(refuse("an https URL; plain http is for loopback in development only"));
+            }
+            (_, Host::Loopback | Host::Private | Host::Public) => {
+                return Err(refuse("an https URL such as https://api.example"));
+            }
+        }
+        Ok(Self(format!("{scheme}://{}", authority.to_ascii_lowercase())))
+    }
+
+    /// The URL without a trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it names this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let authority = self.0.split_once("://").map_or("", |(_, authority)| authority);
+        matches!(Host::parse(authority), Some(Host::Loopback))
+    }
+}
+
+enum Host {
+    Loopback,
+    Private,
+    Public,
+}
+
+impl Host {
+    fn parse(authority: &str) -> Option<Self> {
+        let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+            let (host, port) = rest.split_once(']')?;
+            let port = if port.is_empty() { None } else { Some(port.strip_prefix(':')?) };
+            return is_port(port).then(|| host.parse().ok().map(|ip: Ipv6Addr| Self::of(ip.into())))?;
+        } else {
+            match authority.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (authority, None),
+            }
+        };
+        let host = host.to_ascii_lowercase();
+        if !is_port(port) || host.is_empty() || host.len() > 253 {
+            return None;
+        }
+        if let Ok(ip) = host.parse::<Ipv4Addr>() {
+            return Some(Self::of(ip.into()));
+        }
+        let name = host.strip_suffix('.').unwrap_or(&host);
+        let labels_are_plain = name.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        });
+        // URL parsers read a last label that is a number, in any notation, as an IPv4 address.
+        let last = name.rsplit('.').next()?;
+        let last_is_number = last.bytes().all(|b| b.is_ascii_digit())
+            || last.strip_prefix("0x").is_some_and(|it| it.bytes().all(|b| b.is_ascii_hexdigit()));
+        if !labels_are_plain || last_is_number {
+            return None;
+        }
+        Some(if name == "localhost" || name.ends_with(".localhost") {
+            Self::Loopback
+        } else if name.ends_with(".internal") || name.ends_with(".local") {
+            Self::Private
+        } else {
+            Self::Public
+        })
+    }
+
+    fn of(ip: IpAddr) -> Self {
+        let ip = ip.to_canonical();
+        if ip.is_loopback() {
+            return Self::Loopback;
+        }
+        let is_private = match ip {
+            IpAddr::V4(ip) => {
+                let [a, b, ..] = ip.octets();
+                ip.is_private()
+                    || ip.is_link_local()
+                    || ip.is_unspecified()
+                    || ip.is_broadcast()
+                    || ip.is_multicast()
+                    || ip.is_documentation()
+                    || a == 0
+                    || a >= 240
+                    || (a == 100 && (64..128).contains(&b))
+                    || (a == 198 && (18..20).contains(&b))
+                    || (a, b) == (192, 0)
+            }
+            IpAddr::V6(ip) => {
+                let first = ip.segments()[0];
+                // Only 2000::/3 is global; of it, documentation and the NAT64 and 6to4 ranges carry
+                // an IPv4 address, or none.
+                first >> 13 != 1
+                    || first == 0x2002
+                    || (first == 0x2001 && matches!(ip.segments()[1], 0 | 0xdb8))
+            }
+        };
+        if is_private { Self::Private } else { Self::Public }
+    }
+}
+
+fn is_port(port: Option<&str>) -> bool {
+    port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}

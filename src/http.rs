@@ -1,0 +1,238 @@
+//! The clauses of HTTP that a decision hangs on, as pure functions over header values.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sfv::{Integer, ItemSerializer, key_ref, token_ref};
+
+use crate::{
+    failure::{Failure, Reason},
+    time::Millis,
+};
+
+/// The name of this cache in `Cache-Status` and `CDN-Loop`.
+pub const CACHE_NAME: &str = "xfetch-edge";
+
+/// How an answer came about, for `Cache-Status`. In the field's grammar `hit` and `fwd` exclude each
+/// other (RFC 9211, section 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// From an entry, with the seconds until its expiry; negative when stale.
+    Hit {
+        /// Remaining freshness in whole seconds.
+        ttl: i64,
+        /// Past its expiry.
+        is_stale: bool,
+    },
+    /// Own computation, stored for others.
+    Stored,
+    /// Own computation or its failure, not stored.
+    Miss,
+    /// Woken by another request's computation.
+    Collapsed,
+    /// Waited, then fell back on an old entry.
+    FellBack {
+        /// Remaining freshness in whole seconds, negative.
+        ttl: i64,
+    },
+    /// Not cached at all.
+    Bypass,
+}
+
+impl CacheStatus {
+    /// The field's value.
+    #[must_use]
+    pub fn value(self) -> String {
+        let cache = ItemSerializer::new().bare_item(token_ref(CACHE_NAME));
+        let fwd = |why| ItemSerializer::new().bare_item(token_ref(CACHE_NAME)).parameter(key_ref("fwd"), token_ref(why));
+        let seconds = |ttl: i64| Integer::try_from(ttl).unwrap_or(Integer::MAX);
+        let value = match self {
+            Self::Hit { ttl, is_stale } => {
+                let hit = cache.parameter(key_ref("hit"), true).parameter(key_ref("ttl"), seconds(ttl));
+                if is_stale { hit.parameter(key_ref("detail"), token_ref("stale")) } else { hit }.finish()
+            }
+            Self::Stored => fwd("miss").parameter(key_ref("stored"), true).finish(),
+            Self::Miss => fwd("miss").finish(),
+            Self::Collapsed => fwd("miss").parameter(key_ref("collapsed"), true).finish(),
+            Self::FellBack { ttl } => fwd("stale").parameter(key_ref("ttl"), seconds(ttl)).finish(),
+            Self::Bypass => fwd("bypass").finish(),
+        };
+        // RFC 8941, section 3.1.2, allows a space before each parameter; none of the values holds one.
+        value.replace(';', "; ")
+    }
+}
+
+/// Whether `If-None-Match` names this validator: by weak comparison, or `*` (RFC 9110, section 13.1.2).
+#[must_use]
+pub fn none_match_names(field: &str, etag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    field.trim() == "*" || field.split(',').any(|tag| opaque(tag) == etag)
+}
+
+/// Whether a `Content-Type` is JSON in UTF-8.
+#[must_use]
+pub fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_json_type = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    is_json_type
+        && parts.all(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            !name.trim().eq_ignore_ascii_case("charset")
+                || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+}
+
+/// Whether a field's list holds this member, in any case; used for `CDN-Loop` (RFC 8586), where each
+/// member may carry parameters.
+#[must_use]
+pub fn list_names(field: &str, member: &str) -> bool {
+    field.split(',').any(|it| it.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(member))
+}
+
+/// What an origin's answer says of storing it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoringHeaders<'a> {
+    /// `Cache-Control`.
+    pub cache_control: Option<&'a str>,
+    /// `Vary`.
+    pub vary: Option<&'a str>,
+    /// Whether there is a `Set-Cookie`.
+    pub has_set_cookie: bool,
+}
+
+impl StoringHeaders<'_> {
+    /// Whether a shared cache may keep it (RFC 9111, section 3): no `private`, no `no-store`, with or
+    /// without an argument; nothing that differs per client.
+    #[must_use]
+    pub fn allow(&self) -> bool {
+        let forbids = |directive: &str| {
+            let name = directive.split('=').next().unwrap_or_default().trim();
+            name.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store")
+        };
+        !self.has_set_cookie
+            && !self.cache_control.is_some_and(|field| outside_quotes(field).split(',').any(forbids))
+            && !self.vary.is_some_and(|field| list_names(field, "*"))
+    }
+}
+
+/// The field without its quoted strings, in which a comma separates nothing.
+fn outside_quotes(field: &str) -> String {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    field
+        .chars()
+        .filter(|character| {
+            let was_quoted = is_quoted;
+            match character {
+                _ if is_escaped => is_escaped = false,
+                '\\' if is_quoted => is_escaped = true,
+                '"' => is_quoted = !is_quoted,
+                _ => {}
+            }
+            !was_quoted && !is_quoted
+        })
+        .collect()
+}
+
+/// `Retry-After` as a delay: seconds, or a date read against `now` (RFC 9110, section 10.2.3).
+#[must_use]
+pub fn retry_after(field: &str, now: Millis) -> Option<Millis> {
+    let field = field.trim();
+    if let Ok(seconds) = field.parse::<u64>() {
+        return Some(Millis(seconds.saturating_mul(1_000)));
+    }
+    let at: SystemTime = httpdate::parse_http_date(field).ok()?;
+    let at = at.duration_since(UNIX_EPOCH).ok()?.as_millis();
+    Some(Millis(u64::try_from(at).ok()?).minus(now))
+}
+
+/// What an origin's status means for a cached route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its body may be an answer.
+    Success,
+    /// Its body is the origin's considered no.
+    Refusal,
+    /// The computation failed.
+    Failure(Failure),
+}
+
+/// Sorts an origin's status.
+#[must_use]
+pub fn status(status: u16, retry_after: Option<Millis>) -> Status {
+    let reason = match status {
+        204 | 205 | 206 | 304 => Reason::OriginUnexpectedStatus,
+        200..300 => return Status::Success,
+        300..400 => Reason::OriginRedirect,
+        401 | 403 => Reason::OriginUnauthorized,
+        408 | 425 | 429 => Reason::OriginBusy,
+        400..500 => return Status::Refusal,
+        500..600 => Reason::OriginError,
+        _ => Reason::OriginUnexpectedStatus,
+    };
+    Status::Failure(Failure::Transient { reason, retry_after })
+}
+
+/// The origin's headers that are kept with an entry.
+pub const KEPT_HEADERS: [&str; 4] =
+    ["content-type", "content-language", "last-modified", "x-content-type-options"];
+
+/// Headers that belong to one connection and are never forwarded (RFC 9110, section 7.6.1), beside
+/// those that `Connection` names.
+pub const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a path means the same to everybody who decodes it: none of its escapes, decoded as often
+/// as they can be, gives a separator, a dot segment or a control character.
+#[must_use]
+pub fn is_unambiguous(path: &str) -> bool {
+    let mut decoded = path.as_bytes().to_vec();
+    loop {
+        let is_bad = |segment: &[u8]| matches!(segment, b"." | b"..");
+        if decoded.iter().any(|b| b.is_ascii_control() || *b == b'\\')
+            || decoded.windows(2).any(|pair| pair == b"//")
+            || decoded.split(|b| *b == b'/').any(|it| is_bad(it.split(|b| *b == b';').next().unwrap_or(it)))
+        {
+            return false;
+        }
+        let slashes = decoded.iter().filter(|b| **b == b'/').count();
+        let next = percent_decoded(&decoded);
+        if next.len() == decoded.len() {
+            return true;
+        }
+        if next.iter().filter(|b| matches!(b, b'/' | b'?' | b'#')).count() > slashes {
+            return false;
+        }
+        decoded = next;
+    }
+}
+
+fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, tail)) = rest.split_first() {
+        match (first, digit(tail.first()), digit(tail.get(1))) {
+            (b'%', Some(high), Some(low)) => {
+                // Two hexadecimal digits are below 256.
+                decoded.push((high * 16 + low) as u8);
+                rest = &tail[2..];
+            }
+            _ => {
+                decoded.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    decoded
+}

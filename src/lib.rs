@@ -1,0 +1,57 @@
+//! An edge cache that never makes a warm request wait.
+//!
+//! It answers from the nearest tier at once, refreshes shortly *before* expiry by the XFetch rule, and
+//! lets one Durable Object per key make sure that each refresh happens once in the whole world.
+//!
+//! A file is pure, a folder touches the world. Imports point up this list, never down:
+//!
+//! | floor | module | what it is |
+//! |---|---|---|
+//! | words | [`time`] | instants and durations |
+//! | | [`key`] | which requests share an entry |
+//! | | [`frame`] | one shape for what is stored or sent with a body beside it |
+//! | | [`failure`] | how a computation fails, and what is remembered of it |
+//! | decisions | [`xfetch`] | the formula of the paper, and the beta behind a lease |
+//! | | [`rate`] | how often a key is asked for |
+//! | | [`entry`] | what is stored beside a body; versioned |
+//! | | [`lookup`] | what to do for an entry, now |
+//! | | [`config`] | the settings, parsed once into types that cannot be wrong |
+//! | | [`http`] | the clauses of HTTP that a decision hangs on |
+//! | protocol | [`message`] | what a Worker and a key's object say to each other |
+//! | | [`lease`] | who may refresh, until when: the rules of the object |
+//! | | [`refresh`] | one computation as a state machine |
+//! | | [`cold`] | a request with nothing to serve, as a state machine |
+//! | | [`marks`] | what an isolate remembers of refreshes under way |
+//! | | [`calls`] | the origin calls that an isolate has under way |
+//! | | [`memory`] | the nearest tier |
+//! | | [`metrics`] | the facts worth counting, as a fold |
+//! | the world | `host` | clock, entropy, timers |
+//! | | `edge` | the Worker: handler, driver, tiers, origin, the two Durable Objects |
+//!
+//! The last two exist on `wasm32` only. A native build has no JavaScript crate in it, so if it
+//! compiles, the core is pure.
+
+pub mod calls;
+pub mod cold;
+pub mod config;
+pub mod entry;
+pub mod failure;
+pub mod frame;
+pub mod http;
+pub mod key;
+pub mod lease;
+pub mod lookup;
+pub mod marks;
+pub mod memory;
+pub mod message;
+pub mod metrics;
+pub mod rate;
+pub mod refresh;
+pub mod time;
+pub mod xfetch;
+
+#[cfg(target_arch = "wasm32")]
+pub mod host;
+
+#[cfg(all(target_arch = "wasm32", feature = "edge"))]
+pub mod edge;

@@ -1,0 +1,190 @@
+//! What a Worker and a key's object say to each other.
+//!
+//! Old and new code run side by side for a while after a deploy, so every message carries a protocol
+//! version, and an object answers one that it does not know with a polite refusal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    entry::{Floor, Lifetime},
+    failure::Failure,
+    frame,
+    time::Millis,
+};
+
+/// The version of the messages.
+pub const PROTOCOL: u32 = 1;
+
+/// The lengths of time that come with an `Acquire`, all by the caller's configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// How long the lease is to last.
+    pub lease: Millis,
+    /// How long the computation should take, by what it cost before.
+    pub expected: Millis,
+    /// The physical lifetime of the key's entries.
+    pub physical: Millis,
+}
+
+/// A Worker's message. A committed entry travels beside it as the frame's body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Message {
+    /// Asks for the lease. Never waits.
+    Acquire {
+        /// The generation of whatever was found, however old; 0 for nothing.
+        seen: u64,
+        /// Makes a repeated message harmless; absent when there is no entropy.
+        nonce: Option<String>,
+        /// How long it is wanted for.
+        terms: Terms,
+    },
+    /// Sleeps until something happens. Never grants.
+    Wait {
+        /// As in `Acquire`.
+        seen: u64,
+        /// How many may wait for this key at once.
+        max_waiters: u32,
+    },
+    /// Hands in the computed entry, whose generation is the token.
+    Commit {
+        /// The grant's token.
+        token: u64,
+        /// How old the entry is, by the holder's clock.
+        age: Millis,
+        /// How long it may be served.
+        lifetime: Lifetime,
+    },
+    /// Closes the lease without an entry.
+    Fail {
+        /// The grant's token.
+        token: u64,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// Makes everything before now stale, or gone.
+    Purge {
+        /// Gone, not merely stale.
+        hard: bool,
+        /// The physical lifetime of the key's entries.
+        physical: Millis,
+    },
+    /// Asks what the object holds. Changes nothing.
+    Inspect,
+}
+
+/// The object's answer. A committed entry travels beside [`Answer::Newer`] as the frame's body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// The object holds a generation above the one seen.
+    Newer {
+        /// Its generation, outside the encoded entry, so that an unreadable one can be overtaken.
+        generation: u64,
+        /// Its age by the object's clock.
+        age: Millis,
+    },
+    /// Somebody else holds the lease.
+    Held {
+        /// When it is worth asking again; the lease lasts at least as long.
+        retry_in: Millis,
+    },
+    /// The last computation failed, and this is remembered.
+    Failed {
+        /// How.
+        failure: Failure,
+        /// How long it is remembered.
+        retry_after: Millis,
+    },
+    /// The lease is yours.
+    Granted {
+        /// The generation of what you compute.
+        token: u64,
+    },
+    /// Something happened; ask anew.
+    Again,
+    /// Too many wait for this key already.
+    TooManyWaiters,
+    /// The entry is stored and will be served.
+    Committed,
+    /// The entry is not stored: the token is not the last one, was closed, or was purged.
+    Rejected,
+    /// The `Fail` was heard.
+    Closed {
+        /// False: the token was not the open one, and nothing changed.
+        applied: bool,
+    },
+    /// The purge is done; its floor stands beside this answer.
+    Purged,
+    /// What the object holds.
+    Inspected(Inspection),
+    /// A message or a version that this object does not know.
+    Refused {
+        /// The version it speaks.
+        speaks: u32,
+    },
+}
+
+/// What [`Message::Inspect`] shows of a key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inspection {
+    /// Generation of the committed entry.
+    pub generation: Option<u64>,
+    /// Its age.
+    pub age: Option<Millis>,
+    /// The highest token ever given.
+    pub last_token: u64,
+    /// The token of the live lease.
+    pub lease_token: Option<u64>,
+    /// How long that lease lasts at most.
+    pub lease_remaining: Option<Millis>,
+    /// The remembered failure.
+    pub failure: Option<Failure>,
+    /// How long it is remembered.
+    pub failure_remaining: Option<Millis>,
+    /// How many wait.
+    pub waiters: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u32,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// An answer with the purge floor that every answer carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The key's purge floor.
+    pub floor: Floor,
+    /// The answer proper.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// A message as bytes, with the entry that a commit carries.
+#[must_use]
+pub fn encode_message(message: &Message, entry: &[u8]) -> Vec<u8> {
+    frame::join(&Envelope { v: PROTOCOL, content: message }, entry)
+}
+
+/// Reads a message; `None` for one that this version does not know.
+#[must_use]
+pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
+    let (envelope, entry) = frame::split::<Envelope<Message>>(bytes)?;
+    (envelope.v == PROTOCOL).then_some((envelope.content, entry))
+}
+
+/// An answer as bytes, with the entry that travels beside `Newer`.
+#[must_use]
+pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
+    frame::join(&Envelope { v: PROTOCOL, content: reply }, entry)
+}
+
+/// Reads an answer; `None` for one that this version does not know.
+#[must_use]
+pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
+    let (envelope, entry) = frame::split::<Envelope<Reply>>(bytes)?;
+    (envelope.v == PROTOCOL).then_some((envelope.content, entry))
+}

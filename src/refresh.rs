@@ -1,0 +1,413 @@
+//! One computation of one key, from the question to the object to the stored entry, as a state
+//! machine: an [`Event`] in, an [`Action`] out.
+//!
+//! The Worker, the exhaustive search and the simulator perform the actions and report the events; the
+//! rules are here. The same machine serves a refresh behind an answer and the leader of a cold miss
+//! ([`crate::cold`] tells what the others do).
+
+use std::rc::Rc;
+
+use crate::{
+    entry::{self, Entry, Floor, Lifetime},
+    failure::{Failure, Reason},
+    message::{Answer, Reply},
+    time::Millis,
+    xfetch,
+};
+
+/// What a computation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An entry that has not expired yet.
+    Early,
+    /// An entry that has expired and is being served.
+    Stale,
+    /// Somebody waits.
+    Cold,
+}
+
+impl Purpose {
+    /// The word for it in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::Stale => "stale",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+/// What a trigger led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// The lease was granted.
+    Started,
+    /// Somebody else refreshes, here or elsewhere.
+    Contention,
+    /// A newer generation was found before or inside the lock.
+    RecheckSkip,
+    /// The object was out of reach.
+    LockError,
+    /// The origin has failed a moment ago.
+    Backoff,
+}
+
+impl Trigger {
+    /// The name of its counter.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "refreshes_started",
+            Self::Contention => "xfetch_lock_contention_total",
+            Self::RecheckSkip => "xfetch_recheck_skips_total",
+            Self::LockError => "refresh_lock_errors",
+            Self::Backoff => "refresh_backoffs",
+        }
+    }
+}
+
+/// A complete, valid answer of the origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// 2xx.
+    pub status: u16,
+    /// The headers that are kept.
+    pub headers: Vec<(String, String)>,
+    /// The decoded body.
+    pub body: Rc<[u8]>,
+    /// From just before the call to the last byte.
+    pub delta: Millis,
+    /// Whether the origin allows it to be stored.
+    pub storable: bool,
+    /// The instant of the last byte.
+    pub at: Millis,
+}
+
+/// What has happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The refresh may begin.
+    Started,
+    /// The colo's cache holds this for the key.
+    LookedInColo(Option<Rc<Entry>>),
+    /// The object has answered; with `Newer` its entry, if it could be read.
+    Replied(Reply, Option<Rc<Entry>>),
+    /// The object threw, was overloaded, slower than `object_timeout`, or refused the message.
+    ObjectLost {
+        /// Whether this isolate may call the origin without a lease now.
+        may_compute: bool,
+    },
+    /// The origin has answered.
+    Computed(Computed),
+    /// The origin has failed.
+    Failed(Failure),
+    /// The tiers have what they were given.
+    Stored,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Look the key up in the colo's cache.
+    LookInColo,
+    /// Ask the object for the lease.
+    Acquire {
+        /// The generation seen.
+        seen: u64,
+    },
+    /// Call the origin, once.
+    Compute,
+    /// Hand the entry in.
+    Commit(Rc<Entry>),
+    /// Tell the object that there is no entry.
+    Fail(u64, Failure),
+    /// Give it to the colo's cache and to memory; an uncommitted entry to memory only.
+    Store(Rc<Entry>),
+    /// It is over.
+    End(Ending),
+}
+
+/// How a computation ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// Computed, committed and stored.
+    Stored(Rc<Entry>),
+    /// The object had a newer one; it was adopted.
+    Adopted(Rc<Entry>),
+    /// The colo's cache had a newer one; it was adopted.
+    AdoptedFromColo(Rc<Entry>),
+    /// Somebody else computes.
+    Held {
+        /// When it is worth asking again.
+        retry_in: Millis,
+    },
+    /// The last failure is remembered: nothing was computed.
+    BackedOff {
+        /// That failure.
+        failure: Failure,
+        /// How long it is remembered.
+        retry_after: Millis,
+    },
+    /// Computed, but the object was out of reach: the entry lives in this isolate's memory only.
+    Uncommitted(Rc<Entry>),
+    /// Computed, but overtaken or purged meanwhile: the entry is stored nowhere.
+    Rejected(Rc<Entry>),
+    /// Computed, but the origin does not allow it to be stored.
+    Passed(Computed),
+    /// The computation failed.
+    Failed(Failure),
+    /// The object was out of reach, and no call without a lease was allowed.
+    ObjectLost,
+}
+
+impl Ending {
+    /// The word for it in the log.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stored(_) => "stored",
+            Self::Adopted(_) => "adopted",
+            Self::AdoptedFromColo(_) => "adopted_from_colo",
+            Self::Held { .. } => "held",
+            Self::BackedOff { .. } => "backed_off",
+            Self::Uncommitted(_) => "uncommitted",
+            Self::Rejected(_) => "rejected",
+            Self::Passed(_) => "passed",
+            Self::Failed(_) => "failed",
+            Self::ObjectLost => "object_lost",
+        }
+    }
+}
+
+/// What the machine must know of its key.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The full canonical key.
+    pub key: Rc<str>,
+    /// The route's lifetime for new entries.
+    pub lifetime: Lifetime,
+    /// The generation seen, 0 for nothing.
+    pub seen: u64,
+    /// The smoothed cost until now.
+    pub delta: Option<Millis>,
+}
+
+/// One computation under way.
+#[derive(Debug)]
+pub struct Refresh {
+    subject: Subject,
+    purpose: Purpose,
+    token: Option<u64>,
+    floor: Floor,
+    outcome: Option<Ending>,
+    trigger: Option<Trigger>,
+}
+
+impl Refresh {
+    /// A computation that has not begun.
+    #[must_use]
+    pub fn new(subject: Subject, purpose: Purpose) -> Self {
+        Self { subject, purpose, token: None, floor: Floor::default(), outcome: None, trigger: None }
+    }
+
+    /// The token of the lease it holds.
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        self.token
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// What the trigger led to, once, as soon as it is known.
+    pub fn take_trigger(&mut self) -> Option<Trigger> {
+        self.trigger.take()
+    }
+
+    /// The next step. After [`Action::End`] nothing is to be fed.
+    pub fn on(&mut self, event: Event, now: Millis) -> Action {
+        match event {
+            Event::Started => match self.purpose {
+                Purpose::Early | Purpose::Stale => Action::LookInColo,
+                Purpose::Cold => self.acquire(),
+            },
+            Event::LookedInColo(found) => self.looked_in_colo(found),
+            Event::Replied(reply, entry) => self.replied(reply, entry, now),
+            Event::ObjectLost { may_compute } => self.object_lost(may_compute),
+            Event::Computed(computed) => self.computed(computed),
+            Event::Failed(failure) => match self.token {
+                Some(token) => self.give_up(token, failure),
+                None => Action::End(Ending::Failed(failure)),
+            },
+            Event::Stored => self.finish(),
+        }
+    }
+
+    fn acquire(&self) -> Action {
+        Action::Acquire { seen: self.subject.seen }
+    }
+
+    /// The check before the lock: by generation, never by freshness.
+    fn looked_in_colo(&mut self, found: Option<Rc<Entry>>) -> Action {
+        match found.filter(|entry| entry.generation > self.subject.seen) {
+            Some(newer) => {
+                self.trigger = Some(Trigger::RecheckSkip);
+                self.store(Rc::clone(&newer), Ending::AdoptedFromColo(newer))
+            }
+            None => self.acquire(),
+        }
+    }
+
+    fn replied(&mut self, reply: Reply, entry: Option<Rc<Entry>>, now: Millis) -> Action {
+        self.floor = self.floor.raised(reply.floor);
+        match reply.answer {
+            Answer::Granted { token } => {
+                self.token = Some(token);
+                self.trigger = Some(Trigger::Started);
+                Action::Compute
+            }
+            Answer::Newer { generation, .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
+                Some(newer) => {
+                    self.trigger = Some(Trigger::RecheckSkip);
+                    self.store(Rc::clone(&newer), Ending::Adopted(newer))
+                }
+                // It cannot be read: overtake it.
+                None if generation > self.subject.seen => {
+                    self.subject.seen = generation;
+                    self.acquire()
+                }
+                None => self.object_lost(false),
+            },
+            Answer::Held { retry_in } => {
+                self.trigger = Some(Trigger::Contention);
+                Action::End(Ending::Held { retry_in })
+            }
+            Answer::Failed { failure, retry_after } => {
+                self.trigger = Some(Trigger::Backoff);
+                Action::End(Ending::BackedOff { failure, retry_after })
+            }
+            Answer::Committed => self.committed(now),
+            Answer::Rejected => match self.outcome.take() {
+                Some(Ending::Stored(entry)) => Action::End(Ending::Rejected(entry)),
+                _ => Action::End(Ending::ObjectLost),
+            },
+            Answer::Closed { .. } => self.finish(),
+            // Answers to other messages: an object that talks nonsense is out of reach.
+            Answer::Again
+            | Answer::TooManyWaiters
+            | Answer::Purged
+            | Answer::Inspected(_)
+            | Answer::Refused { .. } => self.object_lost(false),
+        }
+    }
+
+    /// The object is out of reach: before the grant a call without a lease may be allowed; after the
+    /// computation its value is kept in memory, at the generation seen.
+    fn object_lost(&mut self, may_compute: bool) -> Action {
+        match self.outcome.take() {
+            None => {
+                self.trigger = Some(Trigger::LockError);
+                if may_compute { Action::Compute } else { Action::End(Ending::ObjectLost) }
+            }
+            Some(Ending::Stored(entry)) => {
+                let kept = Rc::new(Entry {
+                    generation: self.subject.seen,
+                    committed: false,
+                    ..(*entry).clone()
+                });
+                self.store(Rc::clone(&kept), Ending::Uncommitted(kept))
+            }
+            Some(ending) => Action::End(ending),
+        }
+    }
+
+    fn computed(&mut self, computed: Computed) -> Action {
+        if !computed.storable {
+            let Some(token) = self.token else {
+                return Action::End(Ending::Passed(computed));
+            };
+            self.outcome = Some(Ending::Passed(computed));
+            return Action::Fail(token, Failure::Pass);
+        }
+        let entry = Rc::new(Entry {
+            generation: self.token.unwrap_or(self.subject.seen),
+            stored_at: computed.at,
+            delta: xfetch::smooth_delta(self.subject.delta, computed.delta),
+            lifetime: self.subject.lifetime,
+            committed: self.token.is_some(),
+            key: Rc::clone(&self.subject.key),
+            status: computed.status,
+            etag: entry::etag(&computed.body),
+            headers: computed.headers,
+            body: computed.body,
+        });
+        if self.token.is_some() {
+            self.outcome = Some(Ending::Stored(Rc::clone(&entry)));
+            Action::Commit(entry)
+        } else {
+            self.store(Rc::clone(&entry), Ending::Uncommitted(entry))
+        }
+    }
+
+    fn give_up(&mut self, token: u64, failure: Failure) -> Action {
+        self.outcome = Some(Ending::Failed(failure.clone()));
+        Action::Fail(token, failure)
+    }
+
+    /// A purge may have come between commit and its answer: the floor in the answer says so.
+    fn committed(&mut self, now: Millis) -> Action {
+        match self.outcome.take() {
+            Some(Ending::Stored(entry)) => match self.above_floor(&entry, now) {
+                Some(entry) => self.store(Rc::clone(&entry), Ending::Stored(entry)),
+                None => Action::End(Ending::Rejected(entry)),
+            },
+            _ => Action::End(Ending::ObjectLost),
+        }
+    }
+
+    fn above_floor(&self, entry: &Rc<Entry>, now: Millis) -> Option<Rc<Entry>> {
+        self.floor.applied((**entry).clone(), now).map(Rc::new)
+    }
+
+    fn store(&mut self, entry: Rc<Entry>, ending: Ending) -> Action {
+        self.outcome = Some(ending);
+        Action::Store(entry)
+    }
+
+    fn finish(&mut self) -> Action {
+        // Every path that leads here has set its outcome.
+        Action::End(self.outcome.take().unwrap_or(Ending::ObjectLost))
+    }
+}
+
+impl Ending {
+    /// The failure that a client without anything older is told.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::BackedOff { failure, .. } | Self::Failed(failure) => Some(failure),
+            Self::Stored(_)
+            | Self::Adopted(_)
+            | Self::AdoptedFromColo(_)
+            | Self::Held { .. }
+            | Self::Uncommitted(_)
+            | Self::Rejected(_)
+            | Self::Passed(_)
+            | Self::ObjectLost => None,
+        }
+    }
+
+    /// The reason of a transient failure.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self.failure()? {
+            Failure::Transient { reason, .. } => Some(*reason),
+            Failure::GivenBack => Some(Reason::TooManyOriginCalls),
+            Failure::Negative { .. } | Failure::Pass => None,
+        }
+    }
+}
