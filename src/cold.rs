@@ -194,11 +194,7 @@ impl Cold {
     /// with *its* generation, or the object would answer with it for ever.
     fn judge(&mut self, entry: Rc<Entry>, now: Millis) -> Action {
         if is_servable(&entry, now) {
-            return Action::Answer(if self.waited {
-                Outcome::Collapsed(entry)
-            } else {
-                Outcome::Hit(entry)
-            });
+            return Action::Answer(if self.waited { Outcome::Collapsed(entry) } else { Outcome::Hit(entry) });
         }
         self.seen = self.seen.max(entry.generation);
         if entry.is_usable_on_error(now) {
@@ -209,9 +205,7 @@ impl Cold {
 
     fn failed(&mut self, failure: Failure, retry_after: Millis) -> Action {
         match failure {
-            Failure::Transient { reason, .. } => {
-                self.or_fallback(Outcome::Failed { reason, retry_after })
-            }
+            Failure::Transient { reason, .. } => self.or_fallback(Outcome::Failed { reason, retry_after }),
             Failure::Negative { status, content_type, body, .. } => {
                 Action::Answer(Outcome::Negative { status, content_type, body })
             }

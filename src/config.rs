@@ -140,16 +140,13 @@ impl Config {
             origin,
             routes: route::parse_all(&mut reader, development)?,
             forward: forward(&mut reader)?,
-            cache_version: reader
-                .optional_text("CACHE_VERSION", "a text")?
-                .unwrap_or_else(|| "1".to_owned()),
+            cache_version: reader.optional_text("CACHE_VERSION", "a text")?.unwrap_or_else(|| "1".to_owned()),
             cors_origins: cors_origins(&mut reader)?,
             page: reader.flag("PAGE", false)?,
             development,
             flush_interval: reader.seconds("FLUSH_INTERVAL", 10.0, 0.1, 20.0)?,
             location_hint: location_hint(&mut reader)?,
-            memory_bytes: reader.whole("MEMORY_BYTES", 33_554_432, 65_536, 67_108_864, "bytes")?
-                as usize,
+            memory_bytes: reader.whole("MEMORY_BYTES", 33_554_432, 65_536, 67_108_864, "bytes")? as usize,
             admin_token: admin_token(&mut reader)?,
             origin_headers: origin_headers(&mut reader)?,
         };

@@ -43,7 +43,9 @@ impl CacheStatus {
     #[must_use]
     pub fn value(self) -> String {
         let cache = ItemSerializer::new().bare_item(token_ref(CACHE_NAME));
-        let fwd = |why| ItemSerializer::new().bare_item(token_ref(CACHE_NAME)).parameter(key_ref("fwd"), token_ref(why));
+        let fwd = |why| {
+            ItemSerializer::new().bare_item(token_ref(CACHE_NAME)).parameter(key_ref("fwd"), token_ref(why))
+        };
         let seconds = |ttl: i64| Integer::try_from(ttl).unwrap_or(Integer::MAX);
         let value = match self {
             Self::Hit { ttl, is_stale } => {
@@ -73,8 +75,8 @@ pub fn none_match_names(field: &str, etag: &str) -> bool {
 pub fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let is_json_type = essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let is_json_type =
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     is_json_type
         && parts.all(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));

@@ -73,11 +73,12 @@ impl fmt::Display for BadBody {
             Self::UnknownField(name) => {
                 write!(f, "The field {} is not known here.", Value::from(name.as_str()))
             }
-            Self::NotScalar(name) => write!(f, "The field \"{name}\" must be a text, a number, true, false or null."),
-            Self::BadText(name) => write!(
-                f,
-                "The field \"{name}\" must have 1 to {FIELD_MOST} bytes and no control characters."
-            ),
+            Self::NotScalar(name) => {
+                write!(f, "The field \"{name}\" must be a text, a number, true, false or null.")
+            }
+            Self::BadText(name) => {
+                write!(f, "The field \"{name}\" must have 1 to {FIELD_MOST} bytes and no control characters.")
+            }
         }
     }
 }
@@ -97,8 +98,7 @@ pub fn canonical_body(bytes: &[u8], fields: Option<&[String]>) -> Result<String,
         };
         object.iter().try_for_each(|(name, value)| check_field(name, value, fields))?;
     }
-    serde_json_canonicalizer::to_string(&value)
-        .map_err(|error| BadBody::NotStrictJson(error.to_string()))
+    serde_json_canonicalizer::to_string(&value).map_err(|error| BadBody::NotStrictJson(error.to_string()))
 }
 
 fn check_field(name: &str, value: &Value, fields: &[String]) -> Result<(), BadBody> {

@@ -122,13 +122,7 @@ impl State {
     /// `Acquire`: newer entry, then live lease, then remembered failure, then the grant. It *is* the
     /// re-check inside the lock, and it compares generations, never freshness: an early trigger is
     /// always about an entry that is still fresh.
-    pub fn acquire(
-        &mut self,
-        seen: u64,
-        nonce: Option<&str>,
-        terms: Terms,
-        now: Millis,
-    ) -> Answer {
+    pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: Terms, now: Millis) -> Answer {
         let seen = self.believed(seen, now);
         if let Some(newer) = self.newer(seen, now) {
             return newer;
@@ -170,18 +164,11 @@ impl State {
 
     /// `Commit`: accepted while the token is the last grant, not closed, and above the floor, even if
     /// its lease has just run out. Then the caller stores the bytes, in the same block.
-    pub fn commit(
-        &mut self,
-        token: u64,
-        age: Millis,
-        lifetime: Lifetime,
-        now: Millis,
-    ) -> (Answer, Wake) {
+    pub fn commit(&mut self, token: u64, age: Millis, lifetime: Lifetime, now: Millis) -> (Answer, Wake) {
         if self.committed.is_some_and(|committed| committed.generation == token) {
             return (Answer::Committed, Wake::Nobody);
         }
-        if self.grant.as_ref().map(|grant| grant.token) != Some(token) || token <= self.floor.highest()
-        {
+        if self.grant.as_ref().map(|grant| grant.token) != Some(token) || token <= self.floor.highest() {
             return (Answer::Rejected, Wake::Nobody);
         }
         self.grant = None;
@@ -304,10 +291,7 @@ impl State {
 
     fn newer(&self, seen: u64, now: Millis) -> Option<Answer> {
         let committed = self.committed.filter(|it| it.generation > seen && !it.is_gone(now))?;
-        Some(Answer::Newer {
-            generation: committed.generation,
-            age: now.minus(committed.stored_at),
-        })
+        Some(Answer::Newer { generation: committed.generation, age: now.minus(committed.stored_at) })
     }
 
     fn remembered(&self, now: Millis) -> Option<&Remembered> {

@@ -1,6 +1,7 @@
 //! What to do for a request, given the entry at hand and the time: the one decision of the read path.
 
 use crate::{
+    config::{Beta, Route},
     entry::{CLOCK_TOLERANCE, Entry},
     time::Millis,
     xfetch::{self, Draw, Rule},
@@ -77,4 +78,29 @@ pub fn judge(entry: Option<&Entry>, now: Millis, eagerness: Eagerness, draw: Dra
         return Verdict::Stale;
     }
     Verdict::Miss { usable_on_error: entry.is_usable_on_error(now) }
+}
+
+/// The eagerness of a route for this entry: `auto` is resolved from the key's request rate, and only
+/// where it matters, in the early window. With no rate known beta is 1, the paper's choice.
+#[must_use]
+pub fn eagerness(
+    entry: Option<&Entry>,
+    now: Millis,
+    route: &Route,
+    rate: impl FnOnce() -> Option<f64>,
+) -> Eagerness {
+    let early_window = route.early_window;
+    let paper = Eagerness { beta: 1.0, early_window };
+    let (late_share, max_beta) = match route.beta {
+        Beta::Fixed(beta) => return Eagerness { beta, early_window },
+        Beta::Auto { late_share, max_beta } => (late_share, max_beta),
+    };
+    let in_window = entry.filter(|entry| {
+        now < entry.expiry() && entry.expiry().minus(now) <= entry.lifetime.ttl.share(early_window)
+    });
+    let Some((entry, rate)) = in_window.zip(rate()) else {
+        return paper;
+    };
+    let Rule { delta, window, .. } = rule(entry, paper);
+    Eagerness { beta: xfetch::auto_beta(rate, delta, window, late_share, max_beta), early_window }
 }

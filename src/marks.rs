@@ -51,7 +51,11 @@ impl Marks {
     /// Notes that a refresh begins, for a lease at most. The answer removes the mark.
     pub fn begin(&mut self, key: Hash, now: Millis, lease: Millis) -> u64 {
         self.next_owner += 1;
-        self.set(key, Mark { owner: self.next_owner, why: Blocked::UnderWay, since: now, length: lease }, now);
+        self.set(
+            key,
+            Mark { owner: self.next_owner, why: Blocked::UnderWay, since: now, length: lease },
+            now,
+        );
         self.next_owner
     }
 
@@ -63,14 +67,7 @@ impl Marks {
     }
 
     /// The refresh that `begin` named has ended, and there is no use in another one for a while.
-    pub fn end_and_remember(
-        &mut self,
-        key: Hash,
-        owner: u64,
-        why: Blocked,
-        now: Millis,
-        length: Millis,
-    ) {
+    pub fn end_and_remember(&mut self, key: Hash, owner: u64, why: Blocked, now: Millis, length: Millis) {
         if self.marks.get(&key).is_none_or(|mark| mark.owner == owner) {
             self.set(key, Mark { owner, why, since: now, length }, now);
         }

@@ -43,14 +43,7 @@ impl Memory {
     /// Room for so many bytes and keys.
     #[must_use]
     pub fn new(most_bytes: usize, most_keys: usize) -> Self {
-        Self {
-            slots: BTreeMap::new(),
-            by_use: BTreeMap::new(),
-            clock: 0,
-            bytes: 0,
-            most_bytes,
-            most_keys,
-        }
+        Self { slots: BTreeMap::new(), by_use: BTreeMap::new(), clock: 0, bytes: 0, most_bytes, most_keys }
     }
 
     /// The entry of this key, whatever its age; `None` when it is gone or another key's.
@@ -84,11 +77,8 @@ impl Memory {
         }
         self.change(hash, |slot| {
             slot.floor = raised;
-            slot.entry = slot
-                .entry
-                .take()
-                .and_then(|entry| raised.applied((*entry).clone(), now))
-                .map(Rc::new);
+            slot.entry =
+                slot.entry.take().and_then(|entry| raised.applied((*entry).clone(), now)).map(Rc::new);
         });
         true
     }

@@ -96,8 +96,7 @@ pub enum Fact {
 }
 
 /// Upper bounds of the histograms' buckets, in milliseconds; beyond the last is `+Inf`.
-pub const BUCKETS: [u64; 14] =
-    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000];
+pub const BUCKETS: [u64; 14] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000];
 
 /// A histogram of milliseconds. The buckets are not cumulative here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -235,11 +234,7 @@ impl Tally {
         self.add(if is_early { "xfetch_early_triggers" } else { "xfetch_stale_triggers" });
         self.add(trigger.as_str());
         if trigger == Trigger::Contention {
-            self.add(if is_early {
-                "xfetch_lock_contention_early"
-            } else {
-                "xfetch_lock_contention_stale"
-            });
+            self.add(if is_early { "xfetch_lock_contention_early" } else { "xfetch_lock_contention_stale" });
         }
     }
 

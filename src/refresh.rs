@@ -217,6 +217,12 @@ impl Refresh {
         self.token
     }
 
+    /// The smoothed cost until now.
+    #[must_use]
+    pub fn delta(&self) -> Option<Millis> {
+        self.subject.delta
+    }
+
     /// What it is for.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
@@ -314,11 +320,8 @@ impl Refresh {
                 if may_compute { Action::Compute } else { Action::End(Ending::ObjectLost) }
             }
             Some(Ending::Stored(entry)) => {
-                let kept = Rc::new(Entry {
-                    generation: self.subject.seen,
-                    committed: false,
-                    ..(*entry).clone()
-                });
+                let kept =
+                    Rc::new(Entry { generation: self.subject.seen, committed: false, ..(*entry).clone() });
                 self.store(Rc::clone(&kept), Ending::Uncommitted(kept))
             }
             Some(ending) => Action::End(ending),

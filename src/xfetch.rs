@@ -52,8 +52,7 @@ pub fn triggers(remaining: Millis, rule: Rule, draw: Draw) -> bool {
     if remaining == Millis::ZERO {
         return true;
     }
-    remaining <= rule.window
-        && -(rule.delta.0 as f64) * rule.beta * draw.value().ln() >= remaining.0 as f64
+    remaining <= rule.window && -(rule.delta.0 as f64) * rule.beta * draw.value().ln() >= remaining.0 as f64
 }
 
 /// The probability that [`triggers`] says yes: `exp(-remaining / (beta * delta))` inside the window.
@@ -107,9 +106,7 @@ pub fn auto_beta(rate: f64, delta: Millis, window: Millis, late_share: f64, max_
     let seconds = delta.max(MIN_DELTA).as_seconds();
     let width = window.as_seconds() / seconds;
     let wanted = (1.0 / late_share).ln();
-    let reached = |beta: f64| {
-        rate * seconds * beta * ((-1.0 / beta).exp() - (-width / beta).exp())
-    };
+    let reached = |beta: f64| rate * seconds * beta * ((-1.0 / beta).exp() - (-width / beta).exp());
     // Written so that NaN (no rate to speak of) also answers `max_beta`.
     if !(width > 1.0 && reached(max_beta) >= wanted) {
         return max_beta;

@@ -177,8 +177,7 @@ fn parse(index: usize, table: &Map<String, Value>, development: bool) -> Result<
 }
 
 fn path(reader: &Reader<'_>) -> Result<String, ConfigError> {
-    const ALLOWED: &str =
-        "a path such as /api/v1/brain/calculate, without a query, an escape or a trailing slash, outside /_xfetch";
+    const ALLOWED: &str = "a path such as /api/v1/brain/calculate, without a query, an escape or a trailing slash, outside /_xfetch";
     let path = reader.optional_text("path", ALLOWED)?.unwrap_or_default();
     let is_good = is_plain_path(&path) && !path.ends_with('/') && !path.starts_with("/_xfetch");
     if is_good { Ok(path) } else { Err(reader.refuse("path", ALLOWED)) }
@@ -208,14 +207,9 @@ fn fields(reader: &Reader<'_>) -> Result<Option<Vec<String>>, ConfigError> {
 fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Result<Vec<String>, ConfigError> {
     const ALLOWED: &str =
         "a list of at most 20 header names, none of those that the cache sets or drops itself";
-    let names: Vec<String> =
-        reader.texts(name, ALLOWED)?.iter().map(|it| it.to_ascii_lowercase()).collect();
+    let names: Vec<String> = reader.texts(name, ALLOWED)?.iter().map(|it| it.to_ascii_lowercase()).collect();
     let is_good = |it: &String| is_header_name(it) && !refused.contains(&it.as_str());
-    if names.len() <= 20 && names.iter().all(is_good) {
-        Ok(names)
-    } else {
-        Err(reader.refuse(name, ALLOWED))
-    }
+    if names.len() <= 20 && names.iter().all(is_good) { Ok(names) } else { Err(reader.refuse(name, ALLOWED)) }
 }
 
 fn credentials(reader: &Reader<'_>) -> Result<Credentials, ConfigError> {

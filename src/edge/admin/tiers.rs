@@ -1,0 +1,163 @@
+//! `POST /_xfetch/purge` and `POST /_xfetch/inspect`: one key, through all tiers.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use web_sys::{Request, Response};
+use worker::Env;
+
+use crate::{
+    config::{Beta, Config, Route},
+    edge::{
+        body, cached, colo, isolate, reply,
+        reply::Problem,
+        router::Target,
+        stub::{self, Answered},
+    },
+    entry::{self, Entry},
+    host,
+    key::{self, Key},
+    lookup,
+    message::{Answer, Message},
+    xfetch::{self, Draw},
+};
+
+/// The largest request: a body within a JSON text.
+const REQUEST_MOST: usize = 2 << 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    path: String,
+    body: Value,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    hard: bool,
+}
+
+struct Subject {
+    route: Rc<Route>,
+    key: Key,
+    hard: bool,
+}
+
+async fn subject(request: &Request, config: &Config) -> Result<Subject, Problem> {
+    let bad = |detail: String| Problem::new(400, "bad_body", detail);
+    let bytes = body::read(request.body(), REQUEST_MOST)
+        .await
+        .map_err(|_| bad("The body could not be read, or is too large.".to_owned()))?;
+    let named: Named = serde_json::from_slice(&bytes).map_err(|error| {
+        bad(format!(
+            "The body must be {{\"path\": …, \"body\": …, \"headers\": {{}}, \"hard\": false}}: {error}."
+        ))
+    })?;
+    let route = config
+        .route(&named.path)
+        .cloned()
+        .ok_or_else(|| Problem::new(404, "unknown_route", "No route has this path."))?;
+    let canonical = key::canonical_body(named.body.to_string().as_bytes(), route.fields.as_deref())
+        .map_err(|why| bad(why.to_string()))?;
+    let given: BTreeMap<String, String> =
+        named.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    if let Some(unknown) = given.keys().find(|name| !route.headers.contains(name)) {
+        return Err(bad(format!(
+            "The header {} is not part of this route's keys.",
+            Value::from(unknown.as_str())
+        )));
+    }
+    let headers: Vec<_> = route.headers.iter().map(|name| (name.clone(), given.get(name).cloned())).collect();
+    let key = cached::key_of(config, &route, &headers, &canonical);
+    Ok(Subject { route, key, hard: named.hard })
+}
+
+async fn send(env: &Env, config: &Config, key: &Key, message: Message) -> Answered {
+    let hint = config.location_hint.as_deref();
+    stub::send_within(env, &key.name(), hint, message, Vec::new(), drop).await
+}
+
+/// The object first: what is dropped here before that could be brought back from it.
+pub(super) async fn purge(request: &Request, env: &Env, config: &Config, target: &Target) -> Response {
+    let subject = match subject(request, config).await {
+        Ok(subject) => subject,
+        Err(problem) => return problem.response(),
+    };
+    let Subject { route, key, hard } = subject;
+    let physical = route.lifetime.physical();
+    let floor = match send(env, config, &key, Message::Purge { hard, physical }).await {
+        Ok((reply, _)) if reply.answer == Answer::Purged => reply.floor,
+        Ok(_) | Err(_) => {
+            return Problem::new(
+                503,
+                "coordination_unavailable",
+                "Nothing was purged: the key's object cannot be reached now.",
+            )
+            .header("retry-after", "1".to_owned())
+            .response();
+        }
+    };
+    isolate::with(|isolate| isolate.memory.hear(key.hash, floor, host::now()));
+    colo::hear(&target.host, &key, floor, physical).await;
+    reply::json(200, &json!({ "purged": true, "hard": hard, "key": key.name(), "floor": floor.highest() }))
+}
+
+/// What each tier holds. Changes nothing.
+pub(super) async fn inspect(request: &Request, env: &Env, config: &Config, target: &Target) -> Response {
+    let Subject { route, key, .. } = match subject(request, config).await {
+        Ok(subject) => subject,
+        Err(problem) => return problem.response(),
+    };
+    let now = host::now();
+    let (memory, memory_floor, rate) = isolate::with(|isolate| {
+        let entry = isolate.memory.get(&key.hash, &key.text, now);
+        (entry, isolate.memory.floor(&key.hash), isolate.memory.rate(&key.hash))
+    });
+    let record = colo::look_up(&target.host, &key).await;
+    let object = match send(env, config, &key, Message::Inspect).await {
+        Ok((reply, _)) => match reply.answer {
+            Answer::Inspected(inspection) => {
+                json!({ "reachable": true, "floor": reply.floor, "holds": inspection })
+            }
+            _ => json!({ "reachable": false }),
+        },
+        Err(_) => json!({ "reachable": false }),
+    };
+    let describe = |entry: Option<&Entry>| entry.map(|entry| described(entry, &route, rate));
+    reply::json(
+        200,
+        &json!({
+            "key": key.name(),
+            "canonical": &*key.text,
+            "rate": rate,
+            "beta": match route.beta { Beta::Fixed(beta) => json!(beta), Beta::Auto { .. } => json!("auto") },
+            "memory": { "entry": describe(memory.as_deref()), "floor": memory_floor },
+            "colo": { "entry": describe(record.entry.as_deref()), "floor": record.floor },
+            "object": object,
+        }),
+    )
+}
+
+fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
+    let now = host::now();
+    let eagerness = lookup::eagerness(Some(entry), now, route, || rate);
+    let rule = lookup::rule(entry, eagerness);
+    let probability = xfetch::probability(entry.expiry().minus(now), rule);
+    // Without a draw: whether it refreshes early is chance, and shown as such.
+    let verdict = lookup::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY);
+    json!({
+        "generation": entry.generation,
+        "committed": entry.committed,
+        "format": entry::FORMAT,
+        "age": entry.age(now).as_seconds(),
+        "ttl": entry.lifetime.ttl.as_seconds(),
+        "remaining": entry.expiry().0 as f64 / 1_000.0 - now.as_seconds(),
+        "delta": entry.delta.as_seconds(),
+        "beta": eagerness.beta,
+        "early_window": rule.window.as_seconds(),
+        "refresh_probability": probability,
+        "verdict": verdict.as_str(),
+        "etag": entry.etag,
+        "bytes": entry.body.len(),
+    })
+}

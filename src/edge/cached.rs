@@ -1,0 +1,383 @@
+//! A cached route, from the request's first check to the answer.
+
+use std::rc::Rc;
+
+use web_sys::{Request, Response};
+use worker::{Context, Env};
+
+use super::{
+    body::{self, Unread},
+    driver::Job,
+    flush, forward, isolate, reply,
+    reply::Problem,
+    router::Target,
+    timer,
+};
+use crate::{
+    cold::Outcome,
+    config::{Config, Credentials, Route},
+    entry::Entry,
+    failure::{Failure, Reason},
+    host,
+    http::{self, CacheStatus},
+    key::{self, Key, Scope},
+    lookup::{self, Verdict},
+    marks::Blocked,
+    metrics::{Class, Fact},
+    refresh::{Computed, Purpose, Trigger},
+    time::Millis,
+};
+
+/// How long a client may take to send its body.
+const BODY_TIMEOUT: Millis = Millis(10_000);
+
+/// Answers a request to a cached route, and counts it.
+pub(super) async fn answer(
+    request: &Request,
+    env: Env,
+    context: Rc<Context>,
+    config: Rc<Config>,
+    route: Rc<Route>,
+    target: Target,
+) -> Response {
+    let started = host::now();
+    let (class, response) = match refuse_or_bypass(request, &config, &route, &target) {
+        Gate::Options(response) => return response,
+        Gate::Refused(problem) => (Class::Rejected, problem.response()),
+        Gate::Bypass => {
+            let origin = config.origin_of(Some(&route));
+            (Class::Bypass, forward::forward(&env, &config, origin, request, &route.path).await)
+        }
+        Gate::Open => match job(request, &env, &context, &config, &route, target).await {
+            Err(problem) => (Class::Rejected, problem.response()),
+            Ok(job) => serve(&job, request).await,
+        },
+    };
+    isolate::count(Fact::Answered { class, took: host::now().minus(started) });
+    flush::arm(&env, &context, &config);
+    response
+}
+
+enum Gate {
+    Options(Response),
+    Refused(Problem),
+    Bypass,
+    Open,
+}
+
+/// The checks that need no body.
+fn refuse_or_bypass(request: &Request, config: &Config, route: &Route, target: &Target) -> Gate {
+    let headers = request.headers();
+    match request.method().as_str() {
+        "POST" => {}
+        "OPTIONS" => return Gate::Options(options(config, route, request)),
+        _ => {
+            return Gate::Refused(
+                Problem::new(405, "method_not_allowed", "This path is asked by POST.")
+                    .header("allow", "POST, OPTIONS".to_owned()),
+            );
+        }
+    }
+    if target.has_query {
+        return Gate::Refused(Problem::new(400, "query_not_allowed", "This path takes no query."));
+    }
+    let has = |name: &str| headers.has(name).unwrap_or(false);
+    let has_credentials =
+        has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name));
+    if has_credentials {
+        match route.credentials {
+            Credentials::Bypass => return Gate::Bypass,
+            Credentials::Refuse => {
+                return Gate::Refused(Problem::new(
+                    403,
+                    "credentials_not_allowed",
+                    "This path takes no credentials.",
+                ));
+            }
+            Credentials::Ignore => {}
+        }
+    }
+    let is_plain_json = reply::get(&headers, "content-type").is_some_and(|it| http::is_json(&it));
+    if !is_plain_json || has("content-encoding") {
+        return Gate::Refused(Problem::new(
+            415,
+            "unsupported_media_type",
+            "The body must be application/json in UTF-8, without a content encoding.",
+        ));
+    }
+    Gate::Open
+}
+
+/// `OPTIONS`: what is allowed, and to whom.
+fn options(config: &Config, route: &Route, request: &Request) -> Response {
+    let headers = reply::headers(&[("allow", "POST, OPTIONS")]);
+    let is_allowed = super::router::allow_origin(config, request, &headers);
+    if is_allowed {
+        let mut names = vec!["content-type"];
+        names.extend(route.headers.iter().map(String::as_str));
+        reply::set(&headers, "access-control-allow-methods", "POST, OPTIONS");
+        reply::set(&headers, "access-control-allow-headers", &names.join(", "));
+        reply::set(&headers, "access-control-max-age", "600");
+    }
+    reply::empty(204, &headers)
+}
+
+/// Reads the body and makes the key.
+async fn job(
+    request: &Request,
+    env: &Env,
+    context: &Rc<Context>,
+    config: &Rc<Config>,
+    route: &Rc<Route>,
+    target: Target,
+) -> Result<Rc<Job>, Problem> {
+    let too_large = || {
+        Problem::new(413, "body_too_large", format!("The body may have {} bytes at most.", route.max_request))
+    };
+    let most = route.max_request as usize;
+    let announced = reply::get(&request.headers(), "content-length").and_then(|it| it.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > most as u64) {
+        return Err(too_large());
+    }
+    let stream = request.body();
+    let bytes = timer::within(BODY_TIMEOUT, Box::pin(async move { body::read(stream, most).await }))
+        .await
+        .map_err(|_| Problem::new(408, "body_too_slow", "The body did not arrive in time."))?
+        .map_err(|why| match why {
+            Unread::TooLarge => too_large(),
+            Unread::Broken => Problem::new(400, "bad_body", "The body could not be read."),
+        })?;
+    let body = key::canonical_body(&bytes, route.fields.as_deref())
+        .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+    let headers: Vec<(String, Option<String>)> =
+        route.headers.iter().map(|name| (name.clone(), reply::get(&request.headers(), name))).collect();
+    let key = key_of(config, route, &headers, &body);
+    Ok(Rc::new(Job {
+        env: env.clone(),
+        context: Rc::clone(context),
+        config: Rc::clone(config),
+        route: Rc::clone(route),
+        key,
+        body,
+        headers,
+        host: target.host,
+    }))
+}
+
+/// The key of a canonical body on a route.
+pub(super) fn key_of(
+    config: &Config,
+    route: &Route,
+    headers: &[(String, Option<String>)],
+    body: &str,
+) -> Key {
+    let scope = Scope {
+        version: &config.cache_version,
+        route: config.origin_of(Some(route)).map_or("ORIGIN", |origin| origin.as_str()),
+        method: "POST",
+        path: &route.path,
+        headers,
+    };
+    key::key(&scope, body)
+}
+
+/// The verdict of what memory holds, and on whatever it is.
+pub(super) fn judge(job: &Job, entry: Option<&Rc<Entry>>) -> Verdict {
+    let now = host::now();
+    isolate::with(|isolate| {
+        let rate = || isolate.memory.rate(&job.key.hash);
+        let eagerness = lookup::eagerness(entry.map(|it| &**it), now, &job.route, rate);
+        lookup::judge(entry.map(|it| &**it), now, eagerness, isolate.dice.draw())
+    })
+}
+
+async fn serve(job: &Rc<Job>, request: &Request) -> (Class, Response) {
+    let none_match = reply::get(&request.headers(), "if-none-match");
+    let found = job.look_up_memory();
+    isolate::with(|isolate| {
+        isolate.memory.arrived(&job.key.hash, host::now(), job.route.lifetime.ttl);
+    });
+    let verdict = judge(job, found.as_ref());
+    let (found, verdict, owner) = match verdict {
+        Verdict::Fresh | Verdict::RefreshEarly => (found, verdict, None),
+        // What is stale here may have been refreshed elsewhere in the colo. One request asks.
+        Verdict::Stale => match begin(job) {
+            Err(_) => (found, verdict, None),
+            Ok(owner) => {
+                job.look_up_colo().await;
+                let found = job.look_up_memory();
+                let verdict = judge(job, found.as_ref());
+                (found, verdict, Some(owner))
+            }
+        },
+        Verdict::Miss { .. } => {
+            job.look_up_colo().await;
+            let found = job.look_up_memory();
+            let verdict = judge(job, found.as_ref());
+            (found, verdict, None)
+        }
+    };
+    match (found, verdict) {
+        (Some(entry), Verdict::Fresh) => {
+            if let Some(owner) = owner {
+                isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
+            }
+            hit(job, &entry, none_match.as_deref())
+        }
+        (Some(entry), Verdict::RefreshEarly) => {
+            trigger(job, &entry, Purpose::Early, owner);
+            hit(job, &entry, none_match.as_deref())
+        }
+        (Some(entry), Verdict::Stale) => {
+            trigger(job, &entry, Purpose::Stale, owner);
+            hit(job, &entry, none_match.as_deref())
+        }
+        (found, Verdict::Miss { usable_on_error }) => {
+            if let Some(owner) = owner {
+                isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
+            }
+            let outcome = job.run_cold(found.as_ref(), usable_on_error).await;
+            tell(job, outcome, none_match.as_deref()).await
+        }
+        (None, Verdict::Fresh | Verdict::RefreshEarly | Verdict::Stale) => {
+            unreachable!("nothing is judged a miss")
+        }
+    }
+}
+
+/// The check before the lock: sets this isolate's mark, unless there is one.
+fn begin(job: &Job) -> Result<u64, Blocked> {
+    let now = host::now();
+    isolate::with(|isolate| match isolate.marks.blocked(&job.key.hash, now) {
+        Some(blocked) => Err(blocked),
+        None => Ok(isolate.marks.begin(job.key.hash, now, job.route.lease())),
+    })
+}
+
+/// A trigger: a refresh behind the answer, or the reason why there is none.
+fn trigger(job: &Rc<Job>, entry: &Entry, purpose: Purpose, owner: Option<u64>) {
+    let begun = match owner {
+        Some(owner) => Ok(owner),
+        None => begin(job),
+    };
+    let trigger = match begun {
+        Ok(owner) if job.has_room() => return job.refresh_behind(entry, purpose, owner),
+        Ok(owner) => {
+            isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
+            Trigger::Backoff
+        }
+        Err(Blocked::UnderWay) => Trigger::Contention,
+        Err(Blocked::BackingOff) => Trigger::Backoff,
+    };
+    isolate::count(Fact::Triggered { purpose, trigger });
+}
+
+fn hit(job: &Job, entry: &Entry, none_match: Option<&str>) -> (Class, Response) {
+    let (ttl, is_stale) = freshness(entry);
+    let class = if is_stale { Class::HitStale } else { Class::HitFresh };
+    (class, entry_response(job, entry, CacheStatus::Hit { ttl, is_stale }, none_match))
+}
+
+/// Whole seconds until expiry, and whether it has passed.
+fn freshness(entry: &Entry) -> (i64, bool) {
+    let (now, expiry) = (host::now(), entry.expiry());
+    if now < expiry {
+        (expiry.minus(now).0.div_euclid(1_000) as i64, false)
+    } else {
+        (-(now.minus(expiry).whole_seconds_up() as i64), true)
+    }
+}
+
+async fn tell(job: &Rc<Job>, outcome: Outcome, none_match: Option<&str>) -> (Class, Response) {
+    let miss = |entry: &Entry, status| (Class::Miss, entry_response(job, entry, status, none_match));
+    match outcome {
+        Outcome::Computed(entry, true) => miss(&entry, CacheStatus::Stored),
+        Outcome::Computed(entry, false) => miss(&entry, CacheStatus::Miss),
+        Outcome::Collapsed(entry) => miss(&entry, CacheStatus::Collapsed),
+        Outcome::Hit(entry) => {
+            match judge(job, Some(&entry)) {
+                Verdict::RefreshEarly => trigger(job, &entry, Purpose::Early, None),
+                Verdict::Stale => trigger(job, &entry, Purpose::Stale, None),
+                Verdict::Fresh | Verdict::Miss { .. } => {}
+            }
+            hit(job, &entry, none_match)
+        }
+        Outcome::Fallback(entry) => {
+            let (ttl, _) = freshness(&entry);
+            (Class::HitStale, entry_response(job, &entry, CacheStatus::FellBack { ttl }, none_match))
+        }
+        Outcome::Passed(computed) => (Class::Miss, uncached_response(&computed)),
+        Outcome::Uncached => match job.compute(Purpose::Cold).await {
+            Ok(computed) => (Class::Miss, uncached_response(&computed)),
+            Err(failure) => tell_failure(failure),
+        },
+        Outcome::Negative { status, content_type, body } => {
+            (Class::Miss, negative(status, &content_type, &body))
+        }
+        Outcome::Failed { reason, retry_after } => failed(reason, retry_after),
+        Outcome::TooManyWaiters => {
+            let problem = Problem::new(503, "too_many_waiters", "Too many requests wait for this answer.");
+            (Class::Rejected, problem.retry_after(Millis::SECOND).cache_status(CacheStatus::Miss).response())
+        }
+        Outcome::Unavailable => {
+            let problem = Problem::new(503, "coordination_unavailable", "The cache cannot coordinate now.");
+            (Class::Miss, problem.retry_after(Millis::SECOND).cache_status(CacheStatus::Miss).response())
+        }
+        Outcome::TimedOut => failed(Reason::OriginTimeout, Millis::SECOND),
+    }
+}
+
+fn tell_failure(failure: Failure) -> (Class, Response) {
+    match failure {
+        Failure::Transient { reason, retry_after } => failed(reason, retry_after.unwrap_or(Millis::SECOND)),
+        Failure::Negative { status, content_type, body, .. } => {
+            (Class::Miss, negative(status, &content_type, &body))
+        }
+        Failure::Pass | Failure::GivenBack => failed(Reason::TooManyOriginCalls, Millis::SECOND),
+    }
+}
+
+fn failed(reason: Reason, retry_after: Millis) -> (Class, Response) {
+    let class = if reason == Reason::TooManyOriginCalls { Class::Rejected } else { Class::Miss };
+    (class, Problem::of(reason, retry_after).cache_status(CacheStatus::Miss).response())
+}
+
+/// The origin's considered no, as it was, if it is JSON; else only its status.
+fn negative(status: u16, content_type: &str, body: &str) -> Response {
+    if !http::is_json(content_type) {
+        return Problem::new(status, "origin_refused", "The origin refuses this request.")
+            .cache_status(CacheStatus::Miss)
+            .response();
+    }
+    let headers = reply::headers(&[
+        ("content-type", content_type),
+        ("cache-control", "no-store"),
+        ("cache-status", &CacheStatus::Miss.value()),
+        ("x-content-type-options", "nosniff"),
+    ]);
+    reply::with_text(status, &headers, body)
+}
+
+fn uncached_response(computed: &Computed) -> Response {
+    let headers =
+        reply::headers(&[("cache-control", "no-store"), ("cache-status", &CacheStatus::Bypass.value())]);
+    for (name, value) in &computed.headers {
+        reply::set(&headers, name, value);
+    }
+    reply::with_bytes(computed.status, &headers, &computed.body)
+}
+
+fn entry_response(job: &Job, entry: &Entry, status: CacheStatus, none_match: Option<&str>) -> Response {
+    let headers = reply::headers(&[]);
+    for (name, value) in &entry.headers {
+        reply::set(&headers, name, value);
+    }
+    reply::set(&headers, "age", &(entry.age(host::now()).0 / 1_000).to_string());
+    reply::set(&headers, "etag", &entry.etag);
+    reply::set(&headers, "cache-control", &job.route.cache_control);
+    reply::set(&headers, "cache-status", &status.value());
+    if none_match.is_some_and(|field| http::none_match_names(field, &entry.etag)) {
+        return reply::empty(304, &headers);
+    }
+    reply::with_bytes(entry.status, &headers, &entry.body)
+}

@@ -1,0 +1,356 @@
+//! Performs what [`crate::refresh`] and [`crate::cold`] decide: one loop and one match for each.
+
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, LocalBoxFuture, select};
+use serde_json::json;
+use worker::{Context, Env};
+
+use super::{
+    colo, flush, isolate,
+    origin::{self, Question},
+    stub::{self, Answered, Lost},
+    timer,
+};
+use crate::{
+    cold::{self, Cold, Outcome},
+    config::{Config, OBJECT_TIMEOUT, Route},
+    entry::{self, Entry},
+    failure::{Failure, Reason},
+    host,
+    key::Key,
+    marks::Blocked,
+    message::{Answer, Message, Reply, Terms},
+    metrics::{Call, Fact},
+    refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
+    time::Millis,
+};
+
+/// One request's key, and the means to act for it.
+pub(super) struct Job {
+    pub(super) env: Env,
+    pub(super) context: Rc<Context>,
+    pub(super) config: Rc<Config>,
+    pub(super) route: Rc<Route>,
+    pub(super) key: Key,
+    pub(super) body: String,
+    pub(super) headers: Vec<(String, Option<String>)>,
+    pub(super) host: String,
+}
+
+impl Job {
+    pub(super) fn look_up_memory(&self) -> Option<Rc<Entry>> {
+        isolate::with(|isolate| isolate.memory.get(&self.key.hash, &self.key.text, host::now()))
+    }
+
+    /// What the colo holds; memory takes it over, and hears its floor.
+    pub(super) async fn look_up_colo(&self) -> Option<Rc<Entry>> {
+        let record = colo::look_up(&self.host, &self.key).await;
+        let now = host::now();
+        isolate::with(|isolate| {
+            isolate.memory.hear(self.key.hash, record.floor, now);
+            if let Some(entry) = &record.entry {
+                isolate.memory.accept(self.key.hash, entry, now);
+            }
+        });
+        record.entry
+    }
+
+    /// The origin may be asked once more, over all keys of this isolate.
+    pub(super) fn has_room(&self) -> bool {
+        isolate::with(|isolate| isolate.calls.under_way()) < self.route.max_origin_calls as usize
+    }
+
+    fn subject(&self, seen: u64, delta: Option<Millis>) -> Subject {
+        Subject { key: Rc::clone(&self.key.text), lifetime: self.route.lifetime, seen, delta }
+    }
+
+    /// Begins a refresh behind the answer; `owner` is its mark.
+    pub(super) fn refresh_behind(self: &Rc<Self>, entry: &Entry, purpose: Purpose, owner: u64) {
+        let refresh = Refresh::new(self.subject(entry.generation, Some(entry.delta)), purpose);
+        let job = Rc::clone(self);
+        self.context.wait_until(async move {
+            job.run(refresh, owner).await;
+        });
+    }
+
+    /// Runs a computation to its end, counts and logs it, and leaves the marks in order.
+    async fn run(self: &Rc<Self>, mut refresh: Refresh, owner: u64) -> Ending {
+        let mut event = Event::Started;
+        let ending = loop {
+            let action = refresh.on(event, host::now());
+            if let Some(trigger) = refresh.take_trigger() {
+                isolate::count(Fact::Triggered { purpose: refresh.purpose(), trigger });
+            }
+            event = match action {
+                Action::LookInColo => Event::LookedInColo(self.look_up_colo().await),
+                Action::Acquire { seen } => self.acquire(seen, &refresh).await,
+                Action::Compute => match self.compute(refresh.purpose()).await {
+                    Ok(computed) => Event::Computed(computed),
+                    Err(failure) => Event::Failed(failure),
+                },
+                Action::Commit(entry) => self.commit(&entry).await,
+                Action::Fail(token, failure) => self.fail(token, failure).await,
+                Action::Store(entry) => {
+                    self.store(&entry).await;
+                    Event::Stored
+                }
+                Action::End(ending) => break ending,
+            };
+        };
+        self.ended(&refresh, &ending, owner);
+        ending
+    }
+
+    fn ended(self: &Rc<Self>, refresh: &Refresh, ending: &Ending, owner: u64) {
+        let now = host::now();
+        isolate::with(|isolate| match ending {
+            Ending::Held { retry_in } => {
+                isolate.marks.end_and_remember(self.key.hash, owner, Blocked::UnderWay, now, *retry_in);
+            }
+            Ending::BackedOff { retry_after, .. } => {
+                isolate.marks.end_and_remember(self.key.hash, owner, Blocked::BackingOff, now, *retry_after);
+            }
+            Ending::Stored(_)
+            | Ending::Adopted(_)
+            | Ending::AdoptedFromColo(_)
+            | Ending::Uncommitted(_)
+            | Ending::Rejected(_)
+            | Ending::Passed(_)
+            | Ending::Failed(_)
+            | Ending::ObjectLost => isolate.marks.end(&self.key.hash, owner),
+        });
+        if let Ending::Rejected(_) = ending {
+            isolate::count(Fact::CommitRejected);
+        }
+        self.log(refresh, ending);
+        flush::arm(&self.env, &self.context, &self.config);
+    }
+
+    /// One line per computation. The key shows as a hash: its text may be personal.
+    fn log(&self, refresh: &Refresh, ending: &Ending) {
+        let delta = match ending {
+            Ending::Stored(entry) | Ending::Uncommitted(entry) | Ending::Rejected(entry) => Some(entry.delta),
+            Ending::Passed(computed) => Some(computed.delta),
+            Ending::Adopted(_)
+            | Ending::AdoptedFromColo(_)
+            | Ending::Held { .. }
+            | Ending::BackedOff { .. }
+            | Ending::Failed(_)
+            | Ending::ObjectLost => None,
+        };
+        let line = json!({
+            "event": "refresh",
+            "route": self.route.path,
+            "key": &self.key.name()[..16],
+            "purpose": refresh.purpose().as_str(),
+            "ending": ending.as_str(),
+            "token": refresh.token(),
+            "delta_ms": delta,
+            "reason": ending.reason().map(Reason::as_str),
+        });
+        web_sys::console::log_1(&line.to_string().into());
+    }
+
+    /// Sends a message to the key's object; what it says of purges is heard at once.
+    async fn send(
+        &self,
+        message: Message,
+        entry: Vec<u8>,
+        late: impl FnOnce(timer::Pending<Answered>),
+    ) -> Result<(Reply, Option<Rc<Entry>>), Lost> {
+        let hint = self.config.location_hint.as_deref();
+        let (reply, beside) =
+            stub::send_within(&self.env, &self.key.name(), hint, message, entry, late).await?;
+        let now = host::now();
+        let is_news = isolate::with(|isolate| isolate.memory.hear(self.key.hash, reply.floor, now));
+        if is_news {
+            colo::hear(&self.host, &self.key, reply.floor, self.route.lifetime.physical()).await;
+        }
+        let entry = match &reply.answer {
+            Answer::Newer { generation, age } => match entry::decode(&beside, &self.key.text) {
+                Ok(entry) if entry.generation == *generation => Some(Rc::new(entry.adopted(now, *age))),
+                Ok(_) | Err(_) => {
+                    isolate::count(Fact::EntryUnreadable);
+                    None
+                }
+            },
+            _ => None,
+        };
+        Ok((reply, entry))
+    }
+
+    async fn acquire(self: &Rc<Self>, seen: u64, refresh: &Refresh) -> Event {
+        let terms = Terms {
+            lease: self.route.lease(),
+            expected: refresh.delta().unwrap_or(Millis::SECOND),
+            physical: self.route.lifetime.physical(),
+        };
+        let nonce = isolate::with(|isolate| isolate.dice.nonce());
+        if nonce.is_none() {
+            isolate::count(Fact::NoEntropy);
+        }
+        let job = Rc::clone(self);
+        let late = move |answer| job.clone().context.wait_until(async move { job.give_back(answer).await });
+        match self.send(Message::Acquire { seen, nonce, terms }, Vec::new(), late).await {
+            Ok((reply, entry)) => Event::Replied(reply, entry),
+            Err(_) => Event::ObjectLost { may_compute: self.may_compute_without_lease(refresh) },
+        }
+    }
+
+    /// A grant that comes after everybody has stopped waiting for it would lock the key for a lease.
+    async fn give_back(&self, late: timer::Pending<Answered>) {
+        if let Ok((Reply { answer: Answer::Granted { token }, .. }, _)) = late.await {
+            isolate::count(Fact::GrantGivenBack);
+            let _ = self.send(Message::Fail { token, failure: Failure::GivenBack }, Vec::new(), drop).await;
+        }
+    }
+
+    /// At most one call per isolate and key per delta; for a cold key one at a time.
+    fn may_compute_without_lease(&self, refresh: &Refresh) -> bool {
+        let pause = match refresh.purpose() {
+            Purpose::Early | Purpose::Stale => refresh.delta().unwrap_or(Millis::SECOND).max(Millis::SECOND),
+            Purpose::Cold => self.route.origin_timeout.plus(Millis::SECOND),
+        };
+        isolate::with(|isolate| isolate.marks.may_compute_without_lease(self.key.hash, host::now(), pause))
+    }
+
+    async fn commit(&self, entry: &Rc<Entry>) -> Event {
+        let message = || Message::Commit {
+            token: entry.generation,
+            age: entry.age(host::now()),
+            lifetime: entry.lifetime,
+        };
+        let mut answered = self.send(message(), entry::encode(entry), drop).await;
+        if matches!(answered, Err(Lost::Retryable)) {
+            // A commit may be repeated: the token says which it was.
+            answered = self.send(message(), entry::encode(entry), drop).await;
+        }
+        match answered {
+            Ok((reply, entry)) => Event::Replied(reply, entry),
+            Err(_) => Event::ObjectLost { may_compute: false },
+        }
+    }
+
+    async fn fail(&self, token: u64, failure: Failure) -> Event {
+        match self.send(Message::Fail { token, failure }, Vec::new(), drop).await {
+            Ok((reply, entry)) => Event::Replied(reply, entry),
+            Err(_) => Event::ObjectLost { may_compute: false },
+        }
+    }
+
+    async fn store(&self, entry: &Rc<Entry>) {
+        if entry.committed {
+            colo::accept(&self.host, &self.key, entry).await;
+        }
+        isolate::with(|isolate| isolate.memory.accept(self.key.hash, entry, host::now()));
+    }
+
+    /// One origin call, counted once.
+    pub(super) async fn compute(&self, purpose: Purpose) -> Result<Computed, Failure> {
+        if !self.has_room() {
+            return Err(Failure::GivenBack);
+        }
+        let call = isolate::with(|isolate| isolate.calls.begin(purpose, host::now(), self.route.lease()));
+        let question =
+            Question { config: &self.config, route: &self.route, body: &self.body, headers: &self.headers };
+        let result = origin::compute(&self.env, question).await;
+        let ended = match &result {
+            Ok(computed) => Call::Ok(computed.delta),
+            Err(Failure::Transient { reason, .. }) => Call::Failed(Some(*reason)),
+            Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => Call::Failed(None),
+        };
+        isolate::with(|isolate| {
+            if isolate.calls.settle(call) {
+                isolate.flusher.fold(Fact::Called { purpose, call: ended });
+            }
+        });
+        result
+    }
+
+    /// Answers a request that has nothing to serve.
+    pub(super) async fn run_cold(self: &Rc<Self>, found: Option<&Rc<Entry>>, fallback: bool) -> Outcome {
+        let seen = found.map_or(0, |entry| entry.generation);
+        let delta = found.map(|entry| entry.delta);
+        let mut cold = Cold::new(seen, found.filter(|_| fallback).cloned());
+        let mut patience = Box::pin(timer::sleep(self.route.patience()));
+        let blocked = isolate::with(|isolate| isolate.marks.blocked(&self.key.hash, host::now()));
+        let mut event = cold::Event::Started { led_here: blocked == Some(Blocked::UnderWay) };
+        loop {
+            let step: LocalBoxFuture<'_, cold::Event> = match cold.on(event, host::now()) {
+                cold::Action::Lead { seen } => Box::pin(self.lead(seen, delta)),
+                cold::Action::Wait { seen } => Box::pin(self.wait(seen)),
+                cold::Action::LookAround => Box::pin(self.look_around()),
+                cold::Action::WatchMemory => Box::pin(self.watch_memory()),
+                cold::Action::Answer(outcome) => {
+                    if let Outcome::Hit(entry) | Outcome::Collapsed(entry) = &outcome {
+                        self.adopt(entry);
+                    }
+                    return outcome;
+                }
+            };
+            event = match select(step, patience.as_mut()).await {
+                Either::Left((event, _)) => event,
+                Either::Right(_) => cold::Event::TimedOut,
+            };
+        }
+    }
+
+    /// Leads in `waitUntil`, so that a client that hangs up does not lose the computation.
+    async fn lead(self: &Rc<Self>, seen: u64, delta: Option<Millis>) -> cold::Event {
+        let owner =
+            isolate::with(|isolate| isolate.marks.begin(self.key.hash, host::now(), self.route.lease()));
+        let refresh = Refresh::new(self.subject(seen, delta), Purpose::Cold);
+        let (sender, ended) = oneshot::channel();
+        let job = Rc::clone(self);
+        self.context.wait_until(async move {
+            // A client that has hung up hears nothing.
+            let _ = sender.send(job.run(refresh, owner).await);
+        });
+        ended.await.map_or(cold::Event::WaitBroken, cold::Event::Led)
+    }
+
+    async fn wait(&self, seen: u64) -> cold::Event {
+        let message = Message::Wait { seen, max_waiters: self.route.max_waiters };
+        match self.send(message, Vec::new(), drop).await {
+            Ok((reply, entry)) => cold::Event::Woken(reply, entry),
+            Err(_) => cold::Event::WaitBroken,
+        }
+    }
+
+    /// The pause keeps those who were woken together from asking together.
+    async fn look_around(&self) -> cold::Event {
+        const PAUSE_MOST: Millis = Millis(100);
+        let share = isolate::with(|isolate| isolate.dice.draw()).value();
+        timer::sleep(PAUSE_MOST.share(share)).await;
+        let found = match self.look_up_memory() {
+            Some(entry) => Some(entry),
+            None => self.look_up_colo().await,
+        };
+        cold::Event::LookedAround(found)
+    }
+
+    /// Without the object nobody can wake a waiter: it looks for itself, as long as the one call that
+    /// this isolate was allowed may take.
+    async fn watch_memory(&self) -> cold::Event {
+        const EVERY: Millis = Millis(50);
+        let end = host::now().plus(self.route.origin_timeout).plus(OBJECT_TIMEOUT);
+        while host::now() < end {
+            timer::sleep(EVERY).await;
+            if let Some(entry) = self.look_up_memory() {
+                return cold::Event::LookedAround(Some(entry));
+            }
+        }
+        cold::Event::TimedOut
+    }
+
+    /// What the object has sent is kept by the nearer tiers too.
+    fn adopt(self: &Rc<Self>, entry: &Rc<Entry>) {
+        let is_news = isolate::with(|isolate| isolate.memory.accept(self.key.hash, entry, host::now()));
+        if is_news && entry.committed {
+            let (job, entry) = (Rc::clone(self), Rc::clone(entry));
+            self.context.wait_until(async move { colo::accept(&job.host, &job.key, &entry).await });
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Counters on their way to the metrics object: gathered in the isolate, sent in batches. A batch that
+//! may or may not have arrived is sent again as it is, under its old number.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use worker::{Context, Env};
+
+use super::{isolate, stub, timer};
+use crate::{
+    config::{Config, OBJECT_TIMEOUT},
+    host,
+    metrics::{Batch, Book, Fact, Gauges, Tally},
+    time::Millis,
+};
+
+/// The binding of the metrics object, and the object's name.
+const BINDING: &str = "METRICS";
+const NAME: &str = "metrics";
+
+/// What the metrics object is asked.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(super) enum Request {
+    /// Take this, where there is something, and show the book where it is asked for.
+    Flush { batch: Option<Batch>, show: bool },
+    /// Start from zero.
+    Reset,
+}
+
+/// What the metrics object answers.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) epoch: String,
+    pub(super) since: Millis,
+    pub(super) shown: Option<(Tally, Gauges)>,
+}
+
+impl Answer {
+    pub(super) fn of(book: &Book, show: bool, now: Millis) -> Self {
+        Self {
+            epoch: book.epoch.clone(),
+            since: book.since,
+            shown: show.then(|| (book.tally.clone(), book.gauges(now))),
+        }
+    }
+}
+
+/// What has been counted and not yet arrived.
+#[derive(Default)]
+pub(super) struct Flusher {
+    tally: Tally,
+    unconfirmed: Option<Batch>,
+    isolate: Option<String>,
+    sequence: u64,
+    epoch: Option<String>,
+    armed_at: Option<Millis>,
+}
+
+impl Flusher {
+    pub(super) fn fold(&mut self, fact: Fact) {
+        self.tally.fold(fact);
+    }
+}
+
+/// Sees to it that what is counted now is sent within the interval: one timer per isolate.
+pub(super) fn arm(env: &Env, context: &Rc<Context>, config: &Config) {
+    let interval = config.flush_interval;
+    let now = host::now();
+    let is_armed = isolate::with(|isolate| {
+        let flusher = &mut isolate.flusher;
+        // A timer that was cut off with its request leaves no trace but its age.
+        let is_armed = flusher.armed_at.is_some_and(|at| at.covers(interval.plus(OBJECT_TIMEOUT), now));
+        if !is_armed && !flusher.tally.is_empty() {
+            flusher.armed_at = Some(now);
+            return false;
+        }
+        true
+    });
+    if is_armed {
+        return;
+    }
+    let env = env.clone();
+    context.wait_until(async move {
+        timer::sleep(interval).await;
+        isolate::with(|isolate| isolate.flusher.armed_at = None);
+        let _ = flush(&env, false).await;
+    });
+}
+
+/// Sends everything that is counted, and brings back the book where it is asked for.
+pub(super) async fn flush(env: &Env, show: bool) -> Option<Answer> {
+    // What an earlier attempt has left, then what has been counted since.
+    loop {
+        let batch = isolate::with(next_batch);
+        let is_last = batch.is_none();
+        if is_last && !show {
+            return None;
+        }
+        let answer = ask(env, &Request::Flush { batch: batch.clone(), show: show && is_last }).await?;
+        isolate::with(|isolate| {
+            let flusher = &mut isolate.flusher;
+            flusher.epoch = Some(answer.epoch.clone());
+            if flusher.unconfirmed.as_ref().map(|it| it.sequence) == batch.map(|it| it.sequence) {
+                flusher.unconfirmed = None;
+            }
+        });
+        if is_last {
+            return Some(answer);
+        }
+    }
+}
+
+/// Starts from zero. What this isolate has counted before belongs to the old epoch.
+pub(super) async fn reset(env: &Env) -> Option<Answer> {
+    flush(env, true).await?;
+    let answer = ask(env, &Request::Reset).await?;
+    isolate::with(|isolate| isolate.flusher.epoch = Some(answer.epoch.clone()));
+    Some(answer)
+}
+
+fn next_batch(isolate: &mut isolate::Isolate) -> Option<Batch> {
+    let gauges = isolate.gauges();
+    let nonce = match &isolate.flusher.isolate {
+        Some(name) => name.clone(),
+        // Without entropy the start is the name: good enough to tell two isolates apart.
+        None => isolate.dice.nonce().unwrap_or_else(|| host::now().0.to_string()),
+    };
+    let flusher = &mut isolate.flusher;
+    flusher.isolate = Some(nonce.clone());
+    if flusher.unconfirmed.is_none() && !flusher.tally.is_empty() {
+        flusher.sequence += 1;
+        flusher.unconfirmed = Some(Batch {
+            isolate: nonce,
+            sequence: flusher.sequence,
+            epoch: flusher.epoch.clone(),
+            tally: std::mem::take(&mut flusher.tally),
+            gauges,
+        });
+    }
+    flusher.unconfirmed.clone()
+}
+
+async fn ask(env: &Env, request: &Request) -> Option<Answer> {
+    let bytes = serde_json::to_vec(request).ok()?;
+    let env = env.clone();
+    let posted = Box::pin(async move { stub::post(&env, BINDING, NAME, None, &bytes).await });
+    let answer = timer::within(OBJECT_TIMEOUT, posted).await.ok()?.ok()?;
+    serde_json::from_slice(&answer).ok()
+}

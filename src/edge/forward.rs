@@ -1,0 +1,86 @@
+//! Requests that pass uncached: path prefixes in `FORWARD`, and requests with credentials.
+
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Headers, Request, RequestInit, RequestRedirect, Response};
+use worker::Env;
+
+use super::{origin, reply, reply::Problem, timer};
+use crate::{
+    config::{Config, OriginUrl},
+    failure::Reason,
+    http::{CACHE_NAME, CacheStatus, HOP_BY_HOP},
+    time::Millis,
+};
+
+/// How long an origin may take to begin its answer.
+const HEADERS_TIMEOUT: Millis = Millis(60_000);
+
+/// Passes the request on with method, headers and body as they are, less what belongs to one
+/// connection, and the answer back.
+pub(super) async fn forward(
+    env: &Env,
+    config: &Config,
+    origin: Option<&OriginUrl>,
+    request: &Request,
+    path_and_query: &str,
+) -> Response {
+    let unreachable = || {
+        Problem::of(Reason::OriginUnreachable, Millis::SECOND).cache_status(CacheStatus::Bypass).response()
+    };
+    let Ok(outgoing) = outgoing(config, origin, request, path_and_query) else {
+        return unreachable();
+    };
+    let Ok(promise) = origin::fetch(env, origin, &outgoing) else {
+        return unreachable();
+    };
+    let answered = Box::pin(async move { JsFuture::from(promise).await });
+    let Ok(answered) = timer::within(HEADERS_TIMEOUT, answered).await else {
+        return Problem::of(Reason::OriginTimeout, Millis::SECOND)
+            .cache_status(CacheStatus::Bypass)
+            .response();
+    };
+    let Some(response) = answered.ok().and_then(|it| it.dyn_into::<Response>().ok()) else {
+        return unreachable();
+    };
+    // Headers of a fetched answer cannot be changed; those of a copy can.
+    let Ok(copy) =
+        Response::new_with_opt_readable_stream_and_init(response.body().as_ref(), &response.unchecked_into())
+    else {
+        return unreachable();
+    };
+    strip(&copy.headers());
+    reply::set(&copy.headers(), "cache-status", &CacheStatus::Bypass.value());
+    copy
+}
+
+fn outgoing(
+    config: &Config,
+    origin: Option<&OriginUrl>,
+    request: &Request,
+    path_and_query: &str,
+) -> Result<Request, wasm_bindgen::JsValue> {
+    let headers = Headers::new_with_headers(&request.headers())?;
+    strip(&headers);
+    headers.delete("host")?;
+    headers.append("cdn-loop", CACHE_NAME)?;
+    for (name, value) in &config.origin_headers {
+        headers.set(name, value)?;
+    }
+    let init = RequestInit::new();
+    init.set_method(&request.method());
+    init.set_headers(&headers);
+    init.set_redirect(RequestRedirect::Manual);
+    if let Some(body) = request.body() {
+        init.set_body(&body);
+    }
+    Request::new_with_str_and_init(&origin::url(origin, path_and_query), &init)
+}
+
+fn strip(headers: &Headers) {
+    let named = reply::get(headers, "connection").unwrap_or_default();
+    let named = named.split(',').map(str::trim).filter(|name| !name.is_empty());
+    for name in HOP_BY_HOP.into_iter().chain(named) {
+        let _ = headers.delete(name);
+    }
+}

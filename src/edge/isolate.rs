@@ -1,0 +1,104 @@
+//! What one isolate keeps between requests: plain data only, as promises and streams cannot be shared.
+//! All of it may vanish at any moment, and nothing of it is needed to be correct.
+
+use std::{cell::RefCell, rc::Rc};
+
+use serde_json::{Map, Value};
+use wasm_bindgen::JsValue;
+use worker::Env;
+
+use super::flush::Flusher;
+use crate::{
+    calls::Calls,
+    config::{Config, ConfigError, SETTINGS},
+    host::{self, Dice},
+    marks::Marks,
+    memory::Memory,
+    metrics::{Call, Fact, Gauges},
+};
+
+/// The most keys in memory, whatever they weigh.
+const KEYS_MOST: usize = 10_000;
+
+pub(super) struct Isolate {
+    config: Option<Result<Rc<Config>, ConfigError>>,
+    pub(super) memory: Memory,
+    pub(super) marks: Marks,
+    pub(super) calls: Calls,
+    pub(super) dice: Dice,
+    pub(super) flusher: Flusher,
+    pub(super) has_no_cache: bool,
+}
+
+thread_local! {
+    static ISOLATE: RefCell<Option<Isolate>> = const { RefCell::new(None) };
+}
+
+/// Runs on the isolate's state. Never across an await, so it is never borrowed twice.
+pub(super) fn with<T>(run: impl FnOnce(&mut Isolate) -> T) -> T {
+    ISOLATE.with_borrow_mut(|slot| run(slot.get_or_insert_with(Isolate::new)))
+}
+
+/// The configuration, parsed at the first request of the isolate.
+pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
+    with(|isolate| {
+        if isolate.config.is_none() {
+            let config = read(env).map(Rc::new);
+            let memory_bytes = config.as_ref().map_or(0, |config| config.memory_bytes);
+            isolate.memory = Memory::new(memory_bytes, KEYS_MOST);
+            isolate.config = Some(config);
+        }
+        isolate.config.clone().unwrap_or_else(|| read(env).map(Rc::new))
+    })
+}
+
+/// Counts a fact.
+pub(super) fn count(fact: Fact) {
+    with(|isolate| isolate.flusher.fold(fact));
+}
+
+impl Isolate {
+    fn new() -> Self {
+        Self {
+            config: None,
+            memory: Memory::new(0, KEYS_MOST),
+            marks: Marks::new(KEYS_MOST),
+            calls: Calls::default(),
+            dice: Dice::default(),
+            flusher: Flusher::default(),
+            has_no_cache: false,
+        }
+    }
+
+    /// Counts what was cut off, and tells what the isolate holds.
+    pub(super) fn gauges(&mut self) -> Gauges {
+        for purpose in self.calls.sweep(host::now()) {
+            self.flusher.fold(Fact::Called { purpose, call: Call::Abandoned });
+        }
+        Gauges {
+            computations_in_flight: self.calls.under_way() as u64,
+            memory_entries: self.memory.entries() as u64,
+            memory_bytes: self.memory.bytes() as u64,
+        }
+    }
+}
+
+fn read(env: &Env) -> Result<Config, ConfigError> {
+    let get = |name: &str| js_sys::Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
+    let mut vars = Map::new();
+    for name in SETTINGS {
+        let value = get(name);
+        let value = match value.as_string() {
+            Some(text) => Value::String(text),
+            None if value.is_undefined() => continue,
+            // A table of the TOML arrives as an object.
+            None => js_sys::JSON::stringify(&value)
+                .ok()
+                .and_then(|text| text.as_string())
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or(Value::Null),
+        };
+        vars.insert(name.to_owned(), value);
+    }
+    Config::parse(&vars, get("ORIGIN").is_object())
+}

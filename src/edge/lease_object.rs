@@ -1,0 +1,254 @@
+//! The Durable Object `RefreshLease`: one per key. It loads the state, makes one call to
+//! [`crate::lease`], and saves it, in one synchronous block; what it adds is storage, sleepers and the
+//! alarm.
+
+#![allow(missing_docs, reason = "the macro exports undocumented methods of the class")]
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
+
+use futures_channel::oneshot;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
+use worker::{DurableObject, Env, SqlStorage, SqlStorageValue, State, durable_object};
+
+use super::{reply, timer};
+use crate::{
+    entry::Floor,
+    host::{self, Dice},
+    lease::{self, CleanUp, Waiting, Wake},
+    message::{self, Answer, Message, PROTOCOL, Reply},
+    time::Millis,
+};
+
+/// Bytes that one wake-up may send at most, over all sleepers; beyond it they are told to look around.
+const WAKE_BYTES_MOST: usize = 32 << 20;
+
+type Sleepers = BTreeMap<u64, oneshot::Sender<Rc<[u8]>>>;
+
+/// A key's object. Class name and binding are part of the deployment's contract.
+#[durable_object(alarm)]
+pub struct RefreshLease {
+    state: State,
+    sleepers: RefCell<Sleepers>,
+    next_sleeper: Cell<u64>,
+    dice: RefCell<Dice>,
+}
+
+impl DurableObject for RefreshLease {
+    fn new(state: State, _: Env) -> Self {
+        Self { state, sleepers: RefCell::default(), next_sleeper: Cell::new(0), dice: RefCell::default() }
+    }
+
+    async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
+        let buffer = JsFuture::from(request.inner().array_buffer()?).await?;
+        let bytes = js_sys::Uint8Array::new(&buffer.unchecked_into::<js_sys::ArrayBuffer>()).to_vec();
+        let answer = self.answer(&bytes).await?;
+        Ok(reply::with_bytes(200, &reply::headers(&[]), &answer).into())
+    }
+
+    async fn alarm(&self) -> worker::Result<worker::Response> {
+        let now = host::now();
+        let sql = self.state.storage().sql();
+        let mut stored = Stored::load(&sql)?;
+        let next = match stored.lease.clean_up(self.sleeping(), now) {
+            // Called in the same breath as the decision: nothing comes between.
+            CleanUp::Forget => {
+                self.state.storage().delete_all().await?;
+                None
+            }
+            CleanUp::DropBody(after) => {
+                sql.exec("DELETE FROM entry", None)?;
+                Some(after)
+            }
+            CleanUp::Later(after) => Some(after),
+        };
+        if let Some(after) = next {
+            stored.alarm_at = Some(now.plus(after));
+            stored.save(&sql)?;
+            self.state.storage().set_alarm(offset(after)).await?;
+        }
+        Ok(reply::empty(204, &reply::headers(&[])).into())
+    }
+}
+
+impl RefreshLease {
+    async fn answer(&self, bytes: &[u8]) -> worker::Result<Vec<u8>> {
+        let Some((message, entry)) = message::decode_message(bytes) else {
+            let refused = Reply { floor: Floor::default(), answer: Answer::Refused { speaks: PROTOCOL } };
+            return Ok(message::encode_reply(&refused, &[]));
+        };
+        match message {
+            Message::Wait { seen, max_waiters } => self.wait(seen, max_waiters).await,
+            Message::Acquire { .. }
+            | Message::Commit { .. }
+            | Message::Fail { .. }
+            | Message::Purge { .. } => self.change(message, entry).await,
+            Message::Inspect => {
+                let stored = Stored::load(&self.state.storage().sql())?;
+                let answer = stored.lease.inspect(self.sleeping(), host::now());
+                Ok(message::encode_reply(&stored.lease.reply(answer), &[]))
+            }
+        }
+    }
+
+    /// Everything that changes the state: load, one pure call, save, without an await between.
+    async fn change(&self, message: Message, entry: &[u8]) -> worker::Result<Vec<u8>> {
+        let now = host::now();
+        let sql = self.state.storage().sql();
+        let mut stored = Stored::load(&sql)?;
+        let before = stored.lease.committed_generation();
+        let (answer, wake) = self.decide(&mut stored.lease, message, now);
+        match stored.lease.committed_generation() {
+            after if after == before => {}
+            Some(generation) => write_entry(&sql, generation, entry)?,
+            None => {
+                sql.exec("DELETE FROM entry", None)?;
+            }
+        }
+        // One alarm at a time: it looks for itself when the next is due.
+        let after = stored.lease.next_clean_up(now);
+        let alarm_is_due = stored.alarm_at.is_none_or(|at| at <= now);
+        if alarm_is_due {
+            stored.alarm_at = Some(now.plus(after));
+        }
+        stored.save(&sql)?;
+        let beside = match &answer {
+            Answer::Newer { generation, .. } => read_entry(&sql, *generation)?,
+            _ => Vec::new(),
+        };
+        let reply = message::encode_reply(&stored.lease.reply(answer), &beside);
+        if let Wake::With(answer) = wake {
+            self.wake(&stored.lease.reply(answer), entry);
+        }
+        if alarm_is_due {
+            self.state.storage().set_alarm(offset(after)).await?;
+        }
+        Ok(reply)
+    }
+
+    fn decide(&self, lease: &mut lease::State, message: Message, now: Millis) -> (Answer, Wake) {
+        match message {
+            Message::Acquire { seen, nonce, terms } => {
+                (lease.acquire(seen, nonce.as_deref(), terms, now), Wake::Nobody)
+            }
+            Message::Commit { token, age, lifetime } => lease.commit(token, age, lifetime, now),
+            Message::Fail { token, failure } => {
+                lease.fail(token, failure, now, self.dice.borrow_mut().draw())
+            }
+            Message::Purge { hard, physical } => lease.purge(hard, physical, now),
+            Message::Wait { .. } | Message::Inspect => (Answer::Refused { speaks: PROTOCOL }, Wake::Nobody),
+        }
+    }
+
+    async fn wait(&self, seen: u64, max_waiters: u32) -> worker::Result<Vec<u8>> {
+        let sql = self.state.storage().sql();
+        let stored = Stored::load(&sql)?;
+        let at_most = match stored.lease.wait(seen, self.sleeping(), max_waiters, host::now()) {
+            Waiting::Now(answer) => {
+                let beside = match &answer {
+                    Answer::Newer { generation, .. } => read_entry(&sql, *generation)?,
+                    _ => Vec::new(),
+                };
+                return Ok(message::encode_reply(&stored.lease.reply(answer), &beside));
+            }
+            Waiting::Sleep(at_most) => at_most,
+        };
+        let (id, woken) = self.fall_asleep();
+        let woken = timer::within(at_most, Box::pin(woken)).await;
+        self.sleepers.borrow_mut().remove(&id);
+        match woken {
+            Ok(Ok(reply)) => Ok(reply.to_vec()),
+            // The timer, or nobody left to wake it.
+            Ok(Err(_)) | Err(_) => {
+                let stored = Stored::load(&sql)?;
+                Ok(message::encode_reply(&stored.lease.reply(Answer::Again), &[]))
+            }
+        }
+    }
+
+    fn fall_asleep(&self) -> (u64, oneshot::Receiver<Rc<[u8]>>) {
+        let (sender, receiver) = oneshot::channel();
+        let id = self.next_sleeper.replace(self.next_sleeper.get() + 1);
+        self.sleepers.borrow_mut().insert(id, sender);
+        (id, receiver)
+    }
+
+    fn wake(&self, reply: &Reply, entry: &[u8]) {
+        let sleepers = std::mem::take(&mut *self.sleepers.borrow_mut());
+        let is_newer = matches!(reply.answer, Answer::Newer { .. });
+        let beside = if is_newer { entry } else { &[] };
+        let told: Rc<[u8]> = message::encode_reply(reply, beside).into();
+        let again = Reply { floor: reply.floor, answer: Answer::Again };
+        let again: Rc<[u8]> = message::encode_reply(&again, &[]).into();
+        let allowed = WAKE_BYTES_MOST / told.len().max(1);
+        for (index, sleeper) in sleepers.into_values().enumerate() {
+            // One that has hung up hears nothing.
+            let _ = sleeper.send(Rc::clone(if index < allowed { &told } else { &again }));
+        }
+    }
+
+    fn sleeping(&self) -> u32 {
+        self.sleepers.borrow().len() as u32
+    }
+}
+
+fn offset(after: Millis) -> i64 {
+    after.0.min(i64::MAX as u64) as i64
+}
+
+/// What the object keeps beside the entry's bytes.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Stored {
+    #[serde(default)]
+    lease: lease::State,
+    alarm_at: Option<Millis>,
+}
+
+impl Stored {
+    /// Loads the state, over tables that are there for certain: a clean-up may have taken them away
+    /// under a living instance.
+    fn load(sql: &SqlStorage) -> worker::Result<Self> {
+        sql.exec(
+            "CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL);
+             CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, bytes BLOB NOT NULL)",
+            None,
+        )?;
+        let row = sql.exec("SELECT json FROM lease", None)?.raw().next().transpose()?;
+        match row.and_then(|row| row.into_iter().next()) {
+            // A state that cannot be read is forgotten: tokens go on increasing with the clock and with
+            // what callers have seen, and a key is never locked for good.
+            Some(SqlStorageValue::String(json)) => Ok(serde_json::from_str(&json).unwrap_or_default()),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    fn save(&self, sql: &SqlStorage) -> worker::Result<()> {
+        let json = serde_json::to_string(self)?;
+        sql.exec("INSERT OR REPLACE INTO lease (id, json) VALUES (1, ?)", vec![json.into()])?;
+        Ok(())
+    }
+}
+
+fn write_entry(sql: &SqlStorage, generation: u64, bytes: &[u8]) -> worker::Result<()> {
+    let generation = SqlStorageValue::Integer(generation as i64);
+    let bytes = SqlStorageValue::Blob(bytes.to_vec());
+    sql.exec(
+        "INSERT OR REPLACE INTO entry (id, generation, bytes) VALUES (1, ?, ?)",
+        vec![generation, bytes],
+    )?;
+    Ok(())
+}
+
+/// The entry's bytes; nothing when they are of another generation, so that the entry is overtaken.
+fn read_entry(sql: &SqlStorage, generation: u64) -> worker::Result<Vec<u8>> {
+    let generation = SqlStorageValue::Integer(generation as i64);
+    let row = sql.exec("SELECT bytes FROM entry WHERE generation = ?", vec![generation])?.raw().next();
+    match row.transpose()?.and_then(|row| row.into_iter().next()) {
+        Some(SqlStorageValue::Blob(bytes)) => Ok(bytes),
+        _ => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,119 @@
+//! Messages to a key's object, with a time-out. Whatever goes wrong is one of four words: the rules of
+//! what follows are in the core.
+
+use js_sys::Reflect;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Request, RequestInit, Response};
+use worker::Env;
+
+use super::timer;
+use crate::{
+    config::OBJECT_TIMEOUT,
+    lease::WAIT_MOST,
+    message::{self, Message, Reply},
+    time::Millis,
+};
+
+/// The binding of the objects' namespace; a part of the deployment's contract.
+pub(super) const BINDING: &str = "REFRESH_LEASE";
+
+/// Why there is no answer of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It has too much to do: asking again makes it worse.
+    Overloaded,
+    /// It restarted or moved: asking again may help.
+    Retryable,
+    /// Anything else: no binding, an exception, an answer that cannot be read.
+    Broken,
+}
+
+pub(super) type Answered = Result<(Reply, Vec<u8>), Lost>;
+
+/// Sends a message and waits for the answer as long as it takes.
+pub(super) async fn send(
+    env: Env,
+    name: String,
+    location_hint: Option<String>,
+    message: Message,
+    entry: Vec<u8>,
+) -> Answered {
+    let bytes = message::encode_message(&message, &entry);
+    let response = post(&env, BINDING, &name, location_hint.as_deref(), &bytes).await?;
+    let (reply, entry) = message::decode_reply(&response).ok_or(Lost::Broken)?;
+    Ok((reply, entry.to_vec()))
+}
+
+/// How long a message may take.
+pub(super) fn time_limit(message: &Message) -> Millis {
+    match message {
+        Message::Wait { .. } => WAIT_MOST.plus(OBJECT_TIMEOUT),
+        Message::Acquire { .. }
+        | Message::Commit { .. }
+        | Message::Fail { .. }
+        | Message::Purge { .. }
+        | Message::Inspect => OBJECT_TIMEOUT,
+    }
+}
+
+/// Posts bytes to an object and reads the bytes of a 200.
+pub(super) async fn post(
+    env: &Env,
+    binding: &str,
+    name: &str,
+    location_hint: Option<&str>,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Lost> {
+    // A new stub for each message: one that has failed once may fail for ever.
+    let namespace = env.durable_object(binding).map_err(|_| Lost::Broken)?;
+    let stub = match location_hint {
+        Some(hint) => namespace.get_by_name_with_location_hint(name, hint),
+        None => namespace.get_by_name(name),
+    }
+    .map_err(|_| Lost::Broken)?;
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_body(&js_sys::Uint8Array::from(bytes));
+    let request = Request::new_with_str_and_init("https://object/", &init).map_err(|_| Lost::Broken)?;
+    let response = stub
+        .fetch_with_request(worker::Request::from(request))
+        .await
+        .map_err(|error| sort(&JsValue::from(error)))?;
+    let response = Response::from(response);
+    if response.status() != 200 {
+        return Err(Lost::Broken);
+    }
+    let buffer = response.array_buffer().map_err(|_| Lost::Broken)?;
+    let buffer = JsFuture::from(buffer).await.map_err(|error| sort(&error))?;
+    Ok(js_sys::Uint8Array::new(&buffer.unchecked_into::<js_sys::ArrayBuffer>()).to_vec())
+}
+
+/// The platform marks its errors.
+fn sort(error: &JsValue) -> Lost {
+    let is = |mark: &str| Reflect::get(error, &JsValue::from_str(mark)).is_ok_and(|it| it.is_truthy());
+    if is("overloaded") {
+        Lost::Overloaded
+    } else if is("retryable") {
+        Lost::Retryable
+    } else {
+        Lost::Broken
+    }
+}
+
+/// Sends a message within its time limit; the late answer of one that exceeds it is given to `late`.
+pub(super) async fn send_within(
+    env: &Env,
+    name: &str,
+    location_hint: Option<&str>,
+    message: Message,
+    entry: Vec<u8>,
+    late: impl FnOnce(timer::Pending<Answered>),
+) -> Answered {
+    let limit = time_limit(&message);
+    let sent = Box::pin(send(env.clone(), name.to_owned(), location_hint.map(str::to_owned), message, entry));
+    timer::within(limit, sent).await.unwrap_or_else(|unfinished| {
+        late(unfinished);
+        Err(Lost::Broken)
+    })
+}
