@@ -34,7 +34,15 @@ export function build(folder = root) {
   const { paths, env } = toolEnvironment();
   const result = spawnSync(paths["worker-build"], ["--release"], { cwd: folder, env, stdio: ["ignore", 2, 2] });
   if (result.status !== 0) throw new Error(`worker-build failed (${result.error ?? `exit ${result.status}`})`);
+  if(process.env.KEEP_NAMES!=="1") strip(outputs[1], env);
   writeFileSync(stamp, digest);
+}
+
+/** worker-build keeps the names section, which is a quarter of the file and of no use at the edge. */
+function strip(wasm, env) {
+  const args = ["--all-features", "--strip-debug", "--strip-producers", wasm, "-o", wasm];
+  const result = spawnSync(env.WASM_OPT_BIN, args, { stdio: ["ignore", 2, 2] });
+  if (result.status !== 0) throw new Error("wasm-opt could not strip the names");
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,8 +1,6 @@
 //! The origin calls that one isolate has under way: their number bounds it, and their ends are counted
 //! once each, also of those whose end nobody saw.
 
-use std::collections::BTreeMap;
-
 use crate::{refresh::Purpose, time::Millis};
 
 /// Names a call under way.
@@ -13,7 +11,8 @@ pub struct CallId(u64);
 #[derive(Debug, Default)]
 pub struct Calls {
     next: u64,
-    open: BTreeMap<CallId, (Purpose, Millis, Millis)>,
+    /// Short: `max_origin_calls` bounds it.
+    open: Vec<(CallId, Purpose, Millis, Millis)>,
 }
 
 impl Calls {
@@ -21,20 +20,22 @@ impl Calls {
     pub fn begin(&mut self, purpose: Purpose, now: Millis, lease: Millis) -> CallId {
         self.next += 1;
         let id = CallId(self.next);
-        self.open.insert(id, (purpose, now, lease));
+        self.open.push((id, purpose, now, lease));
         id
     }
 
     /// A call has ended; false when it had been swept as abandoned before, so that it counts nothing.
     pub fn settle(&mut self, id: CallId) -> bool {
-        self.open.remove(&id).is_some()
+        let before = self.open.len();
+        self.open.retain(|(open, ..)| *open != id);
+        self.open.len() < before
     }
 
     /// Takes away what is unsettled at the end of its lease: a background task that was cut off runs
     /// no destructor.
     pub fn sweep(&mut self, now: Millis) -> Vec<Purpose> {
         let mut abandoned = Vec::new();
-        self.open.retain(|_, (purpose, since, lease)| {
+        self.open.retain(|(_, purpose, since, lease)| {
             let is_open = since.covers(*lease, now);
             if !is_open {
                 abandoned.push(*purpose);

@@ -174,12 +174,11 @@ pub enum Unreadable {
 
 /// The version that [`encode`] writes. Older ones stay readable by [`decode`] as long as they can
 /// exist: one physical lifetime after the upgrade.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = u32::from_le_bytes(*b"XFE1");
 
 /// The head of version 1, frozen: a change of any field is a new version.
 #[derive(Serialize, Deserialize)]
 struct HeadV1 {
-    xfetch_entry: u32,
     generation: u64,
     stored_at: Millis,
     delta: Millis,
@@ -191,16 +190,10 @@ struct HeadV1 {
     length: usize,
 }
 
-#[derive(Deserialize)]
-struct AnyVersion {
-    xfetch_entry: u32,
-}
-
 /// The stored form, for the Cache API and the object. Only committed entries are ever stored.
 #[must_use]
 pub fn encode(entry: &Entry) -> Vec<u8> {
     let head = HeadV1 {
-        xfetch_entry: FORMAT,
         generation: entry.generation,
         stored_at: entry.stored_at,
         delta: entry.delta,
@@ -211,7 +204,7 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
         etag: entry.etag.clone(),
         length: entry.body.len(),
     };
-    frame::join(&head, &entry.body)
+    frame::join(FORMAT, &head, &entry.body)
 }
 
 /// Reads any stored form.
@@ -219,11 +212,11 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
 /// # Errors
 /// [`Unreadable`], when the bytes are not a whole entry of `key`.
 pub fn decode(bytes: &[u8], key: &str) -> Result<Entry, Unreadable> {
-    let (version, _) = frame::split::<AnyVersion>(bytes).ok_or(Unreadable::Corrupt)?;
-    if version.xfetch_entry != FORMAT {
+    let (version, _) = frame::version(bytes).ok_or(Unreadable::Corrupt)?;
+    if version != FORMAT {
         return Err(Unreadable::UnknownVersion);
     }
-    let (head, body) = frame::split::<HeadV1>(bytes).ok_or(Unreadable::Corrupt)?;
+    let (head, body) = frame::split::<HeadV1>(FORMAT, bytes).ok_or(Unreadable::Corrupt)?;
     if head.key != key {
         return Err(Unreadable::ForeignKey);
     }

@@ -106,7 +106,7 @@ impl Reason {
 
 /// A failed computation, as its holder reports it and its waiters hear it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// It may go better next time: the key backs off.
     Transient {

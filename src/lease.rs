@@ -69,8 +69,8 @@ struct Committed {
     lifetime: Lifetime,
 }
 
-/// All that a key's object remembers, but the entry's bytes. Stored as JSON; a new field has a
-/// default, so that older states stay readable.
+/// All that a key's object remembers, but the entry's bytes. Stored under a version: a change is a new
+/// one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     last: u64,

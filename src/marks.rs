@@ -25,11 +25,17 @@ struct Mark {
     length: Millis,
 }
 
+impl Mark {
+    fn is_live(&self, now: Millis) -> bool {
+        self.since.covers(self.length, now)
+    }
+}
+
 /// The marks of one isolate, bounded in number.
 #[derive(Debug)]
 pub struct Marks {
     marks: BTreeMap<Hash, Mark>,
-    direct: BTreeMap<Hash, (Millis, Millis)>,
+    direct: BTreeMap<Hash, Mark>,
     next_owner: u64,
     most: usize,
 }
@@ -45,17 +51,14 @@ impl Marks {
     #[must_use]
     pub fn blocked(&self, key: &Hash, now: Millis) -> Option<Blocked> {
         let mark = self.marks.get(key)?;
-        mark.since.covers(mark.length, now).then_some(mark.why)
+        mark.is_live(now).then_some(mark.why)
     }
 
     /// Notes that a refresh begins, for a lease at most. The answer removes the mark.
     pub fn begin(&mut self, key: Hash, now: Millis, lease: Millis) -> u64 {
         self.next_owner += 1;
-        self.set(
-            key,
-            Mark { owner: self.next_owner, why: Blocked::UnderWay, since: now, length: lease },
-            now,
-        );
+        let mark = Mark { owner: self.next_owner, why: Blocked::UnderWay, since: now, length: lease };
+        insert(&mut self.marks, key, mark, now, self.most);
         self.next_owner
     }
 
@@ -69,34 +72,30 @@ impl Marks {
     /// The refresh that `begin` named has ended, and there is no use in another one for a while.
     pub fn end_and_remember(&mut self, key: Hash, owner: u64, why: Blocked, now: Millis, length: Millis) {
         if self.marks.get(&key).is_none_or(|mark| mark.owner == owner) {
-            self.set(key, Mark { owner, why, since: now, length }, now);
+            insert(&mut self.marks, key, Mark { owner, why, since: now, length }, now, self.most);
         }
     }
 
     /// Whether the origin may be called for this key without a lease, the object being out of reach:
     /// once per `pause`. A yes takes the permission.
     pub fn may_compute_without_lease(&mut self, key: Hash, now: Millis, pause: Millis) -> bool {
-        if self.direct.get(&key).is_some_and(|(since, pause)| since.covers(*pause, now)) {
+        if self.direct.get(&key).is_some_and(|mark| mark.is_live(now)) {
             return false;
         }
-        if self.direct.len() >= self.most {
-            self.direct.retain(|_, (since, pause)| since.covers(*pause, now));
-        }
-        if self.direct.len() >= self.most {
-            return false;
-        }
-        self.direct.insert(key, (now, pause));
-        true
+        let mark = Mark { owner: 0, why: Blocked::UnderWay, since: now, length: pause };
+        insert(&mut self.direct, key, mark, now, self.most)
     }
+}
 
-    fn set(&mut self, key: Hash, mark: Mark, now: Millis) {
-        if self.marks.len() >= self.most && !self.marks.contains_key(&key) {
-            self.marks.retain(|_, mark| mark.since.covers(mark.length, now));
-            if self.marks.len() >= self.most {
-                // Full of live marks: without one the object decides, as for any other isolate.
-                return;
-            }
+/// Sets a mark where there is room. Full of live marks: without one the object decides, as for any
+/// other isolate.
+fn insert(marks: &mut BTreeMap<Hash, Mark>, key: Hash, mark: Mark, now: Millis, most: usize) -> bool {
+    if marks.len() >= most && !marks.contains_key(&key) {
+        marks.retain(|_, mark| mark.is_live(now));
+        if marks.len() >= most {
+            return false;
         }
-        self.marks.insert(key, mark);
     }
+    marks.insert(key, mark);
+    true
 }

@@ -1,7 +1,8 @@
 //! What a Worker and a key's object say to each other.
 //!
 //! Old and new code run side by side for a while after a deploy, so every message carries a protocol
-//! version, and an object answers one that it does not know with a polite refusal.
+//! version, and an object answers one that it does not know with a polite refusal. Variants travel by
+//! their place: within a version none is moved, and a new one comes last.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,6 @@ pub struct Terms {
 
 /// A Worker's message. A committed entry travels beside it as the frame's body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
 pub enum Message {
     /// Asks for the lease. Never waits.
     Acquire {
@@ -75,7 +75,6 @@ pub enum Message {
 
 /// The object's answer. A committed entry travels beside [`Answer::Newer`] as the frame's body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
     /// The object holds a generation above the one seen.
     Newer {
@@ -146,45 +145,35 @@ pub struct Inspection {
     pub waiters: u32,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Envelope<T> {
-    v: u32,
-    #[serde(flatten)]
-    content: T,
-}
-
 /// An answer with the purge floor that every answer carries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     /// The key's purge floor.
     pub floor: Floor,
     /// The answer proper.
-    #[serde(flatten)]
     pub answer: Answer,
 }
 
 /// A message as bytes, with the entry that a commit carries.
 #[must_use]
 pub fn encode_message(message: &Message, entry: &[u8]) -> Vec<u8> {
-    frame::join(&Envelope { v: PROTOCOL, content: message }, entry)
+    frame::join(PROTOCOL, message, entry)
 }
 
 /// Reads a message; `None` for one that this version does not know.
 #[must_use]
 pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
-    let (envelope, entry) = frame::split::<Envelope<Message>>(bytes)?;
-    (envelope.v == PROTOCOL).then_some((envelope.content, entry))
+    frame::split(PROTOCOL, bytes)
 }
 
 /// An answer as bytes, with the entry that travels beside `Newer`.
 #[must_use]
 pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
-    frame::join(&Envelope { v: PROTOCOL, content: reply }, entry)
+    frame::join(PROTOCOL, reply, entry)
 }
 
 /// Reads an answer; `None` for one that this version does not know.
 #[must_use]
 pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
-    let (envelope, entry) = frame::split::<Envelope<Reply>>(bytes)?;
-    (envelope.v == PROTOCOL).then_some((envelope.content, entry))
+    frame::split(PROTOCOL, bytes)
 }

@@ -9,8 +9,6 @@
 //! - `compute_calls = compute_calls_cold + compute_calls_refresh = compute_ok + compute_failed +
 //!   compute_abandoned`
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -35,13 +33,13 @@ pub enum Class {
 }
 
 impl Class {
-    fn name(self) -> &'static str {
+    fn counter(self) -> Counter {
         match self {
-            Self::HitFresh => "cache_hit_fresh",
-            Self::HitStale => "cache_hit_stale",
-            Self::Miss => "cache_miss",
-            Self::Bypass => "bypass",
-            Self::Rejected => "rejected",
+            Self::HitFresh => Counter::CacheHitFresh,
+            Self::HitStale => Counter::CacheHitStale,
+            Self::Miss => Counter::CacheMiss,
+            Self::Bypass => Counter::Bypass,
+            Self::Rejected => Counter::Rejected,
         }
     }
 }
@@ -114,6 +112,13 @@ impl Histogram {
         self.sum = self.sum.saturating_add(value.0);
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.sum = self.sum.saturating_add(other.sum);
+        for (into, count) in self.counts.iter_mut().zip(other.counts) {
+            *into += count;
+        }
+    }
+
     /// How many observations it holds.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -121,106 +126,123 @@ impl Histogram {
     }
 }
 
-/// Counters and histograms by name. The set of names is fixed: keys never become labels.
+/// Counters and histograms. Their set is fixed: keys never become labels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Counters that are not zero.
-    pub counters: BTreeMap<String, u64>,
-    /// Histograms that are not empty.
-    pub histograms: BTreeMap<String, Histogram>,
+    counters: Vec<u64>,
+    /// How long answers took, in milliseconds.
+    pub answer_time: Histogram,
+    /// What computations cost, in milliseconds.
+    pub delta: Histogram,
 }
 
-/// How long answers took.
-pub const ANSWER_TIME: &str = "answer_milliseconds";
-/// What computations cost.
-pub const DELTA: &str = "delta_milliseconds";
+macro_rules! counters {
+    ($($variant:ident $name:literal $help:literal,)*) => {
+        /// Every counter. Batches and the stored book carry them by their place: a new one comes last.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter {
+            $(#[doc = $help] $variant,)*
+        }
 
-/// Every counter, with what it counts.
-pub const COUNTERS: [(&str, &str); 38] = [
-    ("total_requests", "Requests to configured and forwarded routes."),
-    ("cache_hit_fresh", "Answered from an entry before its expiry."),
-    ("cache_hit_stale", "Answered from an entry past its expiry."),
-    ("cache_miss", "Answered by a new computation or its failure."),
-    ("bypass", "Forwarded uncached."),
-    ("rejected", "Refused: a bad request, or a refused configuration."),
-    ("xfetch_triggers", "Requests that triggered a refresh."),
-    ("xfetch_early_triggers", "Triggers before expiry."),
-    ("xfetch_stale_triggers", "Triggers after expiry."),
-    ("refreshes_started", "Triggers that were granted the lease."),
-    ("xfetch_lock_contention_total", "Triggers that found a refresh under way."),
-    ("xfetch_lock_contention_early", "The same, before expiry."),
-    ("xfetch_lock_contention_stale", "The same, after expiry."),
-    ("xfetch_recheck_skips_total", "Triggers that found a newer generation."),
-    ("refresh_lock_errors", "Triggers that could not reach the object."),
-    ("refresh_backoffs", "Triggers held back after a failure."),
-    ("compute_calls", "Origin calls of the cache that have ended."),
-    ("compute_calls_cold", "Of these, calls that a request waited for."),
-    ("compute_calls_refresh", "Of these, refreshes."),
-    ("compute_ok", "Of these, calls with a valid answer."),
-    ("compute_failed", "Of these, calls that failed."),
-    ("compute_abandoned", "Of these, calls unsettled at the end of their lease."),
-    ("commits_rejected", "Computed entries that the object refused."),
-    ("grants_given_back", "Leases granted too late, and given back."),
-    ("cache_api_errors", "Failures of the Cache API."),
-    ("entries_unreadable", "Stored entries that could not be read."),
-    ("internal_errors", "Requests answered with 500."),
-    ("entropy_errors", "Failures of the entropy source."),
-    ("failed_origin_unreachable", "Failed calls: no connection."),
-    ("failed_origin_timeout", "Failed calls: time-out."),
-    ("failed_origin_error", "Failed calls: 5xx."),
-    ("failed_origin_busy", "Failed calls: 408, 425, 429."),
-    ("failed_origin_unauthorized", "Failed calls: 401, 403."),
-    ("failed_origin_redirect", "Failed calls: redirect."),
-    ("failed_origin_unexpected_status", "Failed calls: a status without a complete body."),
-    ("failed_origin_truncated", "Failed calls: broken body."),
-    ("failed_origin_body_too_large", "Failed calls: body above max_response."),
-    ("failed_origin_not_json", "Failed calls: not JSON."),
-];
+        /// Every counter's name, and what it counts.
+        pub const COUNTERS: &[(&str, &str)] = &[$(($name, $help),)*];
+    };
+}
+
+counters! {
+    TotalRequests "total_requests" "Requests to configured and forwarded routes.",
+    CacheHitFresh "cache_hit_fresh" "Answered from an entry before its expiry.",
+    CacheHitStale "cache_hit_stale" "Answered from an entry past its expiry.",
+    CacheMiss "cache_miss" "Answered by a new computation or its failure.",
+    Bypass "bypass" "Forwarded uncached.",
+    Rejected "rejected" "Refused: a bad request, or a refused configuration.",
+    XfetchTriggers "xfetch_triggers" "Requests that triggered a refresh.",
+    XfetchEarlyTriggers "xfetch_early_triggers" "Triggers before expiry.",
+    XfetchStaleTriggers "xfetch_stale_triggers" "Triggers after expiry.",
+    RefreshesStarted "refreshes_started" "Triggers that were granted the lease.",
+    XfetchLockContentionTotal "xfetch_lock_contention_total" "Triggers that found a refresh under way.",
+    XfetchLockContentionEarly "xfetch_lock_contention_early" "The same, before expiry.",
+    XfetchLockContentionStale "xfetch_lock_contention_stale" "The same, after expiry.",
+    XfetchRecheckSkipsTotal "xfetch_recheck_skips_total" "Triggers that found a newer generation.",
+    RefreshLockErrors "refresh_lock_errors" "Triggers that could not reach the object.",
+    RefreshBackoffs "refresh_backoffs" "Triggers held back after a failure.",
+    ComputeCalls "compute_calls" "Origin calls of the cache that have ended.",
+    ComputeCallsCold "compute_calls_cold" "Of these, calls that a request waited for.",
+    ComputeCallsRefresh "compute_calls_refresh" "Of these, refreshes.",
+    ComputeOk "compute_ok" "Of these, calls with a valid answer.",
+    ComputeFailed "compute_failed" "Of these, calls that failed.",
+    ComputeAbandoned "compute_abandoned" "Of these, calls unsettled at the end of their lease.",
+    CommitsRejected "commits_rejected" "Computed entries that the object refused.",
+    GrantsGivenBack "grants_given_back" "Leases granted too late, and given back.",
+    CacheApiErrors "cache_api_errors" "Failures of the Cache API.",
+    EntriesUnreadable "entries_unreadable" "Stored entries that could not be read.",
+    InternalErrors "internal_errors" "Requests answered with 500.",
+    EntropyErrors "entropy_errors" "Failures of the entropy source.",
+    FailedOriginUnreachable "failed_origin_unreachable" "Failed calls: no connection.",
+    FailedOriginTimeout "failed_origin_timeout" "Failed calls: time-out.",
+    FailedOriginError "failed_origin_error" "Failed calls: 5xx.",
+    FailedOriginBusy "failed_origin_busy" "Failed calls: 408, 425, 429.",
+    FailedOriginUnauthorized "failed_origin_unauthorized" "Failed calls: 401, 403.",
+    FailedOriginRedirect "failed_origin_redirect" "Failed calls: redirect.",
+    FailedOriginUnexpectedStatus "failed_origin_unexpected_status" "Failed calls: a status without a complete body.",
+    FailedOriginTruncated "failed_origin_truncated" "Failed calls: broken body.",
+    FailedOriginBodyTooLarge "failed_origin_body_too_large" "Failed calls: body above max_response.",
+    FailedOriginNotJson "failed_origin_not_json" "Failed calls: not JSON.",
+}
+
+impl Counter {
+    /// The name in every answer.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        COUNTERS[self as usize].0
+    }
+}
 
 impl Tally {
     /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.counters.is_empty() && self.histograms.is_empty()
+        self.counters.is_empty()
     }
 
     /// Folds a fact in.
     pub fn fold(&mut self, fact: Fact) {
         match fact {
             Fact::Answered { class, took } => {
-                self.add("total_requests");
-                self.add(class.name());
-                self.observe(ANSWER_TIME, took);
+                self.add(Counter::TotalRequests);
+                self.add(class.counter());
+                self.answer_time.observe(took);
             }
             Fact::Triggered { purpose, trigger } => self.triggered(purpose, trigger),
             Fact::Called { purpose, call } => self.called(purpose, call),
-            Fact::CommitRejected => self.add("commits_rejected"),
-            Fact::GrantGivenBack => self.add("grants_given_back"),
-            Fact::CacheFailed => self.add("cache_api_errors"),
-            Fact::EntryUnreadable => self.add("entries_unreadable"),
-            Fact::InternalError => self.add("internal_errors"),
-            Fact::NoEntropy => self.add("entropy_errors"),
+            Fact::CommitRejected => self.add(Counter::CommitsRejected),
+            Fact::GrantGivenBack => self.add(Counter::GrantsGivenBack),
+            Fact::CacheFailed => self.add(Counter::CacheApiErrors),
+            Fact::EntryUnreadable => self.add(Counter::EntriesUnreadable),
+            Fact::InternalError => self.add(Counter::InternalErrors),
+            Fact::NoEntropy => self.add(Counter::EntropyErrors),
         }
     }
 
     /// Adds everything of another tally.
     pub fn merge(&mut self, other: &Self) {
-        for (name, count) in &other.counters {
-            *self.counters.entry(name.clone()).or_default() += count;
+        for (place, count) in other.counters.iter().enumerate() {
+            self.raise(place, *count);
         }
-        for (name, histogram) in &other.histograms {
-            let into = self.histograms.entry(name.clone()).or_default();
-            into.sum = into.sum.saturating_add(histogram.sum);
-            for (into, count) in into.counts.iter_mut().zip(histogram.counts) {
-                *into += count;
-            }
-        }
+        self.answer_time.merge(&other.answer_time);
+        self.delta.merge(&other.delta);
     }
 
     /// A counter's value.
     #[must_use]
-    pub fn get(&self, name: &str) -> u64 {
-        self.counters.get(name).copied().unwrap_or(0)
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.at(counter as usize)
+    }
+
+    /// The value of the counter in this place of [`COUNTERS`].
+    #[must_use]
+    pub fn at(&self, place: usize) -> u64 {
+        self.counters.get(place).copied().unwrap_or(0)
     }
 
     fn triggered(&mut self, purpose: Purpose, trigger: Trigger) {
@@ -230,54 +252,72 @@ impl Tally {
             // Nobody triggers a cold computation: it is asked for.
             Purpose::Cold => return,
         };
-        self.add("xfetch_triggers");
-        self.add(if is_early { "xfetch_early_triggers" } else { "xfetch_stale_triggers" });
-        self.add(trigger.as_str());
+        self.add(Counter::XfetchTriggers);
+        self.add(if is_early { Counter::XfetchEarlyTriggers } else { Counter::XfetchStaleTriggers });
+        self.add(match trigger {
+            Trigger::Started => Counter::RefreshesStarted,
+            Trigger::Contention => Counter::XfetchLockContentionTotal,
+            Trigger::RecheckSkip => Counter::XfetchRecheckSkipsTotal,
+            Trigger::LockError => Counter::RefreshLockErrors,
+            Trigger::Backoff => Counter::RefreshBackoffs,
+        });
         if trigger == Trigger::Contention {
-            self.add(if is_early { "xfetch_lock_contention_early" } else { "xfetch_lock_contention_stale" });
+            self.add(if is_early {
+                Counter::XfetchLockContentionEarly
+            } else {
+                Counter::XfetchLockContentionStale
+            });
         }
     }
 
     fn called(&mut self, purpose: Purpose, call: Call) {
-        self.add("compute_calls");
+        self.add(Counter::ComputeCalls);
         self.add(match purpose {
-            Purpose::Early | Purpose::Stale => "compute_calls_refresh",
-            Purpose::Cold => "compute_calls_cold",
+            Purpose::Early | Purpose::Stale => Counter::ComputeCallsRefresh,
+            Purpose::Cold => Counter::ComputeCallsCold,
         });
         match call {
             Call::Ok(delta) => {
-                self.add("compute_ok");
-                self.observe(DELTA, delta);
+                self.add(Counter::ComputeOk);
+                self.delta.observe(delta);
             }
             Call::Failed(reason) => {
-                self.add("compute_failed");
-                if let Some(reason) = reason {
-                    self.add(&format!("failed_{}", reason.as_str()));
+                self.add(Counter::ComputeFailed);
+                if let Some(counter) = reason.and_then(failed) {
+                    self.add(counter);
                 }
             }
-            Call::Abandoned => self.add("compute_abandoned"),
+            Call::Abandoned => self.add(Counter::ComputeAbandoned),
         }
     }
 
-    fn add(&mut self, name: &str) {
-        match self.counters.get_mut(name) {
-            Some(count) => *count += 1,
-            None => {
-                self.counters.insert(name.to_owned(), 1);
-            }
-        }
+    fn add(&mut self, counter: Counter) {
+        self.raise(counter as usize, 1);
     }
 
-    fn observe(&mut self, name: &str, value: Millis) {
-        match self.histograms.get_mut(name) {
-            Some(histogram) => histogram.observe(value),
-            None => {
-                let mut histogram = Histogram::default();
-                histogram.observe(value);
-                self.histograms.insert(name.to_owned(), histogram);
-            }
+    fn raise(&mut self, place: usize, by: u64) {
+        if self.counters.len() <= place {
+            self.counters.resize(place + 1, 0);
         }
+        self.counters[place] += by;
     }
+}
+
+/// The counter of a reason; a call that was never made has failed nowhere.
+fn failed(reason: Reason) -> Option<Counter> {
+    Some(match reason {
+        Reason::OriginUnreachable => Counter::FailedOriginUnreachable,
+        Reason::OriginTimeout => Counter::FailedOriginTimeout,
+        Reason::OriginError => Counter::FailedOriginError,
+        Reason::OriginBusy => Counter::FailedOriginBusy,
+        Reason::OriginUnauthorized => Counter::FailedOriginUnauthorized,
+        Reason::OriginRedirect => Counter::FailedOriginRedirect,
+        Reason::OriginUnexpectedStatus => Counter::FailedOriginUnexpectedStatus,
+        Reason::OriginTruncated => Counter::FailedOriginTruncated,
+        Reason::OriginBodyTooLarge => Counter::FailedOriginBodyTooLarge,
+        Reason::OriginNotJson => Counter::FailedOriginNotJson,
+        Reason::TooManyOriginCalls => return None,
+    })
 }
 
 /// What one isolate holds right now. Not counted, only shown.
@@ -308,6 +348,7 @@ pub struct Batch {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Isolate {
+    name: String,
     sequence: u64,
     seen: Millis,
     gauges: Gauges,
@@ -322,7 +363,7 @@ pub struct Book {
     pub since: Millis,
     /// The counts.
     pub tally: Tally,
-    isolates: BTreeMap<String, Isolate>,
+    isolates: Vec<Isolate>,
 }
 
 /// Gauges of an isolate that has not been heard of for so long are forgotten.
@@ -334,23 +375,28 @@ impl Book {
     /// A book that begins now. The epoch's name must be new.
     #[must_use]
     pub fn new(epoch: String, now: Millis) -> Self {
-        Self { epoch, since: now, tally: Tally::default(), isolates: BTreeMap::new() }
+        Self { epoch, since: now, tally: Tally::default(), isolates: Vec::new() }
     }
 
     /// Takes a batch once, however often it is sent. Counts of another epoch are dropped whole: they
     /// belong to a run that has been reset.
     pub fn take(&mut self, batch: &Batch, now: Millis) {
-        let known = self.isolates.get(&batch.isolate).map_or(0, |isolate| isolate.sequence);
+        let place = self.isolates.iter().position(|isolate| isolate.name == batch.isolate);
+        let known = place.map_or(0, |place| self.isolates.remove(place).sequence);
         let is_ours = batch.epoch.as_ref().is_none_or(|epoch| *epoch == self.epoch);
         if batch.sequence > known && is_ours {
             self.tally.merge(&batch.tally);
         }
+        // Kept in the order in which they were heard of, so that the first is the one to forget.
         let sequence = known.max(batch.sequence);
-        self.isolates.insert(batch.isolate.clone(), Isolate { sequence, seen: now, gauges: batch.gauges });
-        while self.isolates.len() > ISOLATES_MOST {
-            let oldest = self.isolates.iter().min_by_key(|(_, isolate)| isolate.seen);
-            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else { break };
-            self.isolates.remove(&oldest);
+        self.isolates.push(Isolate {
+            name: batch.isolate.clone(),
+            sequence,
+            seen: now,
+            gauges: batch.gauges,
+        });
+        if self.isolates.len() > ISOLATES_MOST {
+            self.isolates.remove(0);
         }
     }
 
@@ -364,7 +410,7 @@ impl Book {
     /// The sum of the gauges of the isolates that are alive.
     #[must_use]
     pub fn gauges(&self, now: Millis) -> Gauges {
-        let alive = self.isolates.values().filter(|it| it.seen.covers(GAUGES_KEPT, now));
+        let alive = self.isolates.iter().filter(|it| it.seen.covers(GAUGES_KEPT, now));
         alive.fold(Gauges::default(), |sum, isolate| Gauges {
             computations_in_flight: sum.computations_in_flight + isolate.gauges.computations_in_flight,
             memory_entries: sum.memory_entries + isolate.gauges.memory_entries,

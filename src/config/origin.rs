@@ -18,7 +18,11 @@ impl OriginUrl {
         let refuse = |allowed: &str| ConfigError {
             setting: setting.to_owned(),
             // User info is a secret; show nothing of such a URL.
-            value: if url.contains('@') { "not acceptable".to_owned() } else { format!("{url:?}") },
+            value: if url.contains('@') {
+                "not acceptable".to_owned()
+            } else {
+                serde_json::Value::from(url).to_string()
+            },
             allowed: allowed.to_owned(),
         };
         let (scheme, rest) =

@@ -115,10 +115,12 @@ impl<'a> Reader<'a> {
         let value = if self.prefix.is_empty() { self.json(name) } else { self.table.get(name).cloned() };
         match value {
             None | Some(Value::Null) => Ok(default),
-            Some(value) => value
-                .as_f64()
-                .filter(|number| (least..=most).contains(number))
-                .ok_or_else(|| self.refuse(name, &format!("a number of {unit} from {least} to {most}"))),
+            Some(value) => value.as_f64().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+                self.refuse(
+                    name,
+                    &format!("a number of {unit} from {} to {}", Value::from(least), Value::from(most)),
+                )
+            }),
         }
     }
 

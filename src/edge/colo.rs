@@ -22,11 +22,10 @@ use crate::{
 };
 
 /// The version of the record's head.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = u32::from_le_bytes(*b"XFC1");
 
 #[derive(Serialize, Deserialize)]
 struct Head {
-    xfetch_colo: u32,
     floor: Floor,
 }
 
@@ -89,8 +88,7 @@ pub(super) async fn look_up(host: &str, key: &Key) -> Record {
 }
 
 fn decode(bytes: &[u8], key: &Key) -> Record {
-    let Some((head, rest)) = frame::split::<Head>(bytes).filter(|(head, _)| head.xfetch_colo == FORMAT)
-    else {
+    let Some((head, rest)) = frame::split::<Head>(FORMAT, bytes) else {
         isolate::count(Fact::EntryUnreadable);
         return Record::default();
     };
@@ -138,8 +136,7 @@ async fn put(host: &str, key: &Key, floor: Floor, entry: Option<&Entry>, lifetim
     let Some(cache) = cache() else {
         return;
     };
-    let record =
-        frame::join(&Head { xfetch_colo: FORMAT, floor }, &entry.map(entry::encode).unwrap_or_default());
+    let record = frame::join(FORMAT, &Head { floor }, &entry.map(entry::encode).unwrap_or_default());
     let max_age = format!("max-age={}", lifetime.whole_seconds_up().max(1));
     let headers =
         reply::headers(&[("content-type", "application/octet-stream"), ("cache-control", max_age.as_str())]);

@@ -9,7 +9,7 @@ use worker::{Context, Env};
 use super::{isolate, stub, timer};
 use crate::{
     config::{Config, OBJECT_TIMEOUT},
-    host,
+    frame, host,
     metrics::{Batch, Book, Fact, Gauges, Tally},
     time::Millis,
 };
@@ -17,10 +17,11 @@ use crate::{
 /// The binding of the metrics object, and the object's name.
 const BINDING: &str = "METRICS";
 const NAME: &str = "metrics";
+/// The version of messages and of the stored book.
+pub(super) const FORMAT: u32 = u32::from_le_bytes(*b"XFM1");
 
 /// What the metrics object is asked.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
 pub(super) enum Request {
     /// Take this, where there is something, and show the book where it is asked for.
     Flush { batch: Option<Batch>, show: bool },
@@ -142,9 +143,9 @@ fn next_batch(isolate: &mut isolate::Isolate) -> Option<Batch> {
 }
 
 async fn ask(env: &Env, request: &Request) -> Option<Answer> {
-    let bytes = serde_json::to_vec(request).ok()?;
+    let bytes = frame::join(FORMAT, request, &[]);
     let env = env.clone();
     let posted = Box::pin(async move { stub::post(&env, BINDING, NAME, None, &bytes).await });
     let answer = timer::within(OBJECT_TIMEOUT, posted).await.ok()?.ok()?;
-    serde_json::from_slice(&answer).ok()
+    frame::split(FORMAT, &answer).map(|(answer, _)| answer)
 }

@@ -6,7 +6,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
 };
 
@@ -18,6 +17,7 @@ use worker::{DurableObject, Env, SqlStorage, SqlStorageValue, State, durable_obj
 use super::{reply, timer};
 use crate::{
     entry::Floor,
+    frame,
     host::{self, Dice},
     lease::{self, CleanUp, Waiting, Wake},
     message::{self, Answer, Message, PROTOCOL, Reply},
@@ -27,7 +27,7 @@ use crate::{
 /// Bytes that one wake-up may send at most, over all sleepers; beyond it they are told to look around.
 const WAKE_BYTES_MOST: usize = 32 << 20;
 
-type Sleepers = BTreeMap<u64, oneshot::Sender<Rc<[u8]>>>;
+type Sleepers = Vec<(u64, oneshot::Sender<Rc<[u8]>>)>;
 
 /// A key's object. Class name and binding are part of the deployment's contract.
 #[durable_object(alarm)]
@@ -159,7 +159,7 @@ impl RefreshLease {
         };
         let (id, woken) = self.fall_asleep();
         let woken = timer::within(at_most, Box::pin(woken)).await;
-        self.sleepers.borrow_mut().remove(&id);
+        self.sleepers.borrow_mut().retain(|(sleeper, _)| *sleeper != id);
         match woken {
             Ok(Ok(reply)) => Ok(reply.to_vec()),
             // The timer, or nobody left to wake it.
@@ -173,7 +173,7 @@ impl RefreshLease {
     fn fall_asleep(&self) -> (u64, oneshot::Receiver<Rc<[u8]>>) {
         let (sender, receiver) = oneshot::channel();
         let id = self.next_sleeper.replace(self.next_sleeper.get() + 1);
-        self.sleepers.borrow_mut().insert(id, sender);
+        self.sleepers.borrow_mut().push((id, sender));
         (id, receiver)
     }
 
@@ -185,7 +185,7 @@ impl RefreshLease {
         let again = Reply { floor: reply.floor, answer: Answer::Again };
         let again: Rc<[u8]> = message::encode_reply(&again, &[]).into();
         let allowed = WAKE_BYTES_MOST / told.len().max(1);
-        for (index, sleeper) in sleepers.into_values().enumerate() {
+        for (index, (_, sleeper)) in sleepers.into_iter().enumerate() {
             // One that has hung up hears nothing.
             let _ = sleeper.send(Rc::clone(if index < allowed { &told } else { &again }));
         }
@@ -200,10 +200,12 @@ fn offset(after: Millis) -> i64 {
     after.0.min(i64::MAX as u64) as i64
 }
 
+/// The version of the stored state. A change of [`lease::State`] is a new one.
+const STATE_FORMAT: u32 = u32::from_le_bytes(*b"XFS1");
+
 /// What the object keeps beside the entry's bytes.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Stored {
-    #[serde(default)]
     lease: lease::State,
     alarm_at: Option<Millis>,
 }
@@ -213,22 +215,24 @@ impl Stored {
     /// under a living instance.
     fn load(sql: &SqlStorage) -> worker::Result<Self> {
         sql.exec(
-            "CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL);
+            "CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
              CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, bytes BLOB NOT NULL)",
             None,
         )?;
-        let row = sql.exec("SELECT json FROM lease", None)?.raw().next().transpose()?;
+        let row = sql.exec("SELECT state FROM lease", None)?.raw().next().transpose()?;
         match row.and_then(|row| row.into_iter().next()) {
             // A state that cannot be read is forgotten: tokens go on increasing with the clock and with
             // what callers have seen, and a key is never locked for good.
-            Some(SqlStorageValue::String(json)) => Ok(serde_json::from_str(&json).unwrap_or_default()),
+            Some(SqlStorageValue::Blob(state)) => {
+                Ok(frame::split(STATE_FORMAT, &state).map(|(stored, _)| stored).unwrap_or_default())
+            }
             _ => Ok(Self::default()),
         }
     }
 
     fn save(&self, sql: &SqlStorage) -> worker::Result<()> {
-        let json = serde_json::to_string(self)?;
-        sql.exec("INSERT OR REPLACE INTO lease (id, json) VALUES (1, ?)", vec![json.into()])?;
+        let state = SqlStorageValue::Blob(frame::join(STATE_FORMAT, self, &[]));
+        sql.exec("INSERT OR REPLACE INTO lease (id, state) VALUES (1, ?)", vec![state])?;
         Ok(())
     }
 }

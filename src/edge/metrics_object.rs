@@ -7,10 +7,11 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{DurableObject, Env, SqlStorage, SqlStorageValue, State, durable_object};
 
 use super::{
-    flush::{Answer, Request},
+    flush::{Answer, FORMAT, Request},
     reply,
 };
 use crate::{
+    frame,
     host::{self, Dice},
     metrics::Book,
 };
@@ -29,11 +30,11 @@ impl DurableObject for Metrics {
     async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
         let buffer = JsFuture::from(request.inner().array_buffer()?).await?;
         let bytes = js_sys::Uint8Array::new(&buffer.unchecked_into::<js_sys::ArrayBuffer>()).to_vec();
-        let Ok(request) = serde_json::from_slice(&bytes) else {
+        let Some((request, _)) = frame::split(FORMAT, &bytes) else {
             return Ok(reply::empty(400, &reply::headers(&[])).into());
         };
         let answer = self.answer(request)?;
-        Ok(reply::json(200, &answer).into())
+        Ok(reply::with_bytes(200, &reply::headers(&[]), &frame::join(FORMAT, &answer, &[])).into())
     }
 }
 
@@ -67,12 +68,12 @@ fn new_epoch() -> String {
 /// that everybody hears the same name.
 fn load(sql: &SqlStorage) -> worker::Result<Book> {
     sql.exec(
-        "CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), json TEXT NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), counts BLOB NOT NULL)",
         None,
     )?;
-    let row = sql.exec("SELECT json FROM book", None)?.raw().next().transpose()?;
+    let row = sql.exec("SELECT counts FROM book", None)?.raw().next().transpose()?;
     let known = row.and_then(|row| match row.into_iter().next() {
-        Some(SqlStorageValue::String(json)) => serde_json::from_str(&json).ok(),
+        Some(SqlStorageValue::Blob(bytes)) => frame::split(FORMAT, &bytes).map(|(book, _)| book),
         _ => None,
     });
     match known {
@@ -86,7 +87,7 @@ fn load(sql: &SqlStorage) -> worker::Result<Book> {
 }
 
 fn save(sql: &SqlStorage, book: &Book) -> worker::Result<()> {
-    let json = serde_json::to_string(book)?;
-    sql.exec("INSERT OR REPLACE INTO book (id, json) VALUES (1, ?)", vec![json.into()])?;
+    let counts = SqlStorageValue::Blob(frame::join(FORMAT, book, &[]));
+    sql.exec("INSERT OR REPLACE INTO book (id, counts) VALUES (1, ?)", vec![counts])?;
     Ok(())
 }
