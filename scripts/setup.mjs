@@ -1,5 +1,5 @@
 // Installs what is missing, and nothing else: npm packages, the wasm target, the three Rust tools, and
-// with --browser Chromium and its driver. Runs on any Node from 20 on, before anything is installed.
+// for the tests Chromium and its driver. Runs on any Node from 20 on, before anything is installed.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -149,7 +149,7 @@ function setUpBrowser() {
   const command = `apt-get update && apt-get install -y ${packages}`;
   const isRoot = process.getuid?.() === 0;
   const prefix = isRoot ? [] : ["sudo", "-n"];
-  if (!output("apt-get", ["--version"]) || (!isRoot && !output("sudo", ["-n", "true"])?.length === undefined)) {
+  if (!output("apt-get", ["--version"]) || (!isRoot && output("sudo", ["-n", "true"]) === undefined)) {
     fail("Chromium and its driver are missing.", `sudo sh -c '${command}'`);
   }
   say(`installing ${packages}`);
@@ -163,15 +163,17 @@ function setUpBrowser() {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+/** Everything that a task needs. False, with a message, when something cannot be installed. */
+export function setUp({ browser }) {
   try {
     setUpNode();
     setUpRust();
     setUpTools();
-    if (process.argv.includes("--browser")) setUpBrowser();
+    if (browser) setUpBrowser();
+    return true;
   } catch (error) {
     if (!(error instanceof Missing)) throw error;
     console.error(`\n${error.message}\n`);
-    process.exit(1);
+    return false;
   }
 }

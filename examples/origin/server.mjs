@@ -1,0 +1,208 @@
+// The analysis origin: a small real service on loopback, with a control path for tests and demos.
+//
+//   POST /api/v1/brain/calculate   the analysis
+//   GET  /control                  counts and settings
+//   POST /control                  changes settings: {"latency": 1000, "spread": 0.2, "mode": "ok", …}
+//   POST /control/reset            counts back to zero, settings as at the start
+//
+// Modes: ok, status (with "status", "retry_after"), reset, hang, truncate, garbage, html, latin1, huge,
+// endless, bomb, empty, redirect, cookie, private, no-store, vary. "fail_next": N lets only the next N
+// calls fail.
+
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+import { analyse } from "./model.mjs";
+
+const PATH = "/api/v1/brain/calculate";
+const BODY_MOST = 1 << 20;
+const START = { latency: 1_000, spread: 0.1, mode: "ok", status: 500, retry_after: null, fail_next: null };
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A delay of this mean, log-normal with `spread` as the standard deviation of its logarithm. */
+function delay({ latency, spread }) {
+  const normal = Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+  return latency * Math.exp(spread * normal - (spread * spread) / 2);
+}
+
+async function read(request) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size > BODY_MOST) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function json(response, status, value, headers = {}) {
+  const body = JSON.stringify(value);
+  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...headers });
+  response.end(body);
+}
+
+/** Answers in one of the ways in which origins go wrong. True when it has answered. */
+const FAULTS = {
+  status: (response, { status, retry_after }) =>
+    json(response, status, { error: "on command" }, retry_after === null ? {} : { "retry-after": String(retry_after) }),
+  reset: (response) => response.socket.resetAndDestroy(),
+  hang: () => {},
+  truncate: (response) => {
+    response.writeHead(200, { "content-type": "application/json", "content-length": 1_000 });
+    response.write('{"half":');
+    setTimeout(() => response.socket?.destroy(), 50);
+  },
+  garbage: (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"half": tru'),
+  html: (response) => response.writeHead(200, { "content-type": "text/html" }).end("<h1>It works</h1>"),
+  latin1: (response) =>
+    response.writeHead(200, { "content-type": "application/json" }).end(Buffer.from([0x22, 0xe9, 0x22])),
+  huge: (response) => json(response, 200, { filler: "x".repeat(4 << 20) }),
+  endless: (response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    const timer = setInterval(() => response.write(`"${"x".repeat(65_536)}",`), 5);
+    response.on("close", () => clearInterval(timer));
+    setTimeout(() => response.destroy(), 30_000).unref();
+  },
+  bomb: (response) => {
+    const body = gzipSync(Buffer.alloc(64 << 20, 0x20));
+    response.writeHead(200, { "content-type": "application/json", "content-encoding": "gzip" }).end(body);
+  },
+  empty: (response) => response.writeHead(200, { "content-type": "application/json" }).end(),
+  redirect: (response) => response.writeHead(302, { location: "/elsewhere" }).end(),
+};
+
+/** Headers with which a good answer must not be stored. */
+const UNSTORABLE = {
+  cookie: { "set-cookie": "session=1" },
+  private: { "cache-control": "private, max-age=60" },
+  "no-store": { "cache-control": "no-store" },
+  vary: { vary: "*" },
+};
+
+/** Starts the origin on loopback; port 0 takes any. */
+export async function startOrigin({ port = 0, settings = {} } = {}) {
+  const start = { ...START, ...settings };
+  let current = { ...start };
+  let counts;
+  const zero = () => {
+    counts = { calls: 0, in_flight: 0, highest_in_flight: 0, aborted: 0, keys: {}, last_headers: null, last_body: null };
+  };
+  zero();
+
+  async function calculate(request, response) {
+    const body = await read(request);
+    if (body === undefined) return json(response, 413, { error: "too large" });
+    const key = createHash("sha256").update(body).digest("hex").slice(0, 16);
+    const now = counts;
+    const own = (now.keys[key] ??= { body: body.slice(0, 200), calls: 0, in_flight: 0, highest_in_flight: 0 });
+    now.last_headers = request.headers;
+    now.last_body = body;
+    for (const count of [now, own]) {
+      count.calls += 1;
+      count.in_flight += 1;
+      count.highest_in_flight = Math.max(count.highest_in_flight, count.in_flight);
+    }
+    let open = true;
+    const done = () => {
+      if (!open) return;
+      open = false;
+      now.in_flight -= 1;
+      own.in_flight -= 1;
+      if (!response.writableFinished) now.aborted += 1;
+    };
+    response.on("close", done);
+    response.on("finish", done);
+    const settings = { ...current };
+    if (current.fail_next !== null && (current.fail_next -= 1) <= 0) {
+      current = { ...current, mode: "ok", fail_next: null };
+    }
+    const began = performance.now();
+    let question;
+    try {
+      question = JSON.parse(body);
+    } catch {
+      return json(response, 400, { error: "not JSON" });
+    }
+    if (FAULTS[settings.mode] && settings.mode !== "status") {
+      await sleep(Math.min(settings.latency, 100));
+      return FAULTS[settings.mode](response, settings);
+    }
+    const answer = await analyse(question ?? {});
+    await sleep(Math.max(0, delay(settings) - (performance.now() - began)));
+    if (response.destroyed) return undefined;
+    if (settings.mode === "status") return FAULTS.status(response, settings);
+    if (!answer) {
+      return json(response, 404, { error: "unknown team", home_team: question?.home_team, away_team: question?.away_team });
+    }
+    const value = { ...answer, computed_at: new Date().toISOString(), computation: now.calls };
+    return json(response, 200, value, UNSTORABLE[settings.mode]);
+  }
+
+  async function control(request, response, path) {
+    if (path === "/control/reset" && request.method === "POST") {
+      await read(request);
+      current = { ...start };
+      zero();
+    } else if (path === "/control" && request.method === "POST") {
+      let change;
+      try {
+        change = JSON.parse((await read(request)) || "{}");
+      } catch {
+        return json(response, 400, { error: "not JSON" });
+      }
+      const unknown = Object.keys(change).find((name) => !(name in START));
+      if (unknown) return json(response, 400, { error: `unknown setting ${unknown}` });
+      if (change.mode && !["ok", ...Object.keys(FAULTS), ...Object.keys(UNSTORABLE)].includes(change.mode)) {
+        return json(response, 400, { error: `unknown mode ${change.mode}` });
+      }
+      current = { ...current, ...change };
+    } else if (request.method !== "GET") {
+      return json(response, 405, { error: "GET or POST" }, { allow: "GET, POST" });
+    }
+    return json(response, 200, { service: "analysis-origin", settings: current, ...counts });
+  }
+
+  const server = createServer((request, response) => {
+    const path = request.url.split("?")[0];
+    const answered =
+      path === PATH && request.method === "POST"
+        ? calculate(request, response)
+        : path === "/control" || path === "/control/reset"
+          ? control(request, response, path)
+          : path === "/" && ["GET", "HEAD"].includes(request.method)
+            ? json(response, 200, { service: "analysis-origin" })
+            : json(response, 404, { error: "not found" });
+    Promise.resolve(answered).catch(() => response.destroy());
+  });
+  server.keepAliveTimeout = 60_000;
+  await new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port, host: "127.0.0.1", backlog: 1_024 }, resolve);
+  });
+  const url = `http://127.0.0.1:${server.address().port}`;
+  return {
+    url,
+    counts: () => structuredClone(counts),
+    set: (change) => {
+      current = { ...current, ...change };
+    },
+    reset: () => {
+      current = { ...start };
+      zero();
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const origin = await startOrigin({ port: Number(process.env.ORIGIN_PORT ?? 8788) });
+  console.log(`analysis origin on ${origin.url}`);
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(0));
+}

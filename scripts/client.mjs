@@ -1,0 +1,83 @@
+// A load client for loopback and for the certification: bursts and Poisson traffic, every answer kept.
+
+import { Agent, request } from "undici";
+
+/** The environment's fault: the service cannot be reached, or is not the one that was measured. */
+export class EnvironmentFault extends Error {}
+
+export class Client {
+  /** `connections` are opened once and kept: their set-up is no part of any figure. */
+  constructor(base, { path, token, connections = 128 }) {
+    this.base = base;
+    this.path = path;
+    this.token = token;
+    this.agent = new Agent({ connections, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000, keepAliveTimeout: 60_000 });
+  }
+
+  async raw(method, path, { body, headers = {} } = {}) {
+    const began = performance.now();
+    try {
+      const answer = await request(this.base + path, { method, body, headers, dispatcher: this.agent });
+      const text = await answer.body.text();
+      return { status: answer.statusCode, headers: answer.headers, text, began, ms: performance.now() - began };
+    } catch (error) {
+      throw new EnvironmentFault(`${method} ${path}: no answer (${error.code ?? error.message})`);
+    }
+  }
+
+  /** One question to the cached route. */
+  async ask(body) {
+    const answer = await this.raw("POST", this.path, { body, headers: { "content-type": "application/json" } });
+    const status = String(answer.headers["cache-status"] ?? "");
+    return {
+      ...answer,
+      cacheStatus: status,
+      isHit: /;\s*hit\b/.test(status),
+      isStale: /detail=stale|fwd=stale/.test(status),
+      ttl: Number(status.match(/ttl=(-?\d+)/)?.[1] ?? Number.NaN),
+      age: Number(answer.headers.age ?? Number.NaN),
+      etag: answer.headers.etag,
+    };
+  }
+
+  /** So many questions at the same moment. */
+  burst(count, body) {
+    return Promise.all(Array.from({ length: count }, () => this.ask(body)));
+  }
+
+  /** Poisson arrivals at `rate` per second for so many seconds; nobody waits for anybody. */
+  async poisson(rate, seconds, body) {
+    const answers = [];
+    const end = performance.now() + seconds * 1000;
+    let next = performance.now();
+    while (next < end) {
+      const wait = next - performance.now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      answers.push(this.ask(body));
+      next += (-Math.log(1 - Math.random()) / rate) * 1000;
+    }
+    return Promise.all(answers);
+  }
+
+  /** An admin path's JSON; undefined without a token. */
+  async admin(method, path, value) {
+    if (!this.token) return undefined;
+    const headers = { authorization: `Bearer ${this.token}`, ...(value ? { "content-type": "application/json" } : {}) };
+    const answer = await this.raw(method, `/_xfetch/${path}`, { headers, body: value && JSON.stringify(value) });
+    if (answer.status === 401 || answer.status === 404) throw new EnvironmentFault(`/_xfetch/${path}: ${answer.status}; is ADMIN_TOKEN right?`);
+    if (answer.status !== 200) throw new EnvironmentFault(`/_xfetch/${path}: status ${answer.status}`);
+    return JSON.parse(answer.text);
+  }
+
+  close() {
+    return this.agent.close();
+  }
+}
+
+/** The value below which this share of the figures lies. */
+export function percentile(figures, share) {
+  const sorted = [...figures].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));

@@ -1,0 +1,24 @@
+// `node scripts/run.mjs TASK …`: sets up what the task needs, then runs it under the Node that the
+// set-up has brought, and hands signals on. One process per npm script, so that a signal to it arrives.
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { setUp } from "./setup.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const [task, ...words] = process.argv.slice(2);
+
+if (!setUp({ browser: task === "test" })) process.exit(1);
+const own = join(root, "node_modules", ".bin", "node");
+const child = spawn(existsSync(own) ? own : process.execPath, [join(root, "scripts", `${task}.mjs`), ...words], {
+  stdio: "inherit",
+  env: { ...process.env, PATH: `${join(root, "node_modules", ".bin")}:${process.env.PATH}` },
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+// Some shells die of a signal without handing it on.
+const parent = process.ppid;
+setInterval(() => process.ppid !== parent && child.kill("SIGTERM"), 1_000).unref();
+child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

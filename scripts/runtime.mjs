@@ -1,0 +1,113 @@
+// The built Worker in real workerd, on direct sockets without a development proxy: what the tests and
+// the certification measure. Several colos are several Workers with caches of their own that share one
+// namespace of objects.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from "miniflare";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+export const ADMIN_TOKEN = "a-token-for-loopback-only";
+export const PATH = "/api/v1/brain/calculate";
+
+/** The route of the reference origin, with changes. */
+export function route(change = {}) {
+  return {
+    path: PATH,
+    fields: ["home_team", "away_team", "match_date"],
+    ttl: 5,
+    stale_while_revalidate: 60,
+    stale_if_error: 600,
+    ...change,
+  };
+}
+
+function worker(name, folder, vars, owner) {
+  const object = (className) => ({ className, useSQLite: true, ...(owner ? { scriptName: owner } : {}) });
+  return {
+    name,
+    modules: [
+      { type: "ESModule", path: join(folder, "index.js"), contents: readFileSync(join(folder, "index.js"), "utf8") },
+      { type: "CompiledWasm", path: join(folder, "index_bg.wasm"), contents: readFileSync(join(folder, "index_bg.wasm")) },
+    ],
+    modulesRoot: folder,
+    compatibilityDate: "2026-10-15",
+    bindings: vars,
+    durableObjects: { REFRESH_LEASE: object("RefreshLease"), METRICS: object("Metrics") },
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  };
+}
+
+/** The workerd processes that this process has started. */
+function children() {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+        const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+        return parent === process.pid && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("workerd");
+      } catch {
+        return false;
+      }
+    });
+}
+
+/**
+ * Starts the runtime. `colos` are the settings of each colo's Worker, over the shared `vars`; `persist`
+ * is a folder that outlives it, else a temporary one is used.
+ */
+export async function startRuntime({ vars, colos = [{}], persist, folder = join(root, "build"), verbose = false }) {
+  const storage = persist ?? (await mkdtemp(join(tmpdir(), "xfetch-edge-")));
+  const logs = [];
+  const before = new Set(children());
+  const settings = { DEVELOPMENT: true, FLUSH_INTERVAL: 1, ADMIN_TOKEN, ROUTES: [route()], ...vars };
+  const clean = (all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  const workers = colos.map((change, place) =>
+    worker(`colo-${place}`, folder, clean({ ...settings, ...change }), place === 0 ? undefined : "colo-0"),
+  );
+  const mf = new Miniflare(
+    convertV4MiniflareOptions({
+      workers,
+      defaultPersistRoot: storage,
+      durableObjectsPersist: join(storage, "objects"),
+      cachePersist: false,
+      log: new Log(verbose ? LogLevel.DEBUG : LogLevel.ERROR),
+      handleStructuredLogs: ({ level, message }) => {
+        logs.push({ level, message });
+        if (verbose) console.error(`[workerd ${level}] ${message}`);
+      },
+    }),
+  );
+  await mf.ready;
+  const urls = [];
+  for (const { name } of workers) urls.push(String(await mf.unsafeGetDirectURL(name)).replace(/\/$/, ""));
+  const pids = children().filter((pid) => !before.has(pid));
+  const dispose = async () => {
+    await mf.dispose().catch(() => {});
+  };
+  return {
+    urls,
+    url: urls[0],
+    logs,
+    storage,
+    mf,
+    pids,
+    /** Ends the runtime as a crash does: nothing is written down. */
+    async kill() {
+      for (const pid of pids) process.kill(pid, "SIGKILL");
+      await dispose();
+    },
+    async stop() {
+      await dispose();
+      if (!persist) await rm(storage, { recursive: true, force: true });
+    },
+    evict: (name, className = "RefreshLease") => mf.unsafeEvictDurableObject("colo-0", className, { name }),
+  };
+}
