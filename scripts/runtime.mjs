@@ -75,9 +75,7 @@ export async function startRuntime({ vars, colos = [{}], persist, folder = join(
   const mf = new Miniflare(
     convertV4MiniflareOptions({
       workers,
-      defaultPersistRoot: storage,
-      durableObjectsPersist: join(storage, "objects"),
-      cachePersist: false,
+      resourcePersistencePath: storage,
       log: new Log(verbose ? LogLevel.DEBUG : LogLevel.ERROR),
       handleStructuredLogs: ({ level, message }) => {
         logs.push({ level, message });

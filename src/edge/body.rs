@@ -2,7 +2,7 @@
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader};
+use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request};
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,14 @@ pub(super) enum Unread {
     TooLarge,
     /// The connection broke, or the encoding is damaged.
     Broken,
+}
+
+/// All bytes of a request whose length is announced and allowed: the runtime reads no more than that.
+pub(super) async fn read_announced(request: &Request, most: usize) -> Result<Vec<u8>, Unread> {
+    let buffer = request.array_buffer().map_err(|_| Unread::Broken)?;
+    let buffer = JsFuture::from(buffer).await.map_err(|_| Unread::Broken)?;
+    let bytes = js_sys::Uint8Array::new(&buffer);
+    if bytes.length() as usize > most { Err(Unread::TooLarge) } else { Ok(bytes.to_vec()) }
 }
 
 /// All bytes of a stream, at most `most`.

@@ -139,8 +139,16 @@ async fn job(
     if announced.is_some_and(|length| length > most as u64) {
         return Err(too_large());
     }
-    let stream = request.body();
-    let bytes = timer::within(BODY_TIMEOUT, Box::pin(async move { body::read(stream, most).await }))
+    let reading = {
+        let request = Clone::clone(request);
+        async move {
+            match announced {
+                Some(_) => body::read_announced(&request, most).await,
+                None => body::read(request.body(), most).await,
+            }
+        }
+    };
+    let bytes = timer::within(BODY_TIMEOUT, Box::pin(reading))
         .await
         .map_err(|_| Problem::new(408, "body_too_slow", "The body did not arrive in time."))?
         .map_err(|why| match why {
