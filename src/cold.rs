@@ -5,7 +5,7 @@
 //! `Again` means: look around, then ask anew; the first to come is elected. The waiter's own timer
 //! ends it in any case.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::{
     entry::Entry,
@@ -28,17 +28,17 @@ pub enum Event {
     /// The computation that this request led, or tried to lead, has ended.
     Led(Ending),
     /// The object has answered `Wait`; with `Newer` its entry, if it could be read.
-    Woken(Reply, Option<Rc<Entry>>),
+    Woken(Reply, Option<Arc<Entry>>),
     /// The object threw, restarted, or cannot be reached.
     WaitBroken,
     /// What the nearer tiers hold after a look around.
-    LookedAround(Option<Rc<Entry>>),
+    LookedAround(Option<Arc<Entry>>),
     /// This request's own timer has run out.
     TimedOut,
 }
 
 /// What to do next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Action {
     /// Run a [`crate::refresh::Refresh`] that has seen this generation.
     Lead {
@@ -59,16 +59,16 @@ pub enum Action {
 }
 
 /// What the client gets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Outcome {
     /// The entry that this request computed; whether it was stored for others.
-    Computed(Rc<Entry>, bool),
+    Computed(Arc<Entry>, bool),
     /// The entry that somebody else computed while this request waited.
-    Collapsed(Rc<Entry>),
+    Collapsed(Arc<Entry>),
     /// An entry that the object held.
-    Hit(Rc<Entry>),
+    Hit(Arc<Entry>),
     /// The old entry, within `stale_if_error`.
-    Fallback(Rc<Entry>),
+    Fallback(Arc<Entry>),
     /// A good answer that is not stored.
     Passed(Computed),
     /// Ask the origin without the cache: the key's answers must not be stored.
@@ -98,10 +98,10 @@ pub enum Outcome {
 }
 
 /// A cold request under way.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Cold {
     seen: u64,
-    fallback: Option<Rc<Entry>>,
+    fallback: Option<Arc<Entry>>,
     waited: bool,
     object_lost: bool,
 }
@@ -110,7 +110,7 @@ impl Cold {
     /// A request that found nothing to serve. `seen` is the generation of whatever was found, and
     /// `fallback` the old entry, if it may answer when the origin cannot.
     #[must_use]
-    pub fn new(seen: u64, fallback: Option<Rc<Entry>>) -> Self {
+    pub fn new(seen: u64, fallback: Option<Arc<Entry>>) -> Self {
         Self { seen, fallback, waited: false, object_lost: false }
     }
 
@@ -167,7 +167,7 @@ impl Cold {
         }
     }
 
-    fn woken(&mut self, reply: Reply, entry: Option<Rc<Entry>>, now: Millis) -> Action {
+    fn woken(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Millis) -> Action {
         match reply.answer {
             Answer::Newer { generation, .. } => match entry {
                 Some(entry) => self.judge(entry, now),
@@ -192,7 +192,7 @@ impl Cold {
 
     /// What the object holds is judged like any tier. Past every window it is overtaken: ask again
     /// with *its* generation, or the object would answer with it for ever.
-    fn judge(&mut self, entry: Rc<Entry>, now: Millis) -> Action {
+    fn judge(&mut self, entry: Arc<Entry>, now: Millis) -> Action {
         if is_servable(&entry, now) {
             return Action::Answer(if self.waited { Outcome::Collapsed(entry) } else { Outcome::Hit(entry) });
         }

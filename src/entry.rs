@@ -5,7 +5,7 @@
 //! *physical lifetime* (expiry plus the longer of the two stale windows) it counts as absent. A cache
 //! that drops entries at expiry has nothing left to serve while it refreshes.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ use crate::{frame, key::hex, time::Millis};
 pub const CLOCK_TOLERANCE: Millis = Millis(5_000);
 
 /// How long an entry may be served, from when it was computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Lifetime {
     /// From `stored_at` to expiry.
     pub ttl: Millis,
@@ -35,7 +35,7 @@ impl Lifetime {
 }
 
 /// One complete answer of the origin, as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Strictly increasing per key; given by the key's object.
     pub generation: u64,
@@ -48,7 +48,7 @@ pub struct Entry {
     /// False for a value computed without the object's word: it lives in one isolate's memory only.
     pub committed: bool,
     /// The full canonical key, compared on every read.
-    pub key: Rc<str>,
+    pub key: Arc<str>,
     /// The origin's status, 2xx.
     pub status: u16,
     /// The origin's headers that are kept, lower-case names.
@@ -56,7 +56,7 @@ pub struct Entry {
     /// A strong validator made of the body: its SHA-256, quoted.
     pub etag: String,
     /// The decoded body, byte for byte.
-    pub body: Rc<[u8]>,
+    pub body: Arc<[u8]>,
 }
 
 impl Entry {
@@ -126,7 +126,7 @@ pub fn etag(body: &[u8]) -> String {
 }
 
 /// Two purge floors: what lies below was purged. Whoever hears one applies it to what it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Floor {
     /// Entries of a lower generation are stale.
     pub soft: u64,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::time::Millis;
 
 /// Why the origin's answer could not be used. The words are stable: clients and dashboards see them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// No connection, or it broke before the headers.
@@ -105,7 +105,7 @@ impl Reason {
 }
 
 /// A failed computation, as its holder reports it and its waiters hear it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// It may go better next time: the key backs off.

@@ -9,7 +9,7 @@
 //! A body is refused rather than guessed at: duplicate names, numbers that a double cannot hold, and
 //! nesting beyond serde_json's limit of 128 are errors.
 
-use std::{fmt, rc::Rc};
+use std::{fmt, sync::Arc};
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ const SAFE_INTEGER: u64 = (1 << 53) - 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     /// The canonical text, stored with the entry and compared on every read.
-    pub text: Rc<str>,
+    pub text: Arc<str>,
     /// Its SHA-256: the name in every tier.
     pub hash: Hash,
 }

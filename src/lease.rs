@@ -26,7 +26,7 @@ pub const WAIT_MOST: Millis = Millis(5_000);
 pub const RETRY_LEAST: Millis = Millis(250);
 
 /// A grant that has not been closed. It may have run out: its commit still counts until the next grant.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 struct Grant {
     token: u64,
     nonce: Option<String>,
@@ -54,7 +54,7 @@ impl Grant {
 }
 
 /// A failure that is remembered for a while.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 struct Remembered {
     failure: Failure,
     since: Millis,
@@ -62,7 +62,7 @@ struct Remembered {
 }
 
 /// What the state knows of the committed entry; its bytes are stored apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Hash)]
 struct Committed {
     generation: u64,
     stored_at: Millis,
@@ -71,7 +71,7 @@ struct Committed {
 
 /// All that a key's object remembers, but the entry's bytes. Stored under a version: a change is a new
 /// one.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Hash)]
 pub struct State {
     last: u64,
     floor: Floor,

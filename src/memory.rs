@@ -2,7 +2,7 @@
 //! recently used going first. Beside each entry stands what the isolate knows of its key: the purge
 //! floor it has heard, and how often the key is asked for.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     entry::{Entry, Floor},
@@ -16,7 +16,7 @@ const BARE: usize = 256;
 
 #[derive(Debug, Default)]
 struct Slot {
-    entry: Option<Rc<Entry>>,
+    entry: Option<Arc<Entry>>,
     floor: Floor,
     rate: Rate,
     used: u64,
@@ -48,15 +48,15 @@ impl Memory {
 
     /// The entry of this key, whatever its age; `None` when it is gone or another key's.
     /// Moves the key to the young end.
-    pub fn get(&mut self, hash: &Hash, key: &str, now: Millis) -> Option<Rc<Entry>> {
+    pub fn get(&mut self, hash: &Hash, key: &str, now: Millis) -> Option<Arc<Entry>> {
         self.touch(hash);
         let entry = self.slots.get(hash)?.entry.as_ref()?;
-        (*entry.key == *key && !entry.is_gone(now)).then(|| Rc::clone(entry))
+        (*entry.key == *key && !entry.is_gone(now)).then(|| Arc::clone(entry))
     }
 
     /// Takes the entry if it supersedes what is here and stands above the floor. An older generation
     /// never overwrites a newer one.
-    pub fn accept(&mut self, hash: Hash, entry: &Rc<Entry>, now: Millis) -> bool {
+    pub fn accept(&mut self, hash: Hash, entry: &Arc<Entry>, now: Millis) -> bool {
         let Some(allowed) = self.floor(&hash).applied((**entry).clone(), now) else {
             return false;
         };
@@ -64,7 +64,7 @@ impl Memory {
         if held.is_some_and(|held| held.key == allowed.key && !allowed.supersedes(held)) {
             return false;
         }
-        self.change(hash, |slot| slot.entry = Some(Rc::new(allowed)));
+        self.change(hash, |slot| slot.entry = Some(Arc::new(allowed)));
         true
     }
 
@@ -78,7 +78,7 @@ impl Memory {
         self.change(hash, |slot| {
             slot.floor = raised;
             slot.entry =
-                slot.entry.take().and_then(|entry| raised.applied((*entry).clone(), now)).map(Rc::new);
+                slot.entry.take().and_then(|entry| raised.applied((*entry).clone(), now)).map(Arc::new);
         });
         true
     }

@@ -17,7 +17,7 @@ use crate::{
 pub const PROTOCOL: u32 = 1;
 
 /// The lengths of time that come with an `Acquire`, all by the caller's configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Terms {
     /// How long the lease is to last.
     pub lease: Millis,
@@ -28,7 +28,7 @@ pub struct Terms {
 }
 
 /// A Worker's message. A committed entry travels beside it as the frame's body.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 pub enum Message {
     /// Asks for the lease. Never waits.
     Acquire {
@@ -74,7 +74,7 @@ pub enum Message {
 }
 
 /// The object's answer. A committed entry travels beside [`Answer::Newer`] as the frame's body.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 pub enum Answer {
     /// The object holds a generation above the one seen.
     Newer {
@@ -125,7 +125,7 @@ pub enum Answer {
 }
 
 /// What [`Message::Inspect`] shows of a key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Hash)]
 pub struct Inspection {
     /// Generation of the committed entry.
     pub generation: Option<u64>,
@@ -146,7 +146,7 @@ pub struct Inspection {
 }
 
 /// An answer with the purge floor that every answer carries.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 pub struct Reply {
     /// The key's purge floor.
     pub floor: Floor,

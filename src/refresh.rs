@@ -5,7 +5,7 @@
 //! rules are here. The same machine serves a refresh behind an answer and the leader of a cold miss
 //! ([`crate::cold`] tells what the others do).
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::{
     entry::{self, Entry, Floor, Lifetime},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What a computation is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// An entry that has not expired yet.
     Early,
@@ -39,7 +39,7 @@ impl Purpose {
 }
 
 /// What a trigger led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
     /// The lease was granted.
     Started,
@@ -68,14 +68,14 @@ impl Trigger {
 }
 
 /// A complete, valid answer of the origin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Computed {
     /// 2xx.
     pub status: u16,
     /// The headers that are kept.
     pub headers: Vec<(String, String)>,
     /// The decoded body.
-    pub body: Rc<[u8]>,
+    pub body: Arc<[u8]>,
     /// From just before the call to the last byte.
     pub delta: Millis,
     /// Whether the origin allows it to be stored.
@@ -90,9 +90,9 @@ pub enum Event {
     /// The refresh may begin.
     Started,
     /// The colo's cache holds this for the key.
-    LookedInColo(Option<Rc<Entry>>),
+    LookedInColo(Option<Arc<Entry>>),
     /// The object has answered; with `Newer` its entry, if it could be read.
-    Replied(Reply, Option<Rc<Entry>>),
+    Replied(Reply, Option<Arc<Entry>>),
     /// The object threw, was overloaded, slower than `object_timeout`, or refused the message.
     ObjectLost {
         /// Whether this isolate may call the origin without a lease now.
@@ -107,7 +107,7 @@ pub enum Event {
 }
 
 /// What to do next.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Action {
     /// Look the key up in the colo's cache.
     LookInColo,
@@ -119,24 +119,24 @@ pub enum Action {
     /// Call the origin, once.
     Compute,
     /// Hand the entry in.
-    Commit(Rc<Entry>),
+    Commit(Arc<Entry>),
     /// Tell the object that there is no entry.
     Fail(u64, Failure),
     /// Give it to the colo's cache and to memory; an uncommitted entry to memory only.
-    Store(Rc<Entry>),
+    Store(Arc<Entry>),
     /// It is over.
     End(Ending),
 }
 
 /// How a computation ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Ending {
     /// Computed, committed and stored.
-    Stored(Rc<Entry>),
+    Stored(Arc<Entry>),
     /// The object had a newer one; it was adopted.
-    Adopted(Rc<Entry>),
+    Adopted(Arc<Entry>),
     /// The colo's cache had a newer one; it was adopted.
-    AdoptedFromColo(Rc<Entry>),
+    AdoptedFromColo(Arc<Entry>),
     /// Somebody else computes.
     Held {
         /// When it is worth asking again.
@@ -150,9 +150,9 @@ pub enum Ending {
         retry_after: Millis,
     },
     /// Computed, but the object was out of reach: the entry lives in this isolate's memory only.
-    Uncommitted(Rc<Entry>),
+    Uncommitted(Arc<Entry>),
     /// Computed, but overtaken or purged meanwhile: the entry is stored nowhere.
-    Rejected(Rc<Entry>),
+    Rejected(Arc<Entry>),
     /// Computed, but the origin does not allow it to be stored.
     Passed(Computed),
     /// The computation failed.
@@ -181,10 +181,10 @@ impl Ending {
 }
 
 /// What the machine must know of its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Subject {
     /// The full canonical key.
-    pub key: Rc<str>,
+    pub key: Arc<str>,
     /// The route's lifetime for new entries.
     pub lifetime: Lifetime,
     /// The generation seen, 0 for nothing.
@@ -194,7 +194,7 @@ pub struct Subject {
 }
 
 /// One computation under way.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Refresh {
     subject: Subject,
     purpose: Purpose,
@@ -258,17 +258,17 @@ impl Refresh {
     }
 
     /// The check before the lock: by generation, never by freshness.
-    fn looked_in_colo(&mut self, found: Option<Rc<Entry>>) -> Action {
+    fn looked_in_colo(&mut self, found: Option<Arc<Entry>>) -> Action {
         match found.filter(|entry| entry.generation > self.subject.seen) {
             Some(newer) => {
                 self.trigger = Some(Trigger::RecheckSkip);
-                self.store(Rc::clone(&newer), Ending::AdoptedFromColo(newer))
+                self.store(Arc::clone(&newer), Ending::AdoptedFromColo(newer))
             }
             None => self.acquire(),
         }
     }
 
-    fn replied(&mut self, reply: Reply, entry: Option<Rc<Entry>>, now: Millis) -> Action {
+    fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Millis) -> Action {
         self.floor = self.floor.raised(reply.floor);
         match reply.answer {
             Answer::Granted { token } => {
@@ -279,7 +279,7 @@ impl Refresh {
             Answer::Newer { generation, .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
                 Some(newer) => {
                     self.trigger = Some(Trigger::RecheckSkip);
-                    self.store(Rc::clone(&newer), Ending::Adopted(newer))
+                    self.store(Arc::clone(&newer), Ending::Adopted(newer))
                 }
                 // It cannot be read: overtake it.
                 None if generation > self.subject.seen => {
@@ -321,8 +321,8 @@ impl Refresh {
             }
             Some(Ending::Stored(entry)) => {
                 let kept =
-                    Rc::new(Entry { generation: self.subject.seen, committed: false, ..(*entry).clone() });
-                self.store(Rc::clone(&kept), Ending::Uncommitted(kept))
+                    Arc::new(Entry { generation: self.subject.seen, committed: false, ..(*entry).clone() });
+                self.store(Arc::clone(&kept), Ending::Uncommitted(kept))
             }
             Some(ending) => Action::End(ending),
         }
@@ -336,23 +336,23 @@ impl Refresh {
             self.outcome = Some(Ending::Passed(computed));
             return Action::Fail(token, Failure::Pass);
         }
-        let entry = Rc::new(Entry {
+        let entry = Arc::new(Entry {
             generation: self.token.unwrap_or(self.subject.seen),
             stored_at: computed.at,
             delta: xfetch::smooth_delta(self.subject.delta, computed.delta),
             lifetime: self.subject.lifetime,
             committed: self.token.is_some(),
-            key: Rc::clone(&self.subject.key),
+            key: Arc::clone(&self.subject.key),
             status: computed.status,
             etag: entry::etag(&computed.body),
             headers: computed.headers,
             body: computed.body,
         });
         if self.token.is_some() {
-            self.outcome = Some(Ending::Stored(Rc::clone(&entry)));
+            self.outcome = Some(Ending::Stored(Arc::clone(&entry)));
             Action::Commit(entry)
         } else {
-            self.store(Rc::clone(&entry), Ending::Uncommitted(entry))
+            self.store(Arc::clone(&entry), Ending::Uncommitted(entry))
         }
     }
 
@@ -365,18 +365,18 @@ impl Refresh {
     fn committed(&mut self, now: Millis) -> Action {
         match self.outcome.take() {
             Some(Ending::Stored(entry)) => match self.above_floor(&entry, now) {
-                Some(entry) => self.store(Rc::clone(&entry), Ending::Stored(entry)),
+                Some(entry) => self.store(Arc::clone(&entry), Ending::Stored(entry)),
                 None => Action::End(Ending::Rejected(entry)),
             },
             _ => Action::End(Ending::ObjectLost),
         }
     }
 
-    fn above_floor(&self, entry: &Rc<Entry>, now: Millis) -> Option<Rc<Entry>> {
-        self.floor.applied((**entry).clone(), now).map(Rc::new)
+    fn above_floor(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
+        self.floor.applied((**entry).clone(), now).map(Arc::new)
     }
 
-    fn store(&mut self, entry: Rc<Entry>, ending: Ending) -> Action {
+    fn store(&mut self, entry: Arc<Entry>, ending: Ending) -> Action {
         self.outcome = Some(ending);
         Action::Store(entry)
     }

@@ -1,6 +1,6 @@
 //! A cached route, from the request's first check to the answer.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use web_sys::{Request, Response};
 use worker::{Context, Env};
@@ -190,7 +190,7 @@ pub(super) fn key_of(
 }
 
 /// The verdict of what memory holds, and on whatever it is.
-pub(super) fn judge(job: &Job, entry: Option<&Rc<Entry>>) -> Verdict {
+pub(super) fn judge(job: &Job, entry: Option<&Arc<Entry>>) -> Verdict {
     let now = host::now();
     isolate::with(|isolate| {
         let rate = || isolate.memory.rate(&job.key.hash);

@@ -4,7 +4,7 @@
 //! A record is a purge floor, and an entry where there is one. A record without an entry is the
 //! tombstone that a purge leaves, so that a late `put` does not bring back what was purged.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use js_sys::Reflect;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ struct Head {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     pub(super) floor: Floor,
-    pub(super) entry: Option<Rc<Entry>>,
+    pub(super) entry: Option<Arc<Entry>>,
 }
 
 /// The synthetic URL of a key: on the Worker's own host, made of nothing that a client sent.
@@ -99,7 +99,7 @@ fn decode(bytes: &[u8], key: &Key) -> Record {
             .ok()
             .and_then(|entry| head.floor.applied(entry, host::now()))
             .filter(|entry| !entry.is_gone(host::now()))
-            .map(Rc::new),
+            .map(Arc::new),
     };
     Record { floor: head.floor, entry }
 }

@@ -1,6 +1,6 @@
 //! Performs what [`crate::refresh`] and [`crate::cold`] decide: one loop and one match for each.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -40,12 +40,12 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn look_up_memory(&self) -> Option<Rc<Entry>> {
+    pub(super) fn look_up_memory(&self) -> Option<Arc<Entry>> {
         isolate::with(|isolate| isolate.memory.get(&self.key.hash, &self.key.text, host::now()))
     }
 
     /// What the colo holds; memory takes it over, and hears its floor.
-    pub(super) async fn look_up_colo(&self) -> Option<Rc<Entry>> {
+    pub(super) async fn look_up_colo(&self) -> Option<Arc<Entry>> {
         let record = colo::look_up(&self.host, &self.key).await;
         let now = host::now();
         isolate::with(|isolate| {
@@ -63,7 +63,7 @@ impl Job {
     }
 
     fn subject(&self, seen: u64, delta: Option<Millis>) -> Subject {
-        Subject { key: Rc::clone(&self.key.text), lifetime: self.route.lifetime, seen, delta }
+        Subject { key: Arc::clone(&self.key.text), lifetime: self.route.lifetime, seen, delta }
     }
 
     /// Begins a refresh behind the answer; `owner` is its mark.
@@ -159,7 +159,7 @@ impl Job {
         message: Message,
         entry: Vec<u8>,
         late: impl FnOnce(timer::Pending<Answered>),
-    ) -> Result<(Reply, Option<Rc<Entry>>), Lost> {
+    ) -> Result<(Reply, Option<Arc<Entry>>), Lost> {
         let hint = self.config.location_hint.as_deref();
         let (reply, beside) =
             stub::send_within(&self.env, &self.key.name(), hint, message, entry, late).await?;
@@ -170,7 +170,7 @@ impl Job {
         }
         let entry = match &reply.answer {
             Answer::Newer { generation, age } => match entry::decode(&beside, &self.key.text) {
-                Ok(entry) if entry.generation == *generation => Some(Rc::new(entry.adopted(now, *age))),
+                Ok(entry) if entry.generation == *generation => Some(Arc::new(entry.adopted(now, *age))),
                 Ok(_) | Err(_) => {
                     isolate::count(Fact::EntryUnreadable);
                     None
@@ -216,7 +216,7 @@ impl Job {
         isolate::with(|isolate| isolate.marks.may_compute_without_lease(self.key.hash, host::now(), pause))
     }
 
-    async fn commit(&self, entry: &Rc<Entry>) -> Event {
+    async fn commit(&self, entry: &Arc<Entry>) -> Event {
         let message = || Message::Commit {
             token: entry.generation,
             age: entry.age(host::now()),
@@ -240,7 +240,7 @@ impl Job {
         }
     }
 
-    async fn store(&self, entry: &Rc<Entry>) {
+    async fn store(&self, entry: &Arc<Entry>) {
         if entry.committed {
             colo::accept(&self.host, &self.key, entry).await;
         }
@@ -270,7 +270,7 @@ impl Job {
     }
 
     /// Answers a request that has nothing to serve.
-    pub(super) async fn run_cold(self: &Rc<Self>, found: Option<&Rc<Entry>>, fallback: bool) -> Outcome {
+    pub(super) async fn run_cold(self: &Rc<Self>, found: Option<&Arc<Entry>>, fallback: bool) -> Outcome {
         let seen = found.map_or(0, |entry| entry.generation);
         let delta = found.map(|entry| entry.delta);
         let mut cold = Cold::new(seen, found.filter(|_| fallback).cloned());
@@ -346,10 +346,10 @@ impl Job {
     }
 
     /// What the object has sent is kept by the nearer tiers too.
-    fn adopt(self: &Rc<Self>, entry: &Rc<Entry>) {
+    fn adopt(self: &Rc<Self>, entry: &Arc<Entry>) {
         let is_news = isolate::with(|isolate| isolate.memory.accept(self.key.hash, entry, host::now()));
         if is_news && entry.committed {
-            let (job, entry) = (Rc::clone(self), Rc::clone(entry));
+            let (job, entry) = (Rc::clone(self), Arc::clone(entry));
             self.context.wait_until(async move { colo::accept(&job.host, &job.key, &entry).await });
         }
     }

@@ -1,7 +1,7 @@
 //! One call to the origin, built from nothing: what a client sent decides the canonical body and the
 //! route's headers, and nothing else of it leaves this Worker.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -163,7 +163,7 @@ async fn read(response: &Response, limits: Limits, started: Millis) -> Result<Co
         status: response.status(),
         storable: storable(&headers),
         headers: kept(&headers),
-        body: Rc::from(bytes),
+        body: Arc::from(bytes),
         delta: at.minus(started),
         at,
     })

@@ -1,0 +1,22 @@
+//! Proofs of the core, run natively: by law, by search, by property, and from stored files.
+//!
+//! Filed by kind of proof: `laws` holds the closed forms of the theory, `interleavings` the exhaustive
+//! search over the protocol, `traces` the ways in which earlier rules broke, `properties` the random
+//! inputs, `formats` the stored forms, `promises` what is also run in a browser.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(missing_docs)]
+
+#[path = "native/formats.rs"]
+mod formats;
+#[path = "native/interleavings.rs"]
+mod interleavings;
+#[path = "native/laws.rs"]
+mod laws;
+#[path = "shared/promises.rs"]
+mod promises;
+#[path = "native/properties.rs"]
+mod properties;
+#[path = "native/structure.rs"]
+mod structure;
+#[path = "native/traces.rs"]
+mod traces;

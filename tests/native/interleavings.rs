@@ -1,0 +1,767 @@
+//! Every order in which things can happen to one key: two isolates refreshing or waiting, a third one
+//! or a purge, with crashes, lost and repeated messages, failing computations and leases that run out.
+//! The machines and the object's rules are the deployed ones; what is made up is the network and time.
+//!
+//! Checked in every state: L1, L2, L3, L7, L8, I1, I3, I4. Checked on every path to its end: nobody is
+//! left without an answer, and the key is not locked (L4).
+
+use std::sync::Arc;
+
+use stateright::{Checker, Model, Property};
+use xfetch_edge::{
+    cold::{self, Cold, Outcome},
+    entry::{Entry, Floor, Lifetime},
+    failure::{Failure, Reason},
+    lease::{self, Waiting, Wake},
+    message::{Answer, Message, Reply, Terms},
+    refresh::{self, Computed, Purpose, Refresh, Subject},
+    time::Millis,
+    xfetch::Draw,
+};
+
+const START: u64 = 1_000_000;
+const TICK: Millis = Millis(1_000);
+const LEASE: Millis = Millis(2_000);
+const PATIENCE: Millis = Millis(5_000);
+const LIFETIME: Lifetime = Lifetime {
+    ttl: Millis(1_000),
+    stale_while_revalidate: Millis(1_000_000),
+    stale_if_error: Millis(0),
+};
+
+/// What an entry of this model is made from; the rest of it is always the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Value {
+    generation: u64,
+    stored_at: u64,
+    ttl: u64,
+    committed: bool,
+    /// Names who computed it.
+    body: u8,
+}
+
+impl Value {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            generation: entry.generation,
+            stored_at: entry.stored_at.0,
+            ttl: entry.lifetime.ttl.0,
+            committed: entry.committed,
+            body: entry.body[0],
+        }
+    }
+
+    fn entry(self) -> Arc<Entry> {
+        Arc::new(Entry {
+            generation: self.generation,
+            stored_at: Millis(self.stored_at),
+            delta: Millis(1_000),
+            lifetime: Lifetime { ttl: Millis(self.ttl), ..LIFETIME },
+            committed: self.committed,
+            key: "k".into(),
+            status: 200,
+            headers: Vec::new(),
+            etag: String::new(),
+            body: Arc::from([self.body]),
+        })
+    }
+}
+
+/// What a participant waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    Idle,
+    /// A message on its way to the object.
+    Asking(Ask),
+    /// An answer on its way back.
+    Hearing(Heard),
+    /// Asleep at the object, until then at most.
+    Asleep(u64),
+    /// The origin computes.
+    Computing,
+    Dead,
+    Done(&'static str),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Ask {
+    Acquire(u64),
+    Wait(u64),
+    Commit(u64, Value),
+    Fail(u64, bool),
+    Purge(bool),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Heard {
+    Newer(Value),
+    Held,
+    Granted(u64),
+    Failed,
+    Again,
+    Committed,
+    Rejected,
+    Closed,
+    Purged,
+    Lost,
+}
+
+/// What happens to a participant's machine.
+enum Fed {
+    Started,
+    Colo(Option<Value>),
+    Heard(Heard, Floor),
+    Computed(u8),
+    OriginFailed,
+    Stored,
+    Around(Option<Value>),
+    TimedOut,
+}
+
+/// The deployed machines. A cold request is two: its own, and that of the computation it leads.
+#[derive(Clone, Debug, PartialEq, Hash)]
+enum Machine {
+    Warm(Refresh),
+    Cold(Cold, Option<Refresh>),
+    Purge(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Warm,
+    Cold,
+    Purge { hard: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Hash)]
+struct Participant {
+    role: Role,
+    machine: Option<Machine>,
+    token: Option<u64>,
+    step: Step,
+    since: u64,
+    memory: Option<Value>,
+    floor: Floor,
+}
+
+#[derive(Clone, Debug, PartialEq, Hash)]
+struct State {
+    now: u64,
+    object: lease::State,
+    stored: Option<Value>,
+    colo: Option<Value>,
+    participants: Vec<Participant>,
+    crashes: u8,
+    losses: u8,
+    repeats: u8,
+    failures: u8,
+    granted: u64,
+    broken: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Act {
+    Start(usize),
+    Deliver(usize),
+    DeliverTwice(usize),
+    LoseMessage(usize),
+    LoseReply(usize),
+    Hear(usize),
+    OriginAnswers(usize),
+    OriginFails(usize),
+    Crash(usize),
+    Tick,
+}
+
+struct World {
+    roles: Vec<Role>,
+    is_warm: bool,
+    crashes: u8,
+    losses: u8,
+    repeats: u8,
+    failures: u8,
+    ticks: u64,
+}
+
+/// What a machine asks for, whichever machine it is.
+enum Wish {
+    LookInColo,
+    Ask(Ask),
+    Compute,
+    Store(Value),
+    LookAround,
+    End(&'static str),
+}
+
+fn failure() -> Failure {
+    Failure::Transient { reason: Reason::OriginError, retry_after: None }
+}
+
+fn machine(seen: u64, purpose: Purpose) -> Refresh {
+    let subject = Subject { key: "k".into(), lifetime: LIFETIME, seen, delta: Some(Millis(1_000)) };
+    Refresh::new(subject, purpose)
+}
+
+fn refresh_event(fed: Fed, now: u64) -> refresh::Event {
+    match fed {
+        Fed::Started => refresh::Event::Started,
+        Fed::Colo(found) | Fed::Around(found) => refresh::Event::LookedInColo(found.map(Value::entry)),
+        Fed::Heard(Heard::Lost, _) => refresh::Event::ObjectLost { may_compute: false },
+        Fed::Heard(heard, floor) => {
+            let (reply, entry) = reply_of(&heard, floor);
+            refresh::Event::Replied(reply, entry)
+        }
+        Fed::Computed(body) => refresh::Event::Computed(computed(body, now)),
+        Fed::OriginFailed => refresh::Event::Failed(failure()),
+        Fed::Stored => refresh::Event::Stored,
+        Fed::TimedOut => unreachable!("only a cold request times out"),
+    }
+}
+
+fn computed(body: u8, now: u64) -> Computed {
+    Computed {
+        status: 200,
+        headers: Vec::new(),
+        body: Arc::from([body]),
+        delta: Millis(1_000),
+        storable: true,
+        at: Millis(now),
+    }
+}
+
+fn reply_of(heard: &Heard, floor: Floor) -> (Reply, Option<Arc<Entry>>) {
+    let mut entry = None;
+    let answer = match heard {
+        Heard::Newer(value) => {
+            entry = Some(value.entry());
+            Answer::Newer { generation: value.generation, age: Millis::ZERO }
+        }
+        Heard::Held => Answer::Held { retry_in: TICK },
+        Heard::Granted(token) => Answer::Granted { token: *token },
+        Heard::Failed => Answer::Failed { failure: failure(), retry_after: TICK },
+        Heard::Again | Heard::Lost => Answer::Again,
+        Heard::Committed => Answer::Committed,
+        Heard::Rejected => Answer::Rejected,
+        Heard::Closed => Answer::Closed { applied: true },
+        Heard::Purged => Answer::Purged,
+    };
+    (Reply { floor, answer }, entry)
+}
+
+fn wish_of(action: refresh::Action) -> Wish {
+    match action {
+        refresh::Action::LookInColo => Wish::LookInColo,
+        refresh::Action::Acquire { seen } => Wish::Ask(Ask::Acquire(seen)),
+        refresh::Action::Compute => Wish::Compute,
+        refresh::Action::Commit(entry) => Wish::Ask(Ask::Commit(entry.generation, Value::of(&entry))),
+        refresh::Action::Fail(token, failure) => {
+            Wish::Ask(Ask::Fail(token, matches!(failure, Failure::Transient { .. })))
+        }
+        refresh::Action::Store(entry) => Wish::Store(Value::of(&entry)),
+        refresh::Action::End(ending) => Wish::End(ending.as_str()),
+    }
+}
+
+impl Machine {
+    fn on(&mut self, fed: Fed, now: u64) -> Wish {
+        match self {
+            Self::Warm(refresh) => wish_of(refresh.on(refresh_event(fed, now), Millis(now))),
+            Self::Cold(cold, leading) => on_cold(cold, leading, fed, now),
+            Self::Purge(hard) => match fed {
+                Fed::Started => Wish::Ask(Ask::Purge(*hard)),
+                _ => Wish::End("purged"),
+            },
+        }
+    }
+}
+
+fn on_cold(cold: &mut Cold, leading: &mut Option<Refresh>, fed: Fed, now: u64) -> Wish {
+    let event = match (fed, leading.as_mut()) {
+        (Fed::TimedOut, _) => cold::Event::TimedOut,
+        (Fed::Started, _) => cold::Event::Started { led_here: false },
+        (fed, Some(refresh)) => match refresh.on(refresh_event(fed, now), Millis(now)) {
+            refresh::Action::End(ending) => {
+                *leading = None;
+                cold::Event::Led(ending)
+            }
+            action => return wish_of(action),
+        },
+        (Fed::Around(found), None) => cold::Event::LookedAround(found.map(Value::entry)),
+        (Fed::Heard(Heard::Lost, _), None) => cold::Event::WaitBroken,
+        (Fed::Heard(heard, floor), None) => {
+            let (reply, entry) = reply_of(&heard, floor);
+            cold::Event::Woken(reply, entry)
+        }
+        (Fed::Colo(_) | Fed::Computed(_) | Fed::OriginFailed | Fed::Stored, None) => {
+            unreachable!("only a computation is told of these")
+        }
+    };
+    match cold.on(event, Millis(now)) {
+        cold::Action::Lead { seen } => {
+            let mut refresh = machine(seen, Purpose::Cold);
+            let wish = wish_of(refresh.on(refresh::Event::Started, Millis(now)));
+            *leading = Some(refresh);
+            wish
+        }
+        cold::Action::Wait { seen } => Wish::Ask(Ask::Wait(seen)),
+        cold::Action::LookAround | cold::Action::WatchMemory => Wish::LookAround,
+        cold::Action::Answer(outcome) => Wish::End(match outcome {
+            Outcome::Computed(..) => "computed",
+            Outcome::Collapsed(_) => "collapsed",
+            Outcome::Hit(_) => "hit",
+            Outcome::Failed { .. } => "failed",
+            Outcome::TimedOut => "timed out",
+            Outcome::Unavailable => "unavailable",
+            Outcome::Fallback(_)
+            | Outcome::Passed(_)
+            | Outcome::Uncached
+            | Outcome::Negative { .. }
+            | Outcome::TooManyWaiters => "unexpected",
+        }),
+    }
+}
+
+impl State {
+    /// Feeds the machine, and performs what needs no network, until it waits for something.
+    fn feed(&mut self, who: usize, first: Fed) {
+        let mut fed = first;
+        loop {
+            let now = self.now;
+            let machine = self.participants[who].machine.as_mut().expect("it has started");
+            fed = match machine.on(fed, now) {
+                Wish::LookInColo => Fed::Colo(self.colo),
+                Wish::LookAround => Fed::Around(self.participants[who].memory.or(self.colo)),
+                Wish::Store(value) => {
+                    self.store(who, value);
+                    Fed::Stored
+                }
+                Wish::Ask(ask) => return self.participants[who].step = Step::Asking(ask),
+                Wish::Compute => return self.compute(who),
+                Wish::End(word) => return self.end(who, word),
+            };
+        }
+    }
+
+    /// What has ended needs no machine: equal states are equal.
+    fn end(&mut self, who: usize, word: &'static str) {
+        let participant = &mut self.participants[who];
+        participant.step = Step::Done(word);
+        participant.machine = None;
+        participant.token = None;
+        participant.since = 0;
+    }
+
+    /// I3: at most one computation under a live lease.
+    fn compute(&mut self, who: usize) {
+        self.participants[who].step = Step::Computing;
+        let live = self.lease_token();
+        let under_live_lease = self.participants.iter().filter(|it| {
+            it.step == Step::Computing && live.is_some() && it.token == live
+        });
+        if under_live_lease.count() > 1 {
+            self.broken = Some("I3: two computations under live leases");
+        }
+    }
+
+    fn lease_token(&self) -> Option<u64> {
+        match self.object.inspect(0, Millis(self.now)) {
+            Answer::Inspected(it) => it.lease_token,
+            _ => None,
+        }
+    }
+
+    /// I4 and L7 for memory and, with the compare-and-set that the model gives it, the colo.
+    fn store(&mut self, who: usize, value: Value) {
+        let participant = &mut self.participants[who];
+        let allowed = participant.floor.applied((*value.entry()).clone(), Millis(self.now));
+        let Some(allowed) = allowed else { return };
+        let allowed = Value::of(&allowed);
+        let newer = |held: Option<Value>| held.is_none_or(|held| allowed.entry().supersedes(&held.entry()));
+        if newer(participant.memory) {
+            participant.memory = Some(allowed);
+        }
+        if allowed.committed && newer(self.colo) {
+            self.colo = Some(allowed);
+        }
+    }
+
+    fn hear_floor(&mut self, who: usize, floor: Floor) {
+        let now = Millis(self.now);
+        let apply = |value: Option<Value>| {
+            value.and_then(|it| floor.applied((*it.entry()).clone(), now)).map(|it| Value::of(&it))
+        };
+        let participant = &mut self.participants[who];
+        participant.floor = participant.floor.raised(floor);
+        participant.memory = apply(participant.memory);
+        self.colo = apply(self.colo);
+    }
+
+    /// The object handles a message: one pure call between load and save, as in the Worker.
+    fn handle(&mut self, who: usize, ask: &Ask) -> Option<Heard> {
+        let now = Millis(self.now);
+        let mut lease = self.object.clone();
+        let before = lease.clone();
+        let nonce = format!("n{who}");
+        let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical() };
+        let (answer, wake) = match ask {
+            Ask::Acquire(seen) => (lease.acquire(*seen, Some(&nonce), terms, now), Wake::Nobody),
+            Ask::Wait(seen) => match lease.wait(*seen, 0, 10, now) {
+                Waiting::Now(answer) => (answer, Wake::Nobody),
+                Waiting::Sleep(at_most) => {
+                    self.participants[who].step = Step::Asleep(now.plus(at_most).0);
+                    return None;
+                }
+            },
+            Ask::Commit(token, value) => {
+                let result = lease.commit(*token, Millis::ZERO, LIFETIME, now);
+                if result.0 == Answer::Committed && lease.committed_generation() == Some(*token) {
+                    self.stored = Some(*value);
+                }
+                if result.0 == Answer::Rejected && lease != before {
+                    self.broken = Some("L3: a rejected commit changed something");
+                }
+                result
+            }
+            Ask::Fail(token, _) => {
+                let result = lease.fail(*token, failure(), now, Draw::NEVER_EARLY);
+                if result.0 == (Answer::Closed { applied: false }) && lease != before {
+                    self.broken = Some("L3: a foreign fail changed something");
+                }
+                result
+            }
+            Ask::Purge(hard) => {
+                let result = lease.purge(*hard, LIFETIME.physical(), now);
+                if *hard {
+                    self.stored = None;
+                } else if let Some(stored) = &mut self.stored {
+                    stored.ttl = stored.ttl.min(self.now.saturating_sub(stored.stored_at));
+                }
+                result
+            }
+        };
+        let floor = lease.reply(Answer::Again).floor;
+        self.check_object(&before, &lease, floor, &answer, ask);
+        self.object = lease;
+        if let Wake::With(answer) = wake {
+            let heard = self.heard(&answer);
+            for participant in &mut self.participants {
+                if matches!(participant.step, Step::Asleep(_)) {
+                    participant.step = Step::Hearing(heard.clone());
+                }
+            }
+        }
+        Some(self.heard(&answer))
+    }
+
+    fn check_object(
+        &mut self,
+        before: &lease::State,
+        after: &lease::State,
+        floor: Floor,
+        answer: &Answer,
+        ask: &Ask,
+    ) {
+        if let Answer::Granted { token } = answer {
+            let is_repeated = *token == self.granted && before == after;
+            if !is_repeated && *token <= self.granted.max(floor.highest()) {
+                self.broken = Some("L2: a token does not increase");
+            }
+            self.granted = *token;
+        }
+        let (old, new) = (before.committed_generation(), after.committed_generation());
+        if new < old && !matches!(ask, Ask::Purge(true)) {
+            self.broken = Some("I4: the object's generation went down");
+        }
+        if new.is_some_and(|generation| generation < floor.hard) {
+            self.broken = Some("L8: a computation from before a purge was committed");
+        }
+        if new != old && new.is_some_and(|generation| generation <= floor.soft) {
+            self.broken = Some("L8: a computation from before a soft purge was committed");
+        }
+        if self.stored.map(|value| value.generation) != new {
+            self.broken = Some("I1: the stored bytes are of another generation");
+        }
+    }
+
+    fn heard(&self, answer: &Answer) -> Heard {
+        match answer {
+            Answer::Newer { .. } => Heard::Newer(self.stored.expect("newer means that bytes are stored")),
+            Answer::Held { .. } => Heard::Held,
+            Answer::Granted { token } => Heard::Granted(*token),
+            Answer::Failed { .. } => Heard::Failed,
+            Answer::Again => Heard::Again,
+            Answer::Committed => Heard::Committed,
+            Answer::Rejected => Heard::Rejected,
+            Answer::Closed { .. } => Heard::Closed,
+            Answer::Purged => Heard::Purged,
+            Answer::TooManyWaiters | Answer::Inspected(_) | Answer::Refused { .. } => {
+                unreachable!("not asked for")
+            }
+        }
+    }
+
+    fn hear(&mut self, who: usize, heard: Heard) {
+        // A lost answer tells of no floor.
+        let floor = if heard == Heard::Lost {
+            Floor::default()
+        } else {
+            self.object.reply(Answer::Again).floor
+        };
+        self.hear_floor(who, floor);
+        if let Heard::Granted(token) = heard {
+            self.participants[who].token = Some(token);
+        }
+        self.feed(who, Fed::Heard(heard, floor));
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Act;
+
+    fn init_states(&self) -> Vec<State> {
+        let mut lease = lease::State::default();
+        let mut value = None;
+        if self.is_warm {
+            let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical() };
+            let before = Millis(START - 2_000);
+            let Answer::Granted { token } = lease.acquire(0, None, terms, before) else {
+                panic!("an empty key grants");
+            };
+            lease.commit(token, Millis::ZERO, LIFETIME, before);
+            value = Some(Value { generation: token, stored_at: before.0, ttl: LIFETIME.ttl.0, committed: true, body: 0 });
+        }
+        let participant = |role: &Role| Participant {
+            role: *role,
+            machine: None,
+            token: None,
+            step: Step::Idle,
+            since: 0,
+            memory: value,
+            floor: Floor::default(),
+        };
+        vec![State {
+            now: START,
+            object: lease,
+            stored: value,
+            colo: None,
+            participants: self.roles.iter().map(participant).collect(),
+            crashes: 0,
+            losses: 0,
+            repeats: 0,
+            failures: 0,
+            granted: value.map_or(0, |value| value.generation),
+            broken: None,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Act>) {
+        let mut somebody_is_under_way = false;
+        for (who, participant) in state.participants.iter().enumerate() {
+            match &participant.step {
+                Step::Idle => actions.push(Act::Start(who)),
+                Step::Asking(ask) => {
+                    actions.push(Act::Deliver(who));
+                    if state.losses < self.losses {
+                        actions.extend([Act::LoseMessage(who), Act::LoseReply(who)]);
+                    }
+                    if state.repeats < self.repeats && !matches!(ask, Ask::Wait(_)) {
+                        actions.push(Act::DeliverTwice(who));
+                    }
+                }
+                Step::Hearing(_) => actions.push(Act::Hear(who)),
+                Step::Computing => {
+                    actions.push(Act::OriginAnswers(who));
+                    if state.failures < self.failures {
+                        actions.push(Act::OriginFails(who));
+                    }
+                }
+                Step::Asleep(_) => {}
+                Step::Dead | Step::Done(_) => continue,
+            }
+            somebody_is_under_way = true;
+            let may_die = !matches!(participant.step, Step::Idle | Step::Asleep(_));
+            if state.crashes < self.crashes && may_die && !matches!(participant.role, Role::Purge { .. }) {
+                actions.push(Act::Crash(who));
+            }
+        }
+        // Time goes on when everybody has begun; only the last may come later.
+        let (last, first) = state.participants.split_last().expect("somebody takes part");
+        let have_begun = first.iter().all(|it| it.step != Step::Idle);
+        let may_come_late = self.is_warm || last.step != Step::Idle;
+        if somebody_is_under_way && have_begun && may_come_late && state.now < START + self.ticks * TICK.0 {
+            actions.push(Act::Tick);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Act) -> Option<State> {
+        if last.broken.is_some() {
+            return None;
+        }
+        let mut state = last.clone();
+        match action {
+            Act::Start(who) => {
+                let participant = &mut state.participants[who];
+                participant.since = state.now;
+                let seen = participant.memory.map_or(0, |value| value.generation);
+                participant.machine = Some(match participant.role {
+                    Role::Warm => Machine::Warm(machine(seen, Purpose::Stale)),
+                    Role::Cold => Machine::Cold(Cold::new(0, None), None),
+                    Role::Purge { hard } => Machine::Purge(hard),
+                });
+                state.feed(who, Fed::Started);
+            }
+            Act::Deliver(who) | Act::DeliverTwice(who) | Act::LoseReply(who) | Act::LoseMessage(who) => {
+                let Step::Asking(ask) = state.participants[who].step.clone() else { return None };
+                let is_lost = matches!(action, Act::LoseReply(_) | Act::LoseMessage(_));
+                state.losses += u8::from(is_lost);
+                if !matches!(action, Act::LoseMessage(_))
+                    && let Some(heard) = state.handle(who, &ask)
+                {
+                    state.participants[who].step = Step::Hearing(heard);
+                }
+                if matches!(action, Act::DeliverTwice(_)) {
+                    state.repeats += 1;
+                    let repeated = state.handle(who, &ask);
+                    let Some(heard) = repeated else { return None };
+                    // A repeated commit or grant gets the same answer.
+                    let first = state.participants[who].step.clone();
+                    let must_agree = matches!(ask, Ask::Acquire(_) | Ask::Commit(..));
+                    if must_agree && first != Step::Hearing(heard) && !matches!(first, Step::Hearing(Heard::Held)) {
+                        state.broken = Some("L5: a repeated message got another answer");
+                    }
+                }
+                if is_lost {
+                    state.participants[who].step = Step::Hearing(Heard::Lost);
+                }
+            }
+            Act::Hear(who) => {
+                let Step::Hearing(heard) = state.participants[who].step.clone() else { return None };
+                state.hear(who, heard);
+            }
+            Act::OriginAnswers(who) => {
+                state.feed(who, Fed::Computed(who as u8 + 1));
+            }
+            Act::OriginFails(who) => {
+                state.failures += 1;
+                state.feed(who, Fed::OriginFailed);
+            }
+            Act::Crash(who) => {
+                state.crashes += 1;
+                state.end(who, "dead");
+                state.participants[who].step = Step::Dead;
+            }
+            Act::Tick => state.tick(),
+        }
+        state.check_memory(last);
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("no promise is broken", |_, state: &State| state.broken.is_none()),
+            Property::eventually("everybody is answered", |world: &World, state: &State| {
+                let is_over = state
+                    .participants
+                    .iter()
+                    .all(|it| matches!(it.step, Step::Dead | Step::Done(_)));
+                is_over || state.now > START + world.ticks * TICK.0
+            }),
+            Property::sometimes("a computation is stored", |_, state: &State| {
+                state.participants.iter().any(|it| matches!(it.step, Step::Done("stored" | "computed")))
+            }),
+        ]
+    }
+}
+
+impl State {
+    fn tick(&mut self) {
+        self.now += TICK.0;
+        for who in 0..self.participants.len() {
+            let participant = &mut self.participants[who];
+            if matches!(participant.step, Step::Asleep(until) if until <= self.now) {
+                participant.step = Step::Hearing(Heard::Again);
+            }
+            let is_waiting = !matches!(participant.step, Step::Idle | Step::Dead | Step::Done(_));
+            let waited = self.now - participant.since;
+            if participant.role == Role::Cold && is_waiting && waited >= PATIENCE.0 {
+                self.feed(who, Fed::TimedOut);
+            }
+        }
+    }
+
+    /// I4: generations in a memory go down only where a purge has taken an entry away.
+    fn check_memory(&mut self, last: &Self) {
+        for (before, after) in last.participants.iter().zip(&self.participants) {
+            let generation = |it: &Participant| it.memory.map_or(0, |value| value.generation);
+            let was_purged = after.memory.is_none() && after.floor != before.floor;
+            if generation(after) < generation(before) && !was_purged {
+                self.broken = Some("I4: a memory's generation went down");
+            }
+        }
+    }
+}
+
+fn explore(name: &str, world: World) {
+    let checker = world.checker().spawn_dfs().join();
+    println!("{name}: {} states, none breaks a promise", checker.unique_state_count());
+    checker.assert_properties();
+}
+
+const QUIET: World =
+    World { roles: Vec::new(), is_warm: true, crashes: 0, losses: 0, repeats: 0, failures: 0, ticks: 6 };
+
+#[test]
+fn three_refreshes_with_a_crash_and_a_lost_message() {
+    let roles = vec![Role::Warm; 3];
+    explore("warm x3, crash, loss", World { roles, crashes: 1, losses: 1, ticks: 3, ..QUIET });
+}
+
+#[test]
+fn three_refreshes_with_a_repeated_message_and_a_failure() {
+    let roles = vec![Role::Warm; 3];
+    explore("warm x3, repeat, failure", World { roles, repeats: 1, failures: 1, ticks: 3, ..QUIET });
+}
+
+#[test]
+fn two_refreshes_against_each_kind_of_purge() {
+    for hard in [false, true] {
+        let roles = vec![Role::Warm, Role::Warm, Role::Purge { hard }];
+        explore("warm x2 + purge, crash", World { roles, crashes: 1, losses: 1, ticks: 3, ..QUIET });
+    }
+}
+
+#[test]
+fn three_cold_requests_with_a_crash() {
+    let roles = vec![Role::Cold; 3];
+    explore("cold x3, crash", World { roles, is_warm: false, crashes: 1, ..QUIET });
+}
+
+#[test]
+fn three_cold_requests_with_a_loss_and_a_failure() {
+    let roles = vec![Role::Cold; 3];
+    explore("cold x3, loss, failure", World { roles, is_warm: false, losses: 1, failures: 1, ..QUIET });
+}
+
+#[test]
+fn two_cold_requests_against_each_kind_of_purge() {
+    for hard in [false, true] {
+        let roles = vec![Role::Cold, Role::Cold, Role::Purge { hard }];
+        explore("cold x2 + purge, crash", World { roles, is_warm: false, crashes: 1, ..QUIET });
+    }
+}
+
+/// Compile-time: the model's state crosses threads.
+const _: fn() = || {
+    fn crosses_threads<T: Send + Sync>() {}
+    crosses_threads::<State>();
+    crosses_threads::<Arc<World>>();
+};
+
+/// The messages of the model are those of the wire.
+#[test]
+fn every_message_of_the_model_survives_the_wire() {
+    let message = Message::Commit { token: 7, age: TICK, lifetime: LIFETIME };
+    let bytes = xfetch_edge::message::encode_message(&message, b"entry");
+    assert_eq!(xfetch_edge::message::decode_message(&bytes), Some((message, &b"entry"[..])));
+}

@@ -1,0 +1,197 @@
+//! Promises that hold natively and in the browser, from one source: the rule at the ends of its range,
+//! verdicts, keys, and what a clock may do.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use std::sync::Arc;
+
+use xfetch_edge::{
+    entry::{self, Entry, Floor, Lifetime},
+    key::{self, Scope},
+    lookup::{self, Eagerness, Verdict},
+    time::Millis,
+    xfetch::{self, Draw, Rule},
+};
+
+pub(crate) fn entry(generation: u64, stored_at: u64) -> Entry {
+    Entry {
+        generation,
+        stored_at: Millis(stored_at),
+        delta: Millis(1_000),
+        lifetime: Lifetime {
+            ttl: Millis(5_000),
+            stale_while_revalidate: Millis(10_000),
+            stale_if_error: Millis(60_000),
+        },
+        committed: true,
+        key: "key".into(),
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        etag: entry::etag(b"{}"),
+        body: Arc::from(&b"{}"[..]),
+    }
+}
+
+const EAGER: Eagerness = Eagerness { beta: 1.0, early_window: 0.5 };
+
+fn verdict(entry: &Entry, now: u64, draw: Draw) -> Verdict {
+    lookup::judge(Some(entry), Millis(now), EAGER, draw)
+}
+
+#[test]
+fn a_draw_is_never_zero_and_can_be_one() {
+    assert!(Draw::from_bits(0).value() > 0.0);
+    assert_eq!(Draw::from_bits(u64::MAX).value(), 1.0);
+    assert!(Draw::from_bits(0).value().ln().is_finite());
+}
+
+#[test]
+fn without_entropy_the_ttl_is_plain() {
+    let entry = entry(1, 100_000);
+    assert_eq!(verdict(&entry, 104_999, Draw::NEVER_EARLY), Verdict::Fresh);
+    assert_eq!(verdict(&entry, 105_000, Draw::NEVER_EARLY), Verdict::Stale);
+}
+
+#[test]
+fn the_smaller_the_draw_the_earlier_it_triggers() {
+    let rule = |beta| Rule { delta: Millis(1_000), beta, window: Millis(60_000) };
+    let draw = Draw::from_bits(u64::MAX / 7);
+    // -ln(1/7) is 1.9459: with beta 1 it triggers from 1,945 ms before expiry on, with 2 from twice that.
+    assert!(xfetch::triggers(Millis(1_945), rule(1.0), draw));
+    assert!(!xfetch::triggers(Millis(1_947), rule(1.0), draw));
+    assert!(xfetch::triggers(Millis(3_891), rule(2.0), draw));
+    assert!(!xfetch::triggers(Millis(3_893), rule(2.0), draw));
+}
+
+#[test]
+fn no_refresh_begins_before_the_early_window() {
+    let entry = entry(1, 100_000);
+    let smallest = Draw::from_bits(0);
+    assert_eq!(verdict(&entry, 102_499, smallest), Verdict::Fresh);
+    assert_eq!(verdict(&entry, 102_500, smallest), Verdict::RefreshEarly);
+}
+
+#[test]
+fn an_entry_outlives_its_expiry() {
+    let entry = entry(1, 100_000);
+    assert_eq!(verdict(&entry, 105_000, Draw::NEVER_EARLY), Verdict::Stale);
+    assert_eq!(verdict(&entry, 114_999, Draw::NEVER_EARLY), Verdict::Stale);
+    assert_eq!(verdict(&entry, 115_000, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: true });
+    assert_eq!(verdict(&entry, 164_999, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: true });
+    assert_eq!(verdict(&entry, 165_000, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: false });
+    assert!(!entry.is_gone(Millis(164_999)) && entry.is_gone(Millis(165_000)));
+}
+
+#[test]
+fn stale_if_error_may_be_shorter_than_stale_while_revalidate() {
+    let mut entry = entry(1, 100_000);
+    entry.lifetime.stale_if_error = Millis(1_000);
+    assert_eq!(verdict(&entry, 114_999, Draw::NEVER_EARLY), Verdict::Stale);
+    assert_eq!(verdict(&entry, 115_000, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: false });
+    assert!(entry.is_gone(Millis(115_000)));
+}
+
+#[test]
+fn a_clock_that_stepped_back_makes_an_entry_stale_and_nothing_worse() {
+    let entry = entry(1, 3_600_000);
+    assert_eq!(verdict(&entry, 3_595_000, Draw::NEVER_EARLY), Verdict::Fresh);
+    assert_eq!(verdict(&entry, 3_594_999, Draw::NEVER_EARLY), Verdict::Stale);
+    assert_eq!(verdict(&entry, 0, Draw::from_bits(0)), Verdict::Stale);
+    assert_eq!(entry.age(Millis(0)), Millis::ZERO);
+}
+
+#[test]
+fn the_cost_is_clamped_on_both_sides() {
+    assert_eq!(xfetch::clamp_delta(Millis(0), Millis(5_000)), Millis(1));
+    assert_eq!(xfetch::clamp_delta(Millis(5_000), Millis(5_000)), Millis(2_500));
+    assert_eq!(xfetch::smooth_delta(None, Millis(0)), Millis(1));
+}
+
+#[test]
+fn one_outlier_moves_the_cost_by_less_than_its_own_size() {
+    let steady = Millis(1_000);
+    let quick = xfetch::smooth_delta(Some(steady), Millis(1));
+    let slow = xfetch::smooth_delta(Some(steady), Millis(15_000));
+    assert!(quick > Millis(100), "{quick:?}");
+    assert!(slow < Millis(2_500), "{slow:?}");
+}
+
+#[test]
+fn a_body_has_one_canonical_form() {
+    let canonical = |text: &str| key::canonical_body(text.as_bytes(), None);
+    let one = canonical("{\"b\":1.0,\"a\":\"A\"}").unwrap();
+    assert_eq!(one, "{\"a\":\"A\",\"b\":1}");
+    assert_eq!(canonical(" {\"a\" : \"\\u0041\" ,\n\"b\":1e0}").unwrap(), one);
+    assert_ne!(canonical("\"\u{e9}\"").unwrap(), canonical("\"e\u{301}\"").unwrap());
+    assert_ne!(canonical("\"a\u{200b}\"").unwrap(), canonical("\"a\"").unwrap());
+}
+
+#[test]
+fn what_cannot_be_keyed_is_refused() {
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    for text in [
+        "", " ", "{", "{\"a\":1,\"a\":1}", "{\"a\":{\"b\":1,\"b\":2}}", "1e400", "9007199254740993",
+        "-9007199254740993", "18446744073709551615", "\"\\ud800\"", "{} {}", "nul", "\u{feff}{}", &deep,
+    ] {
+        assert!(key::canonical_body(text.as_bytes(), None).is_err(), "{text:.40}");
+    }
+    assert!(key::canonical_body(b"\"\xff\"", None).is_err());
+}
+
+#[test]
+fn fields_are_known_scalars_with_a_text() {
+    let fields = ["a".to_owned(), "b".to_owned()];
+    let check = |text: &str| key::canonical_body(text.as_bytes(), Some(&fields));
+    assert!(check("{\"a\":\"x\",\"b\":null}").is_ok());
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(1_025));
+    for text in [
+        "[]", "1", "{\"c\":1}", "{\"a\":[]}", "{\"a\":{}}", "{\"a\":\"\"}", "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\\n\"}", "{\"a\":\"\\u007f\"}", &long,
+    ] {
+        assert!(check(text).is_err(), "{text:.40}");
+    }
+}
+
+#[test]
+fn nothing_that_differs_shares_a_key() {
+    let headers = |value: Option<&str>| vec![("x-lang".to_owned(), value.map(str::to_owned))];
+    let key = |version: &str, path: &str, value: Option<&str>, body: &str| {
+        let headers = headers(value);
+        key::key(&Scope { version, route: "o", method: "POST", path, headers: &headers }, body).hash
+    };
+    let base = key("1", "/a", None, "{}");
+    assert_eq!(base, key("1", "/a", None, "{}"));
+    for other in [
+        key("2", "/a", None, "{}"),
+        key("1", "/b", None, "{}"),
+        key("1", "/a", Some(""), "{}"),
+        key("1", "/a", Some("x"), "{}"),
+        key("1", "/a", None, "[]"),
+        key("1", "/a\",\"", None, "{}"),
+    ] {
+        assert_ne!(base, other);
+    }
+    let body = |text: &str| key::canonical_body(text.as_bytes(), None).unwrap();
+    assert_ne!(
+        key("1", "/a", None, &body(r#"{"a":"A|B","b":"C"}"#)),
+        key("1", "/a", None, &body(r#"{"a":"A","b":"B|C"}"#))
+    );
+    assert_ne!(
+        key("1", "/a", None, &body(r#"{"a":"X","b":"Y"}"#)),
+        key("1", "/a", None, &body(r#"{"a":"Y","b":"X"}"#))
+    );
+}
+
+#[test]
+fn a_floor_drops_or_expires_what_lies_below() {
+    let now = Millis(101_000);
+    let apply = |soft, hard| Floor { soft, hard }.applied(entry(5, 100_000), now);
+    assert_eq!(apply(5, 5), Some(entry(5, 100_000)));
+    assert_eq!(apply(0, 6), None);
+    let expired = apply(6, 0).unwrap();
+    assert_eq!(expired.expiry(), now);
+    assert_eq!(verdict(&expired, 101_000, Draw::NEVER_EARLY), Verdict::Stale);
+    let uncommitted = Entry { committed: false, ..entry(5, 100_000) };
+    assert_eq!(Floor { soft: 6, hard: 0 }.applied(uncommitted, now), None);
+}
