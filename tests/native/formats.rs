@@ -1,1 +1,55 @@
+//! Stored forms, read from files: what an older version of this program has written must be read, or
+//! refused by its version, for ever. `UPDATE_FORMATS=1` writes the files of a new version; those of
+//! old versions are never written again.
 
+use std::{fs, path::PathBuf};
+
+use xfetch_edge::{
+    entry::{self, Unreadable},
+    message::{self, Answer, Message, Reply, Terms},
+    time::Millis,
+};
+
+use super::promises::entry;
+
+fn file(name: &str, current: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/native/formats").join(name);
+    if std::env::var_os("UPDATE_FORMATS").is_some() && !path.exists() {
+        fs::write(&path, current).expect("the folder can be written");
+    }
+    fs::read(&path).expect("the file is committed")
+}
+
+#[test]
+fn an_entry_of_version_1_is_read() {
+    let whole = entry(1_795_000_000_000, 1_795_000_000_900);
+    let stored = file("entry.v1", &entry::encode(&whole));
+    assert_eq!(entry::decode(&stored, "key"), Ok(whole.clone()));
+    assert_eq!(entry::encode(&whole), stored, "version 1 is frozen: a change is version 2");
+}
+
+#[test]
+fn an_entry_of_another_version_or_key_is_refused_by_name() {
+    let mut stored = entry::encode(&entry(7, 9));
+    assert_eq!(entry::decode(&stored, "another"), Err(Unreadable::ForeignKey));
+    stored[3] = b'2';
+    assert_eq!(entry::decode(&stored, "key"), Err(Unreadable::UnknownVersion));
+    assert_eq!(entry::decode(b"xf", "key"), Err(Unreadable::Corrupt));
+}
+
+#[test]
+fn messages_of_version_1_are_read_and_others_are_not() {
+    let terms = Terms { lease: Millis(20_000), expected: Millis(1_000), physical: Millis(65_000) };
+    let acquire = Message::Acquire { seen: 7, nonce: Some("n".to_owned()), terms };
+    let sent = file("acquire.v1", &message::encode_message(&acquire, b""));
+    assert_eq!(message::decode_message(&sent), Some((acquire, &b""[..])));
+    let reply = Reply {
+        floor: xfetch_edge::entry::Floor { soft: 1, hard: 2 },
+        answer: Answer::Newer { generation: 9, age: Millis(3) },
+    };
+    let sent = file("newer.v1", &message::encode_reply(&reply, b"entry"));
+    assert_eq!(message::decode_reply(&sent), Some((reply, &b"entry"[..])));
+    let mut future = sent.clone();
+    future[0] = 2;
+    assert_eq!(message::decode_reply(&future), None);
+}

@@ -23,11 +23,8 @@ const START: u64 = 1_000_000;
 const TICK: Millis = Millis(1_000);
 const LEASE: Millis = Millis(2_000);
 const PATIENCE: Millis = Millis(5_000);
-const LIFETIME: Lifetime = Lifetime {
-    ttl: Millis(1_000),
-    stale_while_revalidate: Millis(1_000_000),
-    stale_if_error: Millis(0),
-};
+const LIFETIME: Lifetime =
+    Lifetime { ttl: Millis(1_000), stale_while_revalidate: Millis(1_000_000), stale_if_error: Millis(0) };
 
 /// What an entry of this model is made from; the rest of it is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -355,9 +352,10 @@ impl State {
     fn compute(&mut self, who: usize) {
         self.participants[who].step = Step::Computing;
         let live = self.lease_token();
-        let under_live_lease = self.participants.iter().filter(|it| {
-            it.step == Step::Computing && live.is_some() && it.token == live
-        });
+        let under_live_lease = self
+            .participants
+            .iter()
+            .filter(|it| it.step == Step::Computing && live.is_some() && it.token == live);
         if under_live_lease.count() > 1 {
             self.broken = Some("I3: two computations under live leases");
         }
@@ -502,11 +500,8 @@ impl State {
 
     fn hear(&mut self, who: usize, heard: Heard) {
         // A lost answer tells of no floor.
-        let floor = if heard == Heard::Lost {
-            Floor::default()
-        } else {
-            self.object.reply(Answer::Again).floor
-        };
+        let floor =
+            if heard == Heard::Lost { Floor::default() } else { self.object.reply(Answer::Again).floor };
         self.hear_floor(who, floor);
         if let Heard::Granted(token) = heard {
             self.participants[who].token = Some(token);
@@ -529,7 +524,13 @@ impl Model for World {
                 panic!("an empty key grants");
             };
             lease.commit(token, Millis::ZERO, LIFETIME, before);
-            value = Some(Value { generation: token, stored_at: before.0, ttl: LIFETIME.ttl.0, committed: true, body: 0 });
+            value = Some(Value {
+                generation: token,
+                stored_at: before.0,
+                ttl: LIFETIME.ttl.0,
+                committed: true,
+                body: 0,
+            });
         }
         let participant = |role: &Role| Participant {
             role: *role,
@@ -627,7 +628,10 @@ impl Model for World {
                     // A repeated commit or grant gets the same answer.
                     let first = state.participants[who].step.clone();
                     let must_agree = matches!(ask, Ask::Acquire(_) | Ask::Commit(..));
-                    if must_agree && first != Step::Hearing(heard) && !matches!(first, Step::Hearing(Heard::Held)) {
+                    if must_agree
+                        && first != Step::Hearing(heard)
+                        && !matches!(first, Step::Hearing(Heard::Held))
+                    {
                         state.broken = Some("L5: a repeated message got another answer");
                     }
                 }
@@ -661,10 +665,8 @@ impl Model for World {
         vec![
             Property::always("no promise is broken", |_, state: &State| state.broken.is_none()),
             Property::eventually("everybody is answered", |world: &World, state: &State| {
-                let is_over = state
-                    .participants
-                    .iter()
-                    .all(|it| matches!(it.step, Step::Dead | Step::Done(_)));
+                let is_over =
+                    state.participants.iter().all(|it| matches!(it.step, Step::Dead | Step::Done(_)));
                 is_over || state.now > START + world.ticks * TICK.0
             }),
             Property::sometimes("a computation is stored", |_, state: &State| {

@@ -86,8 +86,7 @@ fn triggers_per_cycle_are_geometric_whatever_the_rate() {
         agrees("triggers", mean(cycles.iter().map(|it| f64::from(it.triggers))), law);
         let p = (-1.0_f64 / beta).exp();
         for count in 1..=4 {
-            let share =
-                cycles.iter().filter(|it| it.triggers == count).count() as f64 / cycles.len() as f64;
+            let share = cycles.iter().filter(|it| it.triggers == count).count() as f64 / cycles.len() as f64;
             let law = p * (1.0 - p).powi(count.cast_signed() - 1);
             let error = (law * (1.0 - law) / cycles.len() as f64).sqrt();
             assert!((share - law).abs() < 4.0 * error + 2e-3, "P(S={count}) = {share}, law {law}");
@@ -120,9 +119,13 @@ fn with_an_early_window_triggers_follow_their_law() {
 
 #[test]
 fn auto_beta_lands_late_in_the_asked_share_of_cycles() {
-    for (rate, beta, gap) in
-        [(1.0, 5.52, 12.62), (3.0, 2.35, 5.94), (10.0, 1.12, 3.36), (100.0, 0.442, 1.93), (1_000.0, 0.25, 1.53)]
-    {
+    for (rate, beta, gap) in [
+        (1.0, 5.52, 12.62),
+        (3.0, 2.35, 5.94),
+        (10.0, 1.12, 3.36),
+        (100.0, 0.442, 1.93),
+        (1_000.0, 0.25, 1.53),
+    ] {
         // Delta is one second here, so the rate per second is the rate per delta.
         let chosen = xfetch::auto_beta(rate, Millis(1_000), Millis(1_000_000_000), 0.01, 100.0);
         assert!((chosen / beta - 1.0).abs() < 0.01, "beta {chosen} at rate {rate}, table {beta}");

@@ -1,1 +1,243 @@
+//! Random inputs: what must hold for all of them. Failures leave their regression file beside this one.
 
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+use xfetch_edge::{
+    config::Config,
+    entry::{self, Entry, Floor, Lifetime},
+    http, key,
+    lookup::{self, Eagerness},
+    memory::Memory,
+    message::{decode_message, decode_reply},
+    metrics::{Batch, Book, Call, Class, Counter, Fact, Gauges, Tally},
+    refresh::{Purpose, Trigger},
+    time::Millis,
+    xfetch::{self, Draw, Rule},
+};
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let times = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
+    (any::<u64>(), times, any::<bool>(), prop::collection::vec(any::<u8>(), 0..64)).prop_map(
+        |(generation, (stored_at, delta, ttl, swr, sie), committed, body)| Entry {
+            generation,
+            stored_at: Millis(stored_at),
+            delta: Millis(delta),
+            lifetime: Lifetime {
+                ttl: Millis(ttl),
+                stale_while_revalidate: Millis(swr),
+                stale_if_error: Millis(sie),
+            },
+            committed,
+            key: "key".into(),
+            status: 200,
+            headers: vec![],
+            etag: entry::etag(&body),
+            body: Arc::from(body),
+        },
+    )
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-1_000_000_i64..1_000_000).prop_map(Value::from),
+        any::<f64>().prop_filter("finite", |it| it.is_finite()).prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(".{0,6}", inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_verdict_exists_for_every_clock_and_every_entry(
+        entry in any_entry(), now in any::<u64>(), bits in any::<u64>(),
+        beta in prop_oneof![Just(0.01), Just(1.0), Just(100.0)], early_window in 0.01_f64..=1.0,
+    ) {
+        let eagerness = Eagerness { beta, early_window };
+        let _ = lookup::judge(Some(&entry), Millis(now), eagerness, Draw::from_bits(bits));
+        prop_assert!(entry.age(Millis(now)).0 <= now);
+    }
+
+    #[test]
+    fn a_draw_lies_in_the_half_open_interval(bits in any::<u64>()) {
+        let value = Draw::from_bits(bits).value();
+        prop_assert!(value > 0.0 && value <= 1.0);
+    }
+
+    #[test]
+    fn the_nearer_expiry_the_likelier_a_trigger(
+        bits in any::<u64>(), delta in 1_u64..60_000, beta in 0.01_f64..100.0,
+        a in 1_u64..100_000, b in 1_u64..100_000,
+    ) {
+        let rule = Rule { delta: Millis(delta), beta, window: Millis(50_000) };
+        let (near, far) = (Millis(a.min(b)), Millis(a.max(b)));
+        let draw = Draw::from_bits(bits);
+        prop_assert!(!xfetch::triggers(far, rule, draw) || xfetch::triggers(near, rule, draw));
+        prop_assert!(xfetch::probability(far, rule) <= xfetch::probability(near, rule));
+    }
+
+    #[test]
+    fn auto_beta_stays_in_its_bounds(
+        rate in any::<f64>(), delta in any::<u64>(), window in any::<u64>(), most in 0.1_f64..100.0,
+    ) {
+        let beta = xfetch::auto_beta(rate, Millis(delta), Millis(window), 0.01, most);
+        prop_assert!(beta > 0.0 && beta <= most, "{beta}");
+    }
+
+    #[test]
+    fn a_stored_entry_comes_back_as_it_was(entry in any_entry()) {
+        let entry = Entry { committed: true, ..entry };
+        prop_assert_eq!(entry::decode(&entry::encode(&entry), "key"), Ok(entry));
+    }
+
+    #[test]
+    fn no_changed_byte_of_a_stored_body_is_served(entry in any_entry(), place in any::<prop::sample::Index>(), bit in 0_u8..8) {
+        let mut bytes = entry::encode(&entry);
+        let body = bytes.len() - entry.body.len()..bytes.len();
+        if !body.is_empty() {
+            let place = body.start + place.index(body.len());
+            bytes[place] ^= 1_u8 << bit;
+            prop_assert!(entry::decode(&bytes, "key").is_err());
+        }
+        let cut = place.index(bytes.len());
+        prop_assert!(entry::decode(&bytes[..cut], "key").is_err());
+    }
+
+    #[test]
+    fn decoding_strangers_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        let _ = entry::decode(&bytes, "key");
+        let _ = decode_message(&bytes);
+        let _ = decode_reply(&bytes);
+        let _ = key::canonical_body(&bytes, None);
+    }
+
+    #[test]
+    fn the_canonical_form_is_a_fixed_point_and_keeps_the_value(value in any_json()) {
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        if let Ok(canonical) = key::canonical_body(text.as_bytes(), None) {
+            prop_assert_eq!(key::canonical_body(canonical.as_bytes(), None).unwrap(), canonical);
+        }
+    }
+
+    #[test]
+    fn reordering_names_does_not_change_the_key(map in prop::collection::btree_map("[a-z]{1,4}", 0..100_i32, 0..6)) {
+        let text = |pairs: Vec<(&String, &i32)>| {
+            let inner: Vec<_> = pairs.iter().map(|(name, value)| format!("\"{name}\" : {value}")).collect();
+            format!("{{{}}}", inner.join(" , "))
+        };
+        let forward = text(map.iter().collect());
+        let backward = text(map.iter().rev().collect());
+        prop_assert_eq!(key::canonical_body(forward.as_bytes(), None), key::canonical_body(backward.as_bytes(), None));
+    }
+
+    #[test]
+    fn no_setting_makes_the_parser_panic_and_every_refusal_names_it(
+        name in prop::sample::select(vec!["ttl", "beta", "origin_timeout", "early_window", "max_request", "fields", "headers", "path", "credentials", "max_waiters", "cache_control"]),
+        value in any_json(),
+    ) {
+        let mut route = Map::new();
+        route.insert("path".to_owned(), "/a".into());
+        route.insert(name.to_owned(), value);
+        let mut vars = Map::new();
+        vars.insert("ORIGIN_URL".to_owned(), "https://origin.example".into());
+        vars.insert("ROUTES".to_owned(), Value::Array(vec![Value::Object(route)]));
+        if let Err(error) = Config::parse(&vars, false) {
+            prop_assert!(error.to_string().contains(name), "{}", error);
+        }
+    }
+
+    #[test]
+    fn no_cache_control_makes_the_parser_panic(field in ".{0,64}") {
+        let headers = http::StoringHeaders { cache_control: Some(&field), ..Default::default() };
+        let _ = headers.allow();
+        let _ = http::retry_after(&field, Millis(0));
+        let _ = http::is_json(&field);
+        let _ = http::is_unambiguous(&field);
+        let _ = http::none_match_names(&field, "\"a\"");
+    }
+
+    #[test]
+    fn memory_keeps_its_bounds_and_never_goes_back(
+        steps in prop::collection::vec((0_u8..6, 1_u64..20, any::<bool>(), 0_u8..3), 1..80),
+    ) {
+        let mut memory = Memory::new(4_000, 4);
+        let now = Millis(1_000_000);
+        for (key, generation, committed, what) in steps {
+            let hash = [key; 32];
+            let before = memory.get(&hash, "key", now).map(|it| it.generation);
+            match what {
+                0 => { memory.hear(hash, Floor { soft: generation, hard: 0 }, now); }
+                1 => { memory.hear(hash, Floor { soft: 0, hard: generation }, now); }
+                _ => {
+                    let entry = Entry { committed, ..super::promises::entry(generation, now.0) };
+                    memory.accept(hash, &Arc::new(entry), now);
+                    let after = memory.get(&hash, "key", now).map(|it| it.generation);
+                    prop_assert!(after >= before);
+                }
+            }
+            let floor = memory.floor(&hash);
+            if let Some(entry) = memory.get(&hash, "key", now) {
+                prop_assert!(entry.generation >= floor.hard);
+            }
+            prop_assert!(memory.bytes() <= 4_000 && memory.entries() <= 4);
+        }
+    }
+
+    #[test]
+    fn the_sums_hold_after_every_fact(facts in prop::collection::vec((0_u8..3, 0_u8..5, any::<bool>()), 0..60)) {
+        let mut tally = Tally::default();
+        for (kind, which, flag) in facts {
+            let purpose = if flag { Purpose::Early } else { Purpose::Stale };
+            tally.fold(match kind {
+                0 => Fact::Answered {
+                    class: [Class::HitFresh, Class::HitStale, Class::Miss, Class::Bypass, Class::Rejected][usize::from(which)],
+                    took: Millis(which.into()),
+                },
+                1 => Fact::Triggered {
+                    purpose,
+                    trigger: [Trigger::Started, Trigger::Contention, Trigger::RecheckSkip, Trigger::LockError, Trigger::Backoff][usize::from(which)],
+                },
+                _ => Fact::Called {
+                    purpose: if which == 0 { Purpose::Cold } else { purpose },
+                    call: match which { 0 | 1 => Call::Ok(Millis(7)), 2 | 3 => Call::Failed(None), _ => Call::Abandoned },
+                },
+            });
+            let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
+            use Counter as C;
+            prop_assert_eq!(sum(&[C::TotalRequests]), sum(&[C::CacheHitFresh, C::CacheHitStale, C::CacheMiss, C::Bypass, C::Rejected]));
+            prop_assert_eq!(sum(&[C::XfetchTriggers]), sum(&[C::XfetchEarlyTriggers, C::XfetchStaleTriggers]));
+            prop_assert_eq!(sum(&[C::XfetchTriggers]), sum(&[C::RefreshesStarted, C::XfetchLockContentionTotal, C::XfetchRecheckSkipsTotal, C::RefreshLockErrors, C::RefreshBackoffs]));
+            prop_assert_eq!(sum(&[C::XfetchLockContentionTotal]), sum(&[C::XfetchLockContentionEarly, C::XfetchLockContentionStale]));
+            prop_assert_eq!(sum(&[C::ComputeCalls]), sum(&[C::ComputeCallsCold, C::ComputeCallsRefresh]));
+            prop_assert_eq!(sum(&[C::ComputeCalls]), sum(&[C::ComputeOk, C::ComputeFailed, C::ComputeAbandoned]));
+        }
+    }
+
+    #[test]
+    fn a_batch_counts_once_however_often_it_arrives(repeats in prop::collection::vec(0_usize..4, 1..12)) {
+        let mut book = Book::new("epoch".to_owned(), Millis(0));
+        let batch = |sequence: u64| {
+            let mut tally = Tally::default();
+            tally.fold(Fact::CommitRejected);
+            Batch { isolate: "a".to_owned(), sequence, epoch: Some("epoch".to_owned()), tally, gauges: Gauges::default() }
+        };
+        let mut sent = 0;
+        for (sequence, repeats) in (1..).zip(repeats) {
+            for _ in 0..=repeats { book.take(&batch(sequence), Millis(sequence)); }
+            sent += 1;
+            prop_assert_eq!(book.tally.get(Counter::CommitsRejected), sent);
+        }
+        let stale = Batch { epoch: Some("older".to_owned()), ..batch(1_000) };
+        book.take(&stale, Millis(0));
+        prop_assert_eq!(book.tally.get(Counter::CommitsRejected), sent);
+    }
+}

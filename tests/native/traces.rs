@@ -1,1 +1,525 @@
+//! The ways in which earlier rules of the protocol broke, and the mistakes that the theory lists, each
+//! as a transcript of the object's rules or of the machines. A test is named after what holds now.
 
+use std::sync::Arc;
+
+use xfetch_edge::{
+    cold::{self, Cold, Outcome},
+    entry::{Entry, Lifetime},
+    failure::{Failure, Reason},
+    lease::{CleanUp, State, Waiting, Wake},
+    marks::{Blocked, Marks},
+    memory::Memory,
+    message::{Answer, Reply, Terms},
+    metrics::{Call, Counter, Fact, Tally},
+    refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject, Trigger},
+    time::Millis,
+    xfetch::Draw,
+};
+
+use super::promises::entry;
+
+const LIFETIME: Lifetime =
+    Lifetime { ttl: Millis(5_000), stale_while_revalidate: Millis(10_000), stale_if_error: Millis(60_000) };
+const TERMS: Terms = Terms { lease: Millis(20_000), expected: Millis(1_000), physical: Millis(65_000) };
+const NOW: Millis = Millis(1_000_000);
+
+fn at(ms: u64) -> Millis {
+    Millis(NOW.0 + ms)
+}
+
+fn acquire(state: &mut State, seen: u64, nonce: &str, now: Millis) -> Answer {
+    state.acquire(seen, Some(nonce), TERMS, now)
+}
+
+fn grant(state: &mut State, seen: u64, nonce: &str, now: Millis) -> u64 {
+    match acquire(state, seen, nonce, now) {
+        Answer::Granted { token } => token,
+        other => panic!("expected a grant, got {other:?}"),
+    }
+}
+
+fn committed(now: Millis) -> (State, u64) {
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "first", now);
+    assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, now).0, Answer::Committed);
+    (state, token)
+}
+
+fn transient(retry_after: Option<Millis>) -> Failure {
+    Failure::Transient { reason: Reason::OriginError, retry_after }
+}
+
+// The re-check inside the lock.
+
+#[test]
+fn an_early_refresh_is_granted_for_an_entry_that_is_still_fresh() {
+    let (mut state, seen) = committed(NOW);
+    // One second after the commit the entry is as fresh as can be; a re-check by freshness would skip.
+    assert!(matches!(acquire(&mut state, seen, "early", at(1_000)), Answer::Granted { .. }));
+}
+
+#[test]
+fn the_recheck_inside_the_lock_finds_what_was_committed_meanwhile() {
+    let (mut state, token) = committed(NOW);
+    let answer = acquire(&mut state, token - 1, "slow", at(500));
+    assert_eq!(answer, Answer::Newer { generation: token, age: Millis(500) });
+}
+
+#[test]
+fn the_check_before_the_lock_compares_generations_and_not_freshness() {
+    let subject = || Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None };
+    let start = || {
+        let mut refresh = Refresh::new(subject(), Purpose::Early);
+        assert_eq!(refresh.on(Event::Started, NOW), Action::LookInColo);
+        refresh
+    };
+    // The same generation, fresh: go on. A higher one, stale: adopt it.
+    let same = Arc::new(entry(5, NOW.0));
+    assert_eq!(start().on(Event::LookedInColo(Some(same)), NOW), Action::Acquire { seen: 5 });
+    let newer = Arc::new(entry(6, NOW.0 - 20_000));
+    let mut refresh = start();
+    assert_eq!(refresh.on(Event::LookedInColo(Some(newer.clone())), NOW), Action::Store(newer));
+    assert_eq!(refresh.take_trigger(), Some(Trigger::RecheckSkip));
+}
+
+// Tokens.
+
+#[test]
+fn a_commit_with_an_old_token_changes_nothing() {
+    let (mut state, _) = committed(NOW);
+    let old = grant(&mut state, NOW.0, "slow", at(1_000));
+    let new = grant(&mut state, NOW.0, "quick", at(30_000));
+    assert_eq!(state.commit(new, Millis::ZERO, LIFETIME, at(31_000)).0, Answer::Committed);
+    let before = state.clone();
+    assert_eq!(state.commit(old, Millis::ZERO, LIFETIME, at(32_000)), (Answer::Rejected, Wake::Nobody));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn a_commit_counts_although_its_lease_has_just_run_out() {
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "slow", NOW);
+    assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, at(20_001)).0, Answer::Committed);
+}
+
+#[test]
+fn only_the_holder_can_release_the_lease() {
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "holder", NOW);
+    let before = state.clone();
+    for foreign in [token - 1, token + 1, 0] {
+        let closed = state.fail(foreign, transient(None), at(10), Draw::NEVER_EARLY);
+        assert_eq!(closed, (Answer::Closed { applied: false }, Wake::Nobody));
+        assert_eq!(state, before);
+    }
+    assert!(matches!(acquire(&mut state, 0, "other", at(10)), Answer::Held { .. }));
+}
+
+#[test]
+fn a_repeated_acquire_gets_its_grant_again_and_does_not_extend_it() {
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "same", NOW);
+    assert_eq!(acquire(&mut state, 0, "same", at(19_999)), Answer::Granted { token });
+    assert!(grant(&mut state, 0, "other", at(20_000)) > token);
+}
+
+#[test]
+fn without_a_nonce_a_repeated_acquire_is_just_another_one() {
+    let mut state = State::default();
+    assert!(matches!(state.acquire(0, None, TERMS, NOW), Answer::Granted { .. }));
+    assert!(matches!(state.acquire(0, None, TERMS, NOW), Answer::Held { .. }));
+}
+
+#[test]
+fn a_repeated_commit_gets_the_same_answer_and_wakes_nobody() {
+    let (mut state, token) = committed(NOW);
+    let before = state.clone();
+    assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, at(9)), (Answer::Committed, Wake::Nobody));
+    assert_eq!(state, before);
+}
+
+#[test]
+fn tokens_increase_when_the_clock_steps_back() {
+    let (mut state, first) = committed(Millis(NOW.0 + 3_600_000));
+    let second = grant(&mut state, first, "after", NOW);
+    assert!(second > first);
+}
+
+#[test]
+fn a_corrupt_generation_is_ignored_and_a_true_one_from_a_clock_ahead_is_not() {
+    let mut state = State::default();
+    let token = grant(&mut state, (1 << 53) - 1, "corrupt", NOW);
+    assert_eq!(token, NOW.0);
+    // The clock was three days ahead once: the generation it gave is this object's own.
+    let (mut state, ahead) = committed(NOW.plus(Millis(3 * 86_400_000)));
+    assert!(matches!(acquire(&mut state, ahead, "true", NOW), Answer::Granted { token } if token > ahead));
+}
+
+// Leases and clocks.
+
+#[test]
+fn a_dead_holder_delays_the_next_computation_by_one_lease_at_most() {
+    let mut state = State::default();
+    grant(&mut state, 0, "dies", NOW);
+    assert!(matches!(acquire(&mut state, 0, "next", at(19_999)), Answer::Held { .. }));
+    assert!(matches!(acquire(&mut state, 0, "next", at(20_000)), Answer::Granted { .. }));
+}
+
+#[test]
+fn a_clock_that_steps_back_ends_a_lease_and_one_that_steps_ahead_too() {
+    for stepped in [NOW.minus(Millis(1)), NOW.minus(Millis(3_600_000)), at(3_600_000)] {
+        let mut state = State::default();
+        grant(&mut state, 0, "dies", NOW);
+        assert!(matches!(acquire(&mut state, 0, "next", stepped), Answer::Granted { .. }));
+    }
+}
+
+#[test]
+fn whoever_finds_the_lease_held_is_told_to_come_back_when_the_computation_should_have_ended() {
+    let mut state = State::default();
+    grant(&mut state, 0, "holder", NOW);
+    assert_eq!(acquire(&mut state, 0, "b", NOW), Answer::Held { retry_in: Millis(1_250) });
+    assert_eq!(acquire(&mut state, 0, "c", at(5_000)), Answer::Held { retry_in: Millis(250) });
+    assert_eq!(acquire(&mut state, 0, "d", at(19_900)), Answer::Held { retry_in: Millis(100) });
+}
+
+// Waiting.
+
+#[test]
+fn nobody_waits_for_a_commit_that_has_happened() {
+    let (state, token) = committed(NOW);
+    let answer = state.wait(0, 0, 10, at(7));
+    assert_eq!(answer, Waiting::Now(Answer::Newer { generation: token, age: Millis(7) }));
+}
+
+#[test]
+fn nobody_waits_where_no_lease_is_out() {
+    assert_eq!(State::default().wait(0, 0, 10, NOW), Waiting::Now(Answer::Again));
+}
+
+#[test]
+fn a_purge_wakes_those_who_wait() {
+    let mut state = State::default();
+    grant(&mut state, 0, "holder", NOW);
+    assert_eq!(state.wait(0, 0, 10, NOW), Waiting::Sleep(Millis(5_000)));
+    assert_eq!(state.purge(false, TERMS.physical, at(5)).1, Wake::With(Answer::Again));
+    assert_eq!(state.wait(0, 0, 10, at(6)), Waiting::Now(Answer::Again));
+}
+
+#[test]
+fn a_waiter_sleeps_no_longer_than_the_lease_and_there_is_a_most() {
+    let mut state = State::default();
+    grant(&mut state, 0, "holder", NOW);
+    assert_eq!(state.wait(0, 0, 10, at(18_000)), Waiting::Sleep(Millis(2_000)));
+    assert_eq!(state.wait(0, 10, 10, at(0)), Waiting::Now(Answer::TooManyWaiters));
+}
+
+#[test]
+fn a_failing_origin_gets_one_call_per_window_and_all_waiters_hear_of_it() {
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "holder", NOW);
+    let (answer, wake) = state.fail(token, transient(None), NOW, Draw::NEVER_EARLY);
+    assert_eq!(answer, Answer::Closed { applied: true });
+    let told = Answer::Failed { failure: transient(None), retry_after: Millis(1_000) };
+    assert_eq!(wake, Wake::With(told));
+    assert!(matches!(acquire(&mut state, 0, "b", at(999)), Answer::Failed { .. }));
+    assert!(matches!(state.wait(0, 0, 10, at(999)), Waiting::Now(Answer::Failed { .. })));
+    // The second failure in a row waits twice as long, and success forgives.
+    let token = grant(&mut state, 0, "c", at(1_000));
+    state.fail(token, transient(None), at(1_000), Draw::NEVER_EARLY);
+    assert!(matches!(acquire(&mut state, 0, "d", at(2_999)), Answer::Failed { .. }));
+    let token = grant(&mut state, 0, "e", at(3_000));
+    state.commit(token, Millis::ZERO, LIFETIME, at(3_000));
+    let token = grant(&mut state, token, "f", at(8_000));
+    state.fail(token, transient(None), at(8_000), Draw::NEVER_EARLY);
+    assert!(matches!(acquire(&mut state, token, "g", at(9_000)), Answer::Granted { .. }));
+}
+
+#[test]
+fn retry_after_is_honoured_and_capped() {
+    for (asked, granted_at) in [(7_000, 7_700), (3_600_000, 132_000), (0, 1_100)] {
+        let mut state = State::default();
+        let token = grant(&mut state, 0, "a", NOW);
+        state.fail(token, transient(Some(Millis(asked))), NOW, Draw::NEVER_EARLY);
+        assert!(matches!(acquire(&mut state, 0, "b", at(granted_at - 1)), Answer::Failed { .. }), "{asked}");
+        assert!(matches!(acquire(&mut state, 0, "b", at(granted_at)), Answer::Granted { .. }), "{asked}");
+    }
+}
+
+#[test]
+fn the_origins_no_is_not_a_back_off_and_is_remembered_as_asked() {
+    let refused = |ttl| Failure::Negative {
+        status: 404,
+        content_type: "application/json".to_owned(),
+        body: "{}".to_owned(),
+        ttl: Millis(ttl),
+    };
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "a", NOW);
+    state.fail(token, refused(0), NOW, Draw::NEVER_EARLY);
+    let token = grant(&mut state, 0, "b", NOW);
+    state.fail(token, refused(3_000), NOW, Draw::NEVER_EARLY);
+    assert!(matches!(acquire(&mut state, 0, "c", at(2_999)), Answer::Failed { .. }));
+    assert!(matches!(acquire(&mut state, 0, "d", at(3_000)), Answer::Granted { .. }));
+}
+
+#[test]
+fn a_grant_given_back_frees_the_key_at_once() {
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "late", NOW);
+    let (answer, wake) = state.fail(token, Failure::GivenBack, NOW, Draw::NEVER_EARLY);
+    assert_eq!((answer, wake), (Answer::Closed { applied: true }, Wake::With(Answer::Again)));
+    assert!(matches!(acquire(&mut state, 0, "next", NOW), Answer::Granted { .. }));
+}
+
+// Purges.
+
+#[test]
+fn a_purge_wins_over_a_commit_that_began_before_it() {
+    for hard in [false, true] {
+        let (mut state, seen) = committed(NOW);
+        let token = grant(&mut state, seen, "began", at(1_000));
+        assert_eq!(state.purge(hard, TERMS.physical, at(2_000)).0, Answer::Purged);
+        assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, at(3_000)).0, Answer::Rejected);
+        assert_eq!(state.committed_generation(), (!hard).then_some(seen));
+        let floor = state.reply(Answer::Again).floor;
+        assert!(floor.highest() > token);
+    }
+}
+
+#[test]
+fn every_answer_carries_the_floor() {
+    let (mut state, seen) = committed(NOW);
+    state.purge(true, TERMS.physical, at(1));
+    for answer in [acquire(&mut state, seen, "a", at(2)), acquire(&mut state, seen, "b", at(3))] {
+        assert!(state.reply(answer).floor.hard > seen);
+    }
+}
+
+#[test]
+fn a_purge_leaves_a_back_off_and_forgets_an_origins_no() {
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "a", NOW);
+    state.fail(token, transient(None), NOW, Draw::NEVER_EARLY);
+    state.purge(true, TERMS.physical, at(1));
+    assert!(matches!(acquire(&mut state, 0, "b", at(2)), Answer::Failed { .. }));
+    let mut state = State::default();
+    let token = grant(&mut state, 0, "a", NOW);
+    state.fail(token, Failure::Pass, NOW, Draw::NEVER_EARLY);
+    state.purge(false, TERMS.physical, at(1));
+    assert!(matches!(acquire(&mut state, 0, "b", at(2)), Answer::Granted { .. }));
+}
+
+#[test]
+fn memory_takes_nothing_back_that_was_purged() {
+    let mut memory = Memory::new(1 << 20, 10);
+    let (hash, key) = ([1; 32], "key");
+    let old = Arc::new(entry(5, NOW.0));
+    assert!(memory.accept(hash, &old, NOW));
+    let floor = |soft, hard| xfetch_edge::entry::Floor { soft, hard };
+    assert!(memory.hear(hash, floor(0, 9), NOW));
+    assert_eq!(memory.get(&hash, key, NOW), None);
+    assert!(!memory.accept(hash, &old, NOW));
+    assert!(memory.accept(hash, &Arc::new(entry(9, NOW.0)), NOW));
+    assert!(!memory.hear(hash, floor(0, 9), NOW), "the same floor is no news");
+}
+
+// Cold requests.
+
+#[test]
+fn a_cold_request_overtakes_what_the_object_holds_past_every_window() {
+    let mut cold = Cold::new(0, None);
+    assert_eq!(cold.on(cold::Event::Started { led_here: false }, NOW), cold::Action::Lead { seen: 0 });
+    let dead = Arc::new(entry(7, NOW.0 - 70_000));
+    let next = cold.on(cold::Event::Led(Ending::Adopted(dead)), NOW);
+    assert_eq!(next, cold::Action::Lead { seen: 7 });
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_overtaken() {
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None };
+    let mut refresh = Refresh::new(subject, Purpose::Cold);
+    refresh.on(Event::Started, NOW);
+    let newer = Answer::Newer { generation: 9, age: Millis::ZERO };
+    let reply = Reply { floor: xfetch_edge::entry::Floor::default(), answer: newer };
+    assert_eq!(refresh.on(Event::Replied(reply.clone(), None), NOW), Action::Acquire { seen: 9 });
+    assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::End(Ending::ObjectLost));
+}
+
+#[test]
+fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for() {
+    let old = Arc::new(entry(7, NOW.0 - 20_000));
+    let fallback = || Cold::new(7, Some(old.clone()));
+    let outcome = cold::Action::Answer(Outcome::Fallback(old.clone()));
+    let failed = Ending::Failed(transient(None));
+    assert_eq!(fallback().on(cold::Event::Led(failed), NOW), outcome);
+    let backed_off = Ending::BackedOff { failure: transient(None), retry_after: Millis::SECOND };
+    assert_eq!(fallback().on(cold::Event::Led(backed_off), NOW), outcome);
+    assert_eq!(fallback().on(cold::Event::Led(Ending::ObjectLost), NOW), outcome);
+    assert_eq!(fallback().on(cold::Event::TimedOut, NOW), outcome);
+}
+
+#[test]
+fn a_value_without_a_commit_lives_at_the_generation_seen() {
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let mut refresh = Refresh::new(subject, Purpose::Stale);
+    refresh.on(Event::Started, NOW);
+    refresh.on(Event::LookedInColo(None), NOW);
+    assert_eq!(refresh.on(Event::ObjectLost { may_compute: true }, NOW), Action::Compute);
+    assert_eq!(refresh.take_trigger(), Some(Trigger::LockError));
+    let computed = Computed {
+        status: 200,
+        headers: Vec::new(),
+        body: Arc::from(&b"1"[..]),
+        delta: Millis(900),
+        storable: true,
+        at: NOW,
+    };
+    let Action::Store(kept) = refresh.on(Event::Computed(computed), NOW) else { panic!("it is kept") };
+    assert_eq!((kept.generation, kept.committed), (4, false));
+    let old = entry(4, NOW.0 - 6_000);
+    assert!(kept.supersedes(&old) && !old.supersedes(&kept));
+    assert!(entry(5, NOW.0).supersedes(&kept));
+}
+
+// Tiers.
+
+#[test]
+fn no_tier_stores_a_stale_answer_as_fresh() {
+    let stale = entry(5, NOW.0 - 7_000);
+    let adopted: Entry = stale.adopted(Millis(2_000_000), Millis(7_000));
+    assert_eq!(adopted.age(Millis(2_000_000)), Millis(7_000));
+    assert!(adopted.expiry() < Millis(2_000_000));
+}
+
+#[test]
+fn an_older_generation_never_overwrites_a_newer_one() {
+    let mut memory = Memory::new(1 << 20, 10);
+    assert!(memory.accept([1; 32], &Arc::new(entry(6, NOW.0)), NOW));
+    assert!(!memory.accept([1; 32], &Arc::new(entry(5, at(1).0)), NOW));
+    // The same generation with an earlier expiry was purged softly somewhere: take it.
+    let mut expired = entry(6, NOW.0);
+    expired.expire(at(1));
+    assert!(memory.accept([1; 32], &Arc::new(expired), at(1)));
+}
+
+#[test]
+fn memory_is_bounded_in_bytes_and_in_keys() {
+    let mut memory = Memory::new(20_000, 8);
+    for place in 0..100_u8 {
+        memory.accept([place; 32], &Arc::new(entry(1, NOW.0)), NOW);
+        memory.get(&[0; 32], "key", NOW);
+        assert!(memory.bytes() <= 20_000 && memory.entries() <= 8);
+    }
+    assert!(memory.get(&[0; 32], "key", NOW).is_some(), "what is used stays");
+    assert!(memory.get(&[1; 32], "key", NOW).is_none(), "what is not goes");
+}
+
+#[test]
+fn an_entry_under_a_foreign_key_is_no_entry() {
+    let mut memory = Memory::new(1 << 20, 10);
+    memory.accept([1; 32], &Arc::new(entry(1, NOW.0)), NOW);
+    assert!(memory.get(&[1; 32], "another key", NOW).is_none());
+}
+
+// Marks.
+
+#[test]
+fn a_mark_blocks_no_longer_than_the_lease_and_not_from_the_future() {
+    let mut marks = Marks::new(10);
+    marks.begin([1; 32], NOW, Millis(20_000));
+    assert_eq!(marks.blocked(&[1; 32], at(19_999)), Some(Blocked::UnderWay));
+    assert_eq!(marks.blocked(&[1; 32], at(20_000)), None);
+    assert_eq!(marks.blocked(&[1; 32], NOW.minus(Millis(1))), None);
+}
+
+#[test]
+fn a_mark_is_removed_by_its_owner_only() {
+    let mut marks = Marks::new(10);
+    let first = marks.begin([1; 32], NOW, Millis(1_000));
+    let second = marks.begin([1; 32], at(1_000), Millis(1_000));
+    marks.end(&[1; 32], first);
+    assert_eq!(marks.blocked(&[1; 32], at(1_500)), Some(Blocked::UnderWay));
+    marks.end(&[1; 32], second);
+    assert_eq!(marks.blocked(&[1; 32], at(1_500)), None);
+}
+
+#[test]
+fn a_flood_of_keys_does_not_grow_the_marks() {
+    let mut marks = Marks::new(4);
+    for place in 0..50_u8 {
+        marks.begin([place; 32], NOW, Millis(1_000));
+    }
+    let live = (0..50_u8).filter(|place| marks.blocked(&[*place; 32], NOW).is_some()).count();
+    assert_eq!(live, 4);
+}
+
+#[test]
+fn without_the_object_a_key_is_computed_once_per_pause() {
+    let mut marks = Marks::new(4);
+    assert!(marks.may_compute_without_lease([1; 32], NOW, Millis(1_000)));
+    assert!(!marks.may_compute_without_lease([1; 32], at(999), Millis(1_000)));
+    assert!(marks.may_compute_without_lease([1; 32], at(1_000), Millis(1_000)));
+}
+
+// Clean-up.
+
+#[test]
+fn clean_up_keeps_counter_and_floor_until_no_copy_can_be_left() {
+    let (mut state, _) = committed(NOW);
+    state.purge(false, TERMS.physical, at(1));
+    let floor = state.reply(Answer::Again).floor;
+    assert_eq!(state.clean_up(0, at(10_000)), CleanUp::Later(Millis(55_001)));
+    assert!(matches!(state.clean_up(0, at(70_000)), CleanUp::DropBody(_)));
+    assert_eq!(state.committed_generation(), None);
+    assert_eq!(state.reply(Answer::Again).floor, floor);
+    assert!(matches!(state.clean_up(0, at(80_000)), CleanUp::Later(_)), "a second alarm is harmless");
+    assert_eq!(state.clean_up(0, at(65_001 + 86_400_000)), CleanUp::Forget);
+}
+
+#[test]
+fn clean_up_never_comes_between_a_holder_and_its_commit() {
+    let mut state = State::default();
+    grant(&mut state, 0, "holder", NOW);
+    assert!(matches!(state.clean_up(0, at(1)), CleanUp::Later(_)));
+    assert!(matches!(state.clean_up(3, at(200_000_000)), CleanUp::Later(_)), "nor under waiters");
+}
+
+#[test]
+fn a_counter_that_a_clock_ahead_has_left_is_not_forgotten() {
+    let (mut state, _) = committed(NOW.plus(Millis(10 * 86_400_000)));
+    // The clock is back: by it nothing was touched yet, and the counter is in the future.
+    assert!(matches!(state.clean_up(0, NOW), CleanUp::Later(_)));
+}
+
+// Counters.
+
+#[test]
+fn a_refresh_that_dies_is_missing_on_both_sides_of_each_sum() {
+    let mut tally = Tally::default();
+    tally.fold(Fact::Triggered { purpose: Purpose::Early, trigger: Trigger::Contention });
+    tally.fold(Fact::Triggered { purpose: Purpose::Stale, trigger: Trigger::Started });
+    tally.fold(Fact::Triggered { purpose: Purpose::Cold, trigger: Trigger::Started });
+    let sum = [
+        Counter::RefreshesStarted,
+        Counter::XfetchLockContentionTotal,
+        Counter::XfetchRecheckSkipsTotal,
+        Counter::RefreshLockErrors,
+        Counter::RefreshBackoffs,
+    ];
+    let sum: u64 = sum.into_iter().map(|counter| tally.get(counter)).sum();
+    assert_eq!((tally.get(Counter::XfetchTriggers), sum), (2, 2), "a cold acquire moves none of these");
+}
+
+#[test]
+fn an_abandoned_call_counts_once_and_its_late_result_nothing() {
+    let mut calls = xfetch_edge::calls::Calls::default();
+    let call = calls.begin(Purpose::Early, NOW, Millis(20_000));
+    assert_eq!(calls.sweep(at(19_999)), []);
+    assert_eq!(calls.sweep(at(20_000)), [Purpose::Early]);
+    assert!(!calls.settle(call));
+    let mut tally = Tally::default();
+    tally.fold(Fact::Called { purpose: Purpose::Early, call: Call::Abandoned });
+    assert_eq!(tally.get(Counter::ComputeCalls), tally.get(Counter::ComputeAbandoned));
+}
