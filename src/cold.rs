@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::{
-    entry::Entry,
+    entry::{Entry, Floor},
     failure::{Failure, Reason},
     lookup::{self, Eagerness, Verdict},
     message::{Answer, Reply},
@@ -25,12 +25,15 @@ pub enum Event {
         /// Then it goes to sleep at the object without asking for the lease.
         led_here: bool,
     },
-    /// The computation that this request led, or tried to lead, has ended.
-    Led(Ending),
+    /// The computation that this request led, or tried to lead, has ended, and has heard this floor.
+    Led(Ending, Floor),
     /// The object has answered `Wait`; with `Newer` its entry, if it could be read.
     Woken(Reply, Option<Arc<Entry>>),
     /// The object threw, restarted, or cannot be reached.
-    WaitBroken,
+    WaitBroken {
+        /// It has too much to do: asking again makes it worse.
+        is_overloaded: bool,
+    },
     /// What the nearer tiers hold after a look around.
     LookedAround(Option<Arc<Entry>>),
     /// This request's own timer has run out.
@@ -71,8 +74,9 @@ pub enum Outcome {
     Fallback(Arc<Entry>),
     /// A good answer that is not stored.
     Passed(Computed),
-    /// Ask the origin without the cache: the key's answers must not be stored.
-    Uncached,
+    /// Ask the origin without the cache, as the key's answers must not be stored; if that fails, this
+    /// old entry answers.
+    Uncached(Option<Arc<Entry>>),
     /// The origin's considered no, relayed.
     Negative {
         /// Its status.
@@ -101,8 +105,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Cold {
     seen: u64,
+    since: Millis,
+    floor: Floor,
     fallback: Option<Arc<Entry>>,
-    waited: bool,
     object_lost: bool,
 }
 
@@ -110,8 +115,8 @@ impl Cold {
     /// A request that found nothing to serve. `seen` is the generation of whatever was found, and
     /// `fallback` the old entry, if it may answer when the origin cannot.
     #[must_use]
-    pub fn new(seen: u64, fallback: Option<Arc<Entry>>) -> Self {
-        Self { seen, fallback, waited: false, object_lost: false }
+    pub fn new(seen: u64, fallback: Option<Arc<Entry>>, now: Millis) -> Self {
+        Self { seen, since: now, floor: Floor::default(), fallback, object_lost: false }
     }
 
     /// The next step. After [`Action::Answer`] nothing is to be fed.
@@ -119,15 +124,24 @@ impl Cold {
         match event {
             Event::Started { led_here: true } => self.wait(),
             Event::Started { led_here: false } => self.lead(),
-            Event::Led(ending) => self.led(ending, now),
-            Event::Woken(reply, entry) => self.woken(reply, entry, now),
-            Event::WaitBroken => Action::LookAround,
-            Event::LookedAround(found) => match found.filter(|entry| is_servable(entry, now)) {
-                Some(entry) => Action::Answer(Outcome::Collapsed(entry)),
-                None => self.lead(),
-            },
-            Event::TimedOut if self.object_lost => self.or_fallback(Outcome::Unavailable),
-            Event::TimedOut => self.or_fallback(Outcome::TimedOut),
+            Event::Led(ending, floor) => {
+                self.floor = self.floor.raised(floor);
+                self.led(ending, now)
+            }
+            Event::Woken(reply, entry) => {
+                self.floor = self.floor.raised(reply.floor);
+                self.woken(reply.answer, entry, now)
+            }
+            Event::WaitBroken { is_overloaded: true } => self.led(Ending::ObjectLost, now),
+            Event::WaitBroken { is_overloaded: false } => Action::LookAround,
+            Event::LookedAround(found) => {
+                match found.and_then(|it| self.left(&it, now)).filter(|it| is_servable(it, now)) {
+                    Some(entry) => self.serve(entry),
+                    None => self.lead(),
+                }
+            }
+            Event::TimedOut if self.object_lost => self.or_fallback(Outcome::Unavailable, now),
+            Event::TimedOut => self.or_fallback(Outcome::TimedOut, now),
         }
     }
 
@@ -135,8 +149,7 @@ impl Cold {
         Action::Lead { seen: self.seen }
     }
 
-    fn wait(&mut self) -> Action {
-        self.waited = true;
+    fn wait(&self) -> Action {
         Action::Wait { seen: self.seen }
     }
 
@@ -146,20 +159,20 @@ impl Cold {
             Ending::Uncommitted(entry) | Ending::Rejected(entry) => {
                 Action::Answer(Outcome::Computed(entry, false))
             }
-            Ending::Adopted(entry) | Ending::AdoptedFromColo(entry) => self.judge(entry, now),
+            Ending::Adopted(entry) | Ending::AdoptedFromColo(entry) => self.judge(&entry, now),
             Ending::Held { .. } => self.wait(),
-            Ending::BackedOff { failure, retry_after } => self.failed(failure, retry_after),
+            Ending::BackedOff { failure, retry_after } => self.failed(failure, retry_after, now),
             Ending::Failed(failure) => {
                 let retry_after = match &failure {
                     Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
                     Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::SECOND,
                 };
-                self.failed(failure, retry_after)
+                self.failed(failure, retry_after, now)
             }
             Ending::Passed(computed) => Action::Answer(Outcome::Passed(computed)),
             Ending::ObjectLost => {
                 self.object_lost = true;
-                match self.fallback.take() {
+                match self.usable_fallback(now) {
                     Some(entry) => Action::Answer(Outcome::Fallback(entry)),
                     None => Action::WatchMemory,
                 }
@@ -167,17 +180,17 @@ impl Cold {
         }
     }
 
-    fn woken(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Millis) -> Action {
-        match reply.answer {
+    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, now: Millis) -> Action {
+        match answer {
             Answer::Newer { generation, .. } => match entry {
-                Some(entry) => self.judge(entry, now),
+                Some(entry) => self.judge(&entry, now),
                 None => {
                     self.seen = self.seen.max(generation);
                     self.lead()
                 }
             },
-            Answer::Failed { failure, retry_after } => self.failed(failure, retry_after),
-            Answer::TooManyWaiters => self.or_fallback(Outcome::TooManyWaiters),
+            Answer::Failed { failure, retry_after } => self.failed(failure, retry_after, now),
+            Answer::TooManyWaiters => self.or_fallback(Outcome::TooManyWaiters, now),
             Answer::Again
             | Answer::Held { .. }
             | Answer::Granted { .. }
@@ -192,36 +205,60 @@ impl Cold {
 
     /// What the object holds is judged like any tier. Past every window it is overtaken: ask again
     /// with *its* generation, or the object would answer with it for ever.
-    fn judge(&mut self, entry: Arc<Entry>, now: Millis) -> Action {
-        if is_servable(&entry, now) {
-            return Action::Answer(if self.waited { Outcome::Collapsed(entry) } else { Outcome::Hit(entry) });
-        }
+    fn judge(&mut self, entry: &Arc<Entry>, now: Millis) -> Action {
         self.seen = self.seen.max(entry.generation);
-        if entry.is_usable_on_error(now) {
-            self.fallback = Some(entry);
+        match self.left(entry, now) {
+            Some(entry) if is_servable(&entry, now) => self.serve(entry),
+            Some(entry) if entry.is_usable_on_error(now) => {
+                self.fallback = Some(entry);
+                self.lead()
+            }
+            Some(_) | None => self.lead(),
         }
-        self.lead()
     }
 
-    fn failed(&mut self, failure: Failure, retry_after: Millis) -> Action {
+    /// Collapsed is what was computed while this request waited; what is older was there before.
+    fn serve(&self, entry: Arc<Entry>) -> Action {
+        Action::Answer(if entry.stored_at >= self.since {
+            Outcome::Collapsed(entry)
+        } else {
+            Outcome::Hit(entry)
+        })
+    }
+
+    /// What the purges that were heard leave of an entry.
+    fn left(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
+        self.floor.applied((**entry).clone(), now).map(Arc::new)
+    }
+
+    fn failed(&mut self, failure: Failure, retry_after: Millis, now: Millis) -> Action {
         match failure {
-            Failure::Transient { reason, .. } => self.or_fallback(Outcome::Failed { reason, retry_after }),
+            Failure::Transient { reason, .. } => {
+                self.or_fallback(Outcome::Failed { reason, retry_after }, now)
+            }
             Failure::Negative { status, content_type, body, .. } => {
                 Action::Answer(Outcome::Negative { status, content_type, body })
             }
-            Failure::Pass => Action::Answer(Outcome::Uncached),
-            Failure::GivenBack => self.or_fallback(Outcome::Failed {
-                reason: Reason::TooManyOriginCalls,
-                retry_after: Millis::SECOND,
-            }),
+            Failure::Pass => Action::Answer(Outcome::Uncached(self.usable_fallback(now))),
+            Failure::GivenBack => {
+                let reason = Reason::TooManyOriginCalls;
+                self.or_fallback(Outcome::Failed { reason, retry_after: Millis::SECOND }, now)
+            }
         }
     }
 
-    fn or_fallback(&mut self, outcome: Outcome) -> Action {
-        Action::Answer(match self.fallback.take() {
+    fn or_fallback(&mut self, outcome: Outcome, now: Millis) -> Action {
+        Action::Answer(match self.usable_fallback(now) {
             Some(entry) => Outcome::Fallback(entry),
             None => outcome,
         })
+    }
+
+    /// The old entry, if it may still answer: its window may have ended, or a purge may have taken it,
+    /// while the request waited.
+    fn usable_fallback(&mut self, now: Millis) -> Option<Arc<Entry>> {
+        let entry = self.fallback.take()?;
+        self.left(&entry, now).filter(|entry| entry.is_usable_on_error(now))
     }
 }
 

@@ -97,10 +97,12 @@ impl Entry {
         }
     }
 
-    /// This copy as another clock sees it: `stored_at` is `now` less the age it had.
+    /// This copy as another clock sees it: `stored_at` is `now` less the age it had, and its TTL what
+    /// the key's object has left of it.
     #[must_use]
-    pub fn adopted(mut self, now: Millis, age: Millis) -> Self {
+    pub fn adopted(mut self, now: Millis, age: Millis, ttl: Millis) -> Self {
         self.stored_at = now.minus(age);
+        self.lifetime.ttl = self.lifetime.ttl.min(ttl);
         self
     }
 

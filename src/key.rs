@@ -195,6 +195,9 @@ impl<'de> Visitor<'de> for StrictSeed {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        if value.fract() == 0.0 && value.abs() > SAFE_INTEGER as f64 {
+            return Err(E::custom("an integer beyond 2^53 would lose its last digits"));
+        }
         serde_json::Number::from_f64(value)
             .map(Value::Number)
             .ok_or_else(|| E::custom("a number out of range"))

@@ -176,13 +176,13 @@ impl State {
         self.failures_in_a_row = 0;
         self.committed = Some(Committed { generation: token, stored_at: now.minus(age), lifetime });
         self.touch(now, lifetime.physical());
-        (Answer::Committed, Wake::With(Answer::Newer { generation: token, age }))
+        (Answer::Committed, Wake::With(Answer::Newer { generation: token, age, ttl: lifetime.ttl }))
     }
 
     /// `Fail`: closes the lease and remembers the failure, when the token is the open one.
     pub fn fail(&mut self, token: u64, failure: Failure, now: Millis, spread: Draw) -> (Answer, Wake) {
         if self.grant.as_ref().map(|grant| grant.token) != Some(token) {
-            return (Answer::Closed { applied: false }, Wake::Nobody);
+            return (Answer::Closed { applied: false, retry_after: Millis::ZERO }, Wake::Nobody);
         }
         self.grant = None;
         let length = match &failure {
@@ -190,16 +190,24 @@ impl State {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
                 failure::backoff(self.failures_in_a_row, *retry_after, spread.value())
             }
-            Failure::Negative { ttl, .. } => *ttl,
-            Failure::Pass => failure::PASS_TTL,
+            // An origin that says no, or answers for one client only, works.
+            Failure::Negative { ttl, .. } => {
+                self.failures_in_a_row = 0;
+                *ttl
+            }
+            Failure::Pass => {
+                self.failures_in_a_row = 0;
+                failure::PASS_TTL
+            }
             Failure::GivenBack => {
-                return (Answer::Closed { applied: true }, Wake::With(Answer::Again));
+                let closed = Answer::Closed { applied: true, retry_after: Millis::ZERO };
+                return (closed, Wake::With(Answer::Again));
             }
         };
         self.remembered =
             (length > Millis::ZERO).then(|| Remembered { failure: failure.clone(), since: now, length });
         let told = Answer::Failed { failure, retry_after: length };
-        (Answer::Closed { applied: true }, Wake::With(told))
+        (Answer::Closed { applied: true, retry_after: length }, Wake::With(told))
     }
 
     /// `Purge`: the next token becomes the floor, and the lease is closed, so that a computation which
@@ -291,7 +299,11 @@ impl State {
 
     fn newer(&self, seen: u64, now: Millis) -> Option<Answer> {
         let committed = self.committed.filter(|it| it.generation > seen && !it.is_gone(now))?;
-        Some(Answer::Newer { generation: committed.generation, age: now.minus(committed.stored_at) })
+        Some(Answer::Newer {
+            generation: committed.generation,
+            age: now.minus(committed.stored_at),
+            ttl: committed.lifetime.ttl,
+        })
     }
 
     fn remembered(&self, now: Millis) -> Option<&Remembered> {

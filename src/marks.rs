@@ -6,21 +6,35 @@
 
 use std::collections::BTreeMap;
 
-use crate::{key::Hash, time::Millis};
+use crate::{failure::Failure, key::Hash, time::Millis};
+
+/// The longest text of an origin's considered no that is remembered here.
+const REMEMBERED_TEXT_MOST: usize = 4_096;
 
 /// Why a refresh need not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
     /// This isolate refreshes the key already, or has heard that somebody does.
     UnderWay,
     /// The origin has just failed for this key.
-    BackingOff,
+    BackingOff {
+        /// How.
+        failure: Failure,
+        /// How long this is remembered.
+        retry_after: Millis,
+    },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    UnderWay,
+    BackingOff(Failure),
+}
+
+#[derive(Clone, Debug)]
 struct Mark {
     owner: u64,
-    why: Blocked,
+    why: Why,
     since: Millis,
     length: Millis,
 }
@@ -51,13 +65,19 @@ impl Marks {
     #[must_use]
     pub fn blocked(&self, key: &Hash, now: Millis) -> Option<Blocked> {
         let mark = self.marks.get(key)?;
-        mark.is_live(now).then_some(mark.why)
+        mark.is_live(now).then(|| match &mark.why {
+            Why::UnderWay => Blocked::UnderWay,
+            Why::BackingOff(failure) => Blocked::BackingOff {
+                failure: failure.clone(),
+                retry_after: mark.since.plus(mark.length).minus(now),
+            },
+        })
     }
 
     /// Notes that a refresh begins, for a lease at most. The answer removes the mark.
     pub fn begin(&mut self, key: Hash, now: Millis, lease: Millis) -> u64 {
         self.next_owner += 1;
-        let mark = Mark { owner: self.next_owner, why: Blocked::UnderWay, since: now, length: lease };
+        let mark = Mark { owner: self.next_owner, why: Why::UnderWay, since: now, length: lease };
         insert(&mut self.marks, key, mark, now, self.most);
         self.next_owner
     }
@@ -69,10 +89,29 @@ impl Marks {
         }
     }
 
-    /// The refresh that `begin` named has ended, and there is no use in another one for a while.
-    pub fn end_and_remember(&mut self, key: Hash, owner: u64, why: Blocked, now: Millis, length: Millis) {
-        if self.marks.get(&key).is_none_or(|mark| mark.owner == owner) {
-            insert(&mut self.marks, key, Mark { owner, why, since: now, length }, now, self.most);
+    /// The refresh that `begin` named has ended, and somebody else's is worth asking for only later.
+    pub fn end_held(&mut self, key: Hash, owner: u64, now: Millis, length: Millis) {
+        self.replace(key, Mark { owner, why: Why::UnderWay, since: now, length }, now);
+    }
+
+    /// The refresh that `begin` named has ended, and the failure is remembered, here too. A long text
+    /// of an origin's considered no is not worth the memory.
+    pub fn end_failed(&mut self, key: Hash, owner: u64, failure: &Failure, now: Millis, length: Millis) {
+        if matches!(failure, Failure::Negative { body, .. } if body.len() > REMEMBERED_TEXT_MOST) {
+            return self.end(&key, owner);
+        }
+        let why = Why::BackingOff(failure.clone());
+        self.replace(key, Mark { owner, why, since: now, length }, now);
+    }
+
+    /// A purge was heard: what was known of the key's refreshes is about purged content.
+    pub fn forget(&mut self, key: &Hash) {
+        self.marks.remove(key);
+    }
+
+    fn replace(&mut self, key: Hash, mark: Mark, now: Millis) {
+        if self.marks.get(&key).is_none_or(|held| held.owner == mark.owner) {
+            insert(&mut self.marks, key, mark, now, self.most);
         }
     }
 
@@ -82,7 +121,7 @@ impl Marks {
         if self.direct.get(&key).is_some_and(|mark| mark.is_live(now)) {
             return false;
         }
-        let mark = Mark { owner: 0, why: Blocked::UnderWay, since: now, length: pause };
+        let mark = Mark { owner: 0, why: Why::UnderWay, since: now, length: pause };
         insert(&mut self.direct, key, mark, now, self.most)
     }
 }

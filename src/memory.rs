@@ -54,9 +54,12 @@ impl Memory {
         (*entry.key == *key && !entry.is_gone(now)).then(|| Arc::clone(entry))
     }
 
-    /// Takes the entry if it supersedes what is here and stands above the floor. An older generation
+    /// Takes the entry if it fits, supersedes what is here, and stands above the floor. An older generation
     /// never overwrites a newer one.
     pub fn accept(&mut self, hash: Hash, entry: &Arc<Entry>, now: Millis) -> bool {
+        if entry.weight() + BARE > self.most_bytes {
+            return false;
+        }
         let Some(allowed) = self.floor(&hash).applied((**entry).clone(), now) else {
             return false;
         };

@@ -82,6 +82,8 @@ pub enum Answer {
         generation: u64,
         /// Its age by the object's clock.
         age: Millis,
+        /// Its TTL, which a soft purge has shortened since its bytes were written.
+        ttl: Millis,
     },
     /// Somebody else holds the lease.
     Held {
@@ -112,6 +114,8 @@ pub enum Answer {
     Closed {
         /// False: the token was not the open one, and nothing changed.
         applied: bool,
+        /// How long the failure is remembered.
+        retry_after: Millis,
     },
     /// The purge is done; its floor stands beside this answer.
     Purged,

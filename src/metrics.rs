@@ -87,8 +87,6 @@ pub enum Fact {
     CacheFailed,
     /// A stored entry could not be read.
     EntryUnreadable,
-    /// A panic, or an exception of the runtime, answered with 500.
-    InternalError,
     /// The entropy source failed.
     NoEntropy,
 }
@@ -176,7 +174,6 @@ counters! {
     GrantsGivenBack "grants_given_back" "Leases granted too late, and given back.",
     CacheApiErrors "cache_api_errors" "Failures of the Cache API.",
     EntriesUnreadable "entries_unreadable" "Stored entries that could not be read.",
-    InternalErrors "internal_errors" "Requests answered with 500.",
     EntropyErrors "entropy_errors" "Failures of the entropy source.",
     FailedOriginUnreachable "failed_origin_unreachable" "Failed calls: no connection.",
     FailedOriginTimeout "failed_origin_timeout" "Failed calls: time-out.",
@@ -219,7 +216,6 @@ impl Tally {
             Fact::GrantGivenBack => self.add(Counter::GrantsGivenBack),
             Fact::CacheFailed => self.add(Counter::CacheApiErrors),
             Fact::EntryUnreadable => self.add(Counter::EntriesUnreadable),
-            Fact::InternalError => self.add(Counter::InternalErrors),
             Fact::NoEntropy => self.add(Counter::EntropyErrors),
         }
     }

@@ -217,10 +217,22 @@ impl Refresh {
         self.token
     }
 
+    /// The purge floor that it has heard.
+    #[must_use]
+    pub fn floor(&self) -> Floor {
+        self.floor
+    }
+
     /// The smoothed cost until now.
     #[must_use]
     pub fn delta(&self) -> Option<Millis> {
         self.subject.delta
+    }
+
+    /// How long to leave the key alone when its object is out of reach: as long as a computation takes.
+    #[must_use]
+    pub fn pause(&self) -> Millis {
+        self.subject.delta.unwrap_or(Millis::SECOND).max(Millis::SECOND)
     }
 
     /// What it is for.
@@ -301,7 +313,15 @@ impl Refresh {
                 Some(Ending::Stored(entry)) => Action::End(Ending::Rejected(entry)),
                 _ => Action::End(Ending::ObjectLost),
             },
-            Answer::Closed { .. } => self.finish(),
+            Answer::Closed { retry_after, .. } => {
+                // What the key's object remembers is what the client is told.
+                if let Some(Ending::Failed(Failure::Transient { retry_after: told, .. })) = &mut self.outcome
+                    && retry_after > Millis::ZERO
+                {
+                    *told = Some(retry_after);
+                }
+                self.finish()
+            }
             // Answers to other messages: an object that talks nonsense is out of reach.
             Answer::Again
             | Answer::TooManyWaiters

@@ -39,7 +39,6 @@ impl<'a> Reader<'a> {
     /// secrets can only give texts.
     fn json(&self, name: &str) -> Option<Value> {
         match self.table.get(name)? {
-            Value::Null => None,
             Value::String(text) => Some(
                 serde_json::from_str::<Value>(text)
                     .ok()
@@ -71,7 +70,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn optional_text(&self, name: &str, allowed: &str) -> Result<Option<String>, ConfigError> {
         match self.table.get(name) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
             Some(_) => Err(self.refuse(name, allowed)),
         }
@@ -80,7 +79,7 @@ impl<'a> Reader<'a> {
     /// A secret that is unset or empty does not exist.
     pub(super) fn secret_text(&self, name: &str, allowed: &str) -> Result<Option<String>, ConfigError> {
         match self.table.get(name) {
-            None | Some(Value::Null) => Ok(None),
+            None => Ok(None),
             Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
             Some(_) => Err(self.refuse_secret(name, allowed)),
         }
@@ -114,7 +113,7 @@ impl<'a> Reader<'a> {
         // Within a route numbers are numbers; at the top level `--var` makes texts of them.
         let value = if self.prefix.is_empty() { self.json(name) } else { self.table.get(name).cloned() };
         match value {
-            None | Some(Value::Null) => Ok(default),
+            None => Ok(default),
             Some(value) => value.as_f64().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
                 self.refuse(
                     name,

@@ -83,6 +83,9 @@ impl Route {
     }
 }
 
+/// The key holds the body once more, its quotes escaped: with the largest answer it must fit in the
+/// 2 MB of an object's row.
+const MAX_REQUEST: u32 = 262_144;
 /// How long the Worker waits for the object.
 pub const OBJECT_TIMEOUT: Millis = Millis(2_000);
 /// A lease outlives the origin call by this much.
@@ -153,7 +156,10 @@ fn parse(index: usize, table: &Map<String, Value>, development: bool) -> Result<
         fields: fields(&reader)?,
         headers: header_names(&reader, "headers", &RESERVED_HEADERS)?,
         credentials: credentials(&reader)?,
-        credential_headers: header_names(&reader, "credential_headers", &[])?,
+        credential_headers: match reader.table().get("credential_headers") {
+            None => vec!["x-api-key".to_owned()],
+            Some(_) => header_names(&reader, "credential_headers", &[])?,
+        },
         lifetime: Lifetime {
             ttl,
             stale_while_revalidate: reader.seconds("stale_while_revalidate", 3_600.0, 0.0, YEAR)?,
@@ -162,7 +168,7 @@ fn parse(index: usize, table: &Map<String, Value>, development: bool) -> Result<
         beta: beta(&reader)?,
         early_window: reader.number("early_window", 0.5, 0.01, 1.0, "the TTL's share")?,
         origin_timeout: reader.seconds("origin_timeout", 15.0, 0.1, 20.0)?,
-        max_request: reader.whole("max_request", 65_536, 1, 1_048_576, "bytes")?,
+        max_request: reader.whole("max_request", 65_536, 1, MAX_REQUEST, "bytes")?,
         max_response: reader.whole("max_response", 1_048_576, 1, 1_048_576, "bytes")?,
         negative_ttl: reader.seconds("negative_ttl", 0.0, 0.0, 86_400.0)?,
         max_waiters: reader.whole("max_waiters", 1_000, 1, 10_000, "requests")?,
@@ -232,7 +238,7 @@ fn beta(reader: &Reader<'_>) -> Result<Beta, ConfigError> {
     let late_share = reader.number("late_share", LATE_SHARE, 0.000_1, 0.5, "the cycles' share")?;
     let max_beta = reader.number("max_beta", MAX_BETA, 0.1, 100.0, "beta")?;
     match reader.table().get("beta") {
-        None | Some(Value::Null) => Ok(Beta::Auto { late_share, max_beta }),
+        None => Ok(Beta::Auto { late_share, max_beta }),
         Some(Value::String(text)) if text == "auto" => Ok(Beta::Auto { late_share, max_beta }),
         Some(value) => value
             .as_f64()

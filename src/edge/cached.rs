@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cold::Outcome,
-    config::{Config, Credentials, Route},
+    config::{Config, Credentials, OBJECT_TIMEOUT, Route},
     entry::Entry,
     failure::{Failure, Reason},
     host,
@@ -209,41 +209,34 @@ async fn serve(job: &Rc<Job>, request: &Request) -> (Class, Response) {
     let (found, verdict, owner) = match verdict {
         Verdict::Fresh | Verdict::RefreshEarly => (found, verdict, None),
         // What is stale here may have been refreshed elsewhere in the colo. One request asks.
-        Verdict::Stale => match begin(job) {
+        Verdict::Stale => match begin(job, OBJECT_TIMEOUT) {
             Err(_) => (found, verdict, None),
             Ok(owner) => {
-                job.look_up_colo().await;
-                let found = job.look_up_memory();
+                let found = job.look_up_both().await;
                 let verdict = judge(job, found.as_ref());
                 (found, verdict, Some(owner))
             }
         },
         Verdict::Miss { .. } => {
-            job.look_up_colo().await;
-            let found = job.look_up_memory();
+            let found = job.look_up_both().await;
             let verdict = judge(job, found.as_ref());
             (found, verdict, None)
         }
     };
+    if let Some(owner) = owner {
+        isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
+    }
     match (found, verdict) {
-        (Some(entry), Verdict::Fresh) => {
-            if let Some(owner) = owner {
-                isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
-            }
-            hit(job, &entry, none_match.as_deref())
-        }
+        (Some(entry), Verdict::Fresh) => hit(job, &entry, false, none_match.as_deref()),
         (Some(entry), Verdict::RefreshEarly) => {
-            trigger(job, &entry, Purpose::Early, owner);
-            hit(job, &entry, none_match.as_deref())
+            trigger(job, &entry, Purpose::Early);
+            hit(job, &entry, false, none_match.as_deref())
         }
         (Some(entry), Verdict::Stale) => {
-            trigger(job, &entry, Purpose::Stale, owner);
-            hit(job, &entry, none_match.as_deref())
+            trigger(job, &entry, Purpose::Stale);
+            hit(job, &entry, true, none_match.as_deref())
         }
         (found, Verdict::Miss { usable_on_error }) => {
-            if let Some(owner) = owner {
-                isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
-            }
             let outcome = job.run_cold(found.as_ref(), usable_on_error).await;
             tell(job, outcome, none_match.as_deref()).await
         }
@@ -253,46 +246,43 @@ async fn serve(job: &Rc<Job>, request: &Request) -> (Class, Response) {
     }
 }
 
-/// The check before the lock: sets this isolate's mark, unless there is one.
-fn begin(job: &Job) -> Result<u64, Blocked> {
+/// The check before the lock: sets this isolate's mark for so long at most, unless there is one.
+fn begin(job: &Job, length: Millis) -> Result<u64, Blocked> {
     let now = host::now();
     isolate::with(|isolate| match isolate.marks.blocked(&job.key.hash, now) {
         Some(blocked) => Err(blocked),
-        None => Ok(isolate.marks.begin(job.key.hash, now, job.route.lease())),
+        None => Ok(isolate.marks.begin(job.key.hash, now, length)),
     })
 }
 
 /// A trigger: a refresh behind the answer, or the reason why there is none.
-fn trigger(job: &Rc<Job>, entry: &Entry, purpose: Purpose, owner: Option<u64>) {
-    let begun = match owner {
-        Some(owner) => Ok(owner),
-        None => begin(job),
-    };
-    let trigger = match begun {
+fn trigger(job: &Rc<Job>, entry: &Entry, purpose: Purpose) {
+    let trigger = match begin(job, job.route.lease()) {
         Ok(owner) if job.has_room() => return job.refresh_behind(entry, purpose, owner),
         Ok(owner) => {
             isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
             Trigger::Backoff
         }
         Err(Blocked::UnderWay) => Trigger::Contention,
-        Err(Blocked::BackingOff) => Trigger::Backoff,
+        Err(Blocked::BackingOff { .. }) => Trigger::Backoff,
     };
     isolate::count(Fact::Triggered { purpose, trigger });
 }
 
-fn hit(job: &Job, entry: &Entry, none_match: Option<&str>) -> (Class, Response) {
-    let (ttl, is_stale) = freshness(entry);
+/// An entry as it was judged: a clock that has stepped can make one stale before its expiry.
+fn hit(job: &Job, entry: &Entry, is_stale: bool, none_match: Option<&str>) -> (Class, Response) {
+    let ttl = if is_stale { remaining(entry).min(-1) } else { remaining(entry) };
     let class = if is_stale { Class::HitStale } else { Class::HitFresh };
     (class, entry_response(job, entry, CacheStatus::Hit { ttl, is_stale }, none_match))
 }
 
-/// Whole seconds until expiry, and whether it has passed.
-fn freshness(entry: &Entry) -> (i64, bool) {
+/// Whole seconds until expiry, negative after it.
+fn remaining(entry: &Entry) -> i64 {
     let (now, expiry) = (host::now(), entry.expiry());
     if now < expiry {
-        (expiry.minus(now).0.div_euclid(1_000) as i64, false)
+        (expiry.minus(now).0 / 1_000) as i64
     } else {
-        (-(now.minus(expiry).whole_seconds_up() as i64), true)
+        -(now.minus(expiry).whole_seconds_up() as i64)
     }
 }
 
@@ -303,21 +293,22 @@ async fn tell(job: &Rc<Job>, outcome: Outcome, none_match: Option<&str>) -> (Cla
         Outcome::Computed(entry, false) => miss(&entry, CacheStatus::Miss),
         Outcome::Collapsed(entry) => miss(&entry, CacheStatus::Collapsed),
         Outcome::Hit(entry) => {
-            match judge(job, Some(&entry)) {
-                Verdict::RefreshEarly => trigger(job, &entry, Purpose::Early, None),
-                Verdict::Stale => trigger(job, &entry, Purpose::Stale, None),
+            let verdict = judge(job, Some(&entry));
+            match verdict {
+                Verdict::RefreshEarly => trigger(job, &entry, Purpose::Early),
+                Verdict::Stale => trigger(job, &entry, Purpose::Stale),
                 Verdict::Fresh | Verdict::Miss { .. } => {}
             }
-            hit(job, &entry, none_match)
+            hit(job, &entry, verdict == Verdict::Stale, none_match)
         }
-        Outcome::Fallback(entry) => {
-            let (ttl, _) = freshness(&entry);
-            (Class::HitStale, entry_response(job, &entry, CacheStatus::FellBack { ttl }, none_match))
-        }
+        Outcome::Fallback(entry) => fall_back(job, &entry, none_match),
         Outcome::Passed(computed) => (Class::Miss, uncached_response(&computed)),
-        Outcome::Uncached => match job.compute(Purpose::Cold).await {
-            Ok(computed) => (Class::Miss, uncached_response(&computed)),
-            Err(failure) => tell_failure(failure),
+        Outcome::Uncached(fallback) => match (job.compute(Purpose::Cold).await, fallback) {
+            (Ok(computed), _) => (Class::Miss, uncached_response(&computed)),
+            (Err(Failure::Transient { .. } | Failure::GivenBack), Some(entry)) => {
+                fall_back(job, &entry, none_match)
+            }
+            (Err(failure), _) => tell_failure(failure),
         },
         Outcome::Negative { status, content_type, body } => {
             (Class::Miss, negative(status, &content_type, &body))
@@ -333,6 +324,11 @@ async fn tell(job: &Rc<Job>, outcome: Outcome, none_match: Option<&str>) -> (Cla
         }
         Outcome::TimedOut => failed(Reason::OriginTimeout, Millis::SECOND),
     }
+}
+
+fn fall_back(job: &Job, entry: &Entry, none_match: Option<&str>) -> (Class, Response) {
+    let status = CacheStatus::FellBack { ttl: remaining(entry).min(-1) };
+    (Class::HitStale, entry_response(job, entry, status, none_match))
 }
 
 fn tell_failure(failure: Failure) -> (Class, Response) {

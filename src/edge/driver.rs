@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cold::{self, Cold, Outcome},
     config::{Config, OBJECT_TIMEOUT, Route},
-    entry::{self, Entry},
+    entry::{self, Entry, Floor},
     failure::{Failure, Reason},
     host,
     key::Key,
@@ -44,17 +44,34 @@ impl Job {
         isolate::with(|isolate| isolate.memory.get(&self.key.hash, &self.key.text, host::now()))
     }
 
-    /// What the colo holds; memory takes it over, and hears its floor.
+    /// What the colo holds, less what was purged; memory takes it over, and hears the colo's floor.
     pub(super) async fn look_up_colo(&self) -> Option<Arc<Entry>> {
         let record = colo::look_up(&self.host, &self.key).await;
         let now = host::now();
+        self.hear(record.floor);
+        let floor = isolate::with(|isolate| isolate.memory.floor(&self.key.hash));
+        let entry = floor.applied((*record.entry?).clone(), now).map(Arc::new)?;
+        isolate::with(|isolate| isolate.memory.accept(self.key.hash, &entry, now));
+        Some(entry)
+    }
+
+    /// What memory and the colo's cache hold together. An entry too large for memory is served from the
+    /// colo.
+    pub(super) async fn look_up_both(&self) -> Option<Arc<Entry>> {
+        let in_colo = self.look_up_colo().await;
+        self.look_up_memory().or(in_colo)
+    }
+
+    /// Hears a floor; whether it was news. What was known of refreshes under way is then about purged
+    /// content.
+    fn hear(&self, floor: Floor) -> bool {
         isolate::with(|isolate| {
-            isolate.memory.hear(self.key.hash, record.floor, now);
-            if let Some(entry) = &record.entry {
-                isolate.memory.accept(self.key.hash, entry, now);
+            let is_news = isolate.memory.hear(self.key.hash, floor, host::now());
+            if is_news {
+                isolate.marks.forget(&self.key.hash);
             }
-        });
-        record.entry
+            is_news
+        })
     }
 
     /// The origin may be asked once more, over all keys of this isolate.
@@ -76,7 +93,7 @@ impl Job {
     }
 
     /// Runs a computation to its end, counts and logs it, and leaves the marks in order.
-    async fn run(self: &Rc<Self>, mut refresh: Refresh, owner: u64) -> Ending {
+    async fn run(self: &Rc<Self>, mut refresh: Refresh, owner: u64) -> (Ending, Floor) {
         let mut event = Event::Started;
         let ending = loop {
             let action = refresh.on(event, host::now());
@@ -100,17 +117,28 @@ impl Job {
             };
         };
         self.ended(&refresh, &ending, owner);
-        ending
+        (ending, refresh.floor())
     }
 
     fn ended(self: &Rc<Self>, refresh: &Refresh, ending: &Ending, owner: u64) {
         let now = host::now();
+        let key = self.key.hash;
         isolate::with(|isolate| match ending {
-            Ending::Held { retry_in } => {
-                isolate.marks.end_and_remember(self.key.hash, owner, Blocked::UnderWay, now, *retry_in);
+            Ending::Held { retry_in } => isolate.marks.end_held(key, owner, now, *retry_in),
+            Ending::BackedOff { failure, retry_after } => {
+                isolate.marks.end_failed(key, owner, failure, now, *retry_after);
             }
-            Ending::BackedOff { retry_after, .. } => {
-                isolate.marks.end_and_remember(self.key.hash, owner, Blocked::BackingOff, now, *retry_after);
+            // Without a lease nobody else remembers the failure: for a moment this isolate does.
+            Ending::Failed(failure) => {
+                let pause = match failure {
+                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
+                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::ZERO,
+                };
+                isolate.marks.end_failed(key, owner, failure, now, pause);
+            }
+            // An object out of reach is not asked again by the next request.
+            Ending::Uncommitted(_) | Ending::ObjectLost if refresh.purpose() != Purpose::Cold => {
+                isolate.marks.end_held(key, owner, now, refresh.pause());
             }
             Ending::Stored(_)
             | Ending::Adopted(_)
@@ -118,8 +146,7 @@ impl Job {
             | Ending::Uncommitted(_)
             | Ending::Rejected(_)
             | Ending::Passed(_)
-            | Ending::Failed(_)
-            | Ending::ObjectLost => isolate.marks.end(&self.key.hash, owner),
+            | Ending::ObjectLost => isolate.marks.end(&key, owner),
         });
         if let Ending::Rejected(_) = ending {
             isolate::count(Fact::CommitRejected);
@@ -164,13 +191,14 @@ impl Job {
         let (reply, beside) =
             stub::send_within(&self.env, &self.key.name(), hint, message, entry, late).await?;
         let now = host::now();
-        let is_news = isolate::with(|isolate| isolate.memory.hear(self.key.hash, reply.floor, now));
-        if is_news {
+        if self.hear(reply.floor) {
             colo::hear(&self.host, &self.key, reply.floor, self.route.lifetime.physical()).await;
         }
         let entry = match &reply.answer {
-            Answer::Newer { generation, age } => match entry::decode(&beside, &self.key.text) {
-                Ok(entry) if entry.generation == *generation => Some(Arc::new(entry.adopted(now, *age))),
+            Answer::Newer { generation, age, ttl } => match entry::decode(&beside, &self.key.text) {
+                Ok(entry) if entry.generation == *generation => {
+                    Some(Arc::new(entry.adopted(now, *age, *ttl)))
+                }
                 Ok(_) | Err(_) => {
                     isolate::count(Fact::EntryUnreadable);
                     None
@@ -191,17 +219,29 @@ impl Job {
         if nonce.is_none() {
             isolate::count(Fact::NoEntropy);
         }
-        let job = Rc::clone(self);
-        let late = move |answer| job.clone().context.wait_until(async move { job.give_back(answer).await });
-        match self.send(Message::Acquire { seen, nonce, terms }, Vec::new(), late).await {
-            Ok((reply, entry)) => Event::Replied(reply, entry),
-            Err(_) => Event::ObjectLost { may_compute: self.may_compute_without_lease(refresh) },
+        let message = || Message::Acquire { seen, nonce: nonce.clone(), terms };
+        let late = || {
+            let job = Rc::clone(self);
+            move |answer| job.clone().context.wait_until(async move { job.give_back(answer).await })
+        };
+        let mut answered = self.send(message(), Vec::new(), late()).await;
+        if matches!(answered, Err(Lost::Retryable)) {
+            // The nonce makes the second question the same as the first.
+            answered = self.send(message(), Vec::new(), late()).await;
+        }
+        match answered {
+            Ok((reply, entry)) if !matches!(reply.answer, Answer::Refused { .. }) => {
+                Event::Replied(reply, entry)
+            }
+            Ok(_) | Err(_) => Event::ObjectLost { may_compute: self.may_compute_without_lease(refresh) },
         }
     }
 
     /// A grant that comes after everybody has stopped waiting for it would lock the key for a lease.
     async fn give_back(&self, late: timer::Pending<Answered>) {
-        if let Ok((Reply { answer: Answer::Granted { token }, .. }, _)) = late.await {
+        let Ok((reply, _)) = late.await else { return };
+        self.hear(reply.floor);
+        if let Answer::Granted { token } = reply.answer {
             isolate::count(Fact::GrantGivenBack);
             let _ = self.send(Message::Fail { token, failure: Failure::GivenBack }, Vec::new(), drop).await;
         }
@@ -210,7 +250,7 @@ impl Job {
     /// At most one call per isolate and key per delta; for a cold key one at a time.
     fn may_compute_without_lease(&self, refresh: &Refresh) -> bool {
         let pause = match refresh.purpose() {
-            Purpose::Early | Purpose::Stale => refresh.delta().unwrap_or(Millis::SECOND).max(Millis::SECOND),
+            Purpose::Early | Purpose::Stale => refresh.pause(),
             Purpose::Cold => self.route.origin_timeout.plus(Millis::SECOND),
         };
         isolate::with(|isolate| isolate.marks.may_compute_without_lease(self.key.hash, host::now(), pause))
@@ -273,10 +313,14 @@ impl Job {
     pub(super) async fn run_cold(self: &Rc<Self>, found: Option<&Arc<Entry>>, fallback: bool) -> Outcome {
         let seen = found.map_or(0, |entry| entry.generation);
         let delta = found.map(|entry| entry.delta);
-        let mut cold = Cold::new(seen, found.filter(|_| fallback).cloned());
+        let mut cold = Cold::new(seen, found.filter(|_| fallback).cloned(), host::now());
         let mut patience = Box::pin(timer::sleep(self.route.patience()));
-        let blocked = isolate::with(|isolate| isolate.marks.blocked(&self.key.hash, host::now()));
-        let mut event = cold::Event::Started { led_here: blocked == Some(Blocked::UnderWay) };
+        let mut event = match self.blocked() {
+            // An outage is not one object call per request.
+            Some(Blocked::BackingOff { failure, retry_after }) => self.backing_off(failure, retry_after),
+            Some(Blocked::UnderWay) => cold::Event::Started { led_here: true },
+            None => cold::Event::Started { led_here: false },
+        };
         loop {
             let step: LocalBoxFuture<'_, cold::Event> = match cold.on(event, host::now()) {
                 cold::Action::Lead { seen } => Box::pin(self.lead(seen, delta)),
@@ -297,8 +341,21 @@ impl Job {
         }
     }
 
+    fn blocked(&self) -> Option<Blocked> {
+        isolate::with(|isolate| isolate.marks.blocked(&self.key.hash, host::now()))
+    }
+
+    fn backing_off(&self, failure: Failure, retry_after: Millis) -> cold::Event {
+        let floor = isolate::with(|isolate| isolate.memory.floor(&self.key.hash));
+        cold::Event::Led(Ending::BackedOff { failure, retry_after }, floor)
+    }
+
     /// Leads in `waitUntil`, so that a client that hangs up does not lose the computation.
     async fn lead(self: &Rc<Self>, seen: u64, delta: Option<Millis>) -> cold::Event {
+        if !self.has_room() {
+            // Asking for a lease only to give it back would wake everybody who waits.
+            return cold::Event::Led(Ending::Failed(Failure::GivenBack), Floor::default());
+        }
         let owner =
             isolate::with(|isolate| isolate.marks.begin(self.key.hash, host::now(), self.route.lease()));
         let refresh = Refresh::new(self.subject(seen, delta), Purpose::Cold);
@@ -308,14 +365,17 @@ impl Job {
             // A client that has hung up hears nothing.
             let _ = sender.send(job.run(refresh, owner).await);
         });
-        ended.await.map_or(cold::Event::WaitBroken, cold::Event::Led)
+        match ended.await {
+            Ok((ending, floor)) => cold::Event::Led(ending, floor),
+            Err(_) => cold::Event::WaitBroken { is_overloaded: false },
+        }
     }
 
     async fn wait(&self, seen: u64) -> cold::Event {
         let message = Message::Wait { seen, max_waiters: self.route.max_waiters };
         match self.send(message, Vec::new(), drop).await {
             Ok((reply, entry)) => cold::Event::Woken(reply, entry),
-            Err(_) => cold::Event::WaitBroken,
+            Err(lost) => cold::Event::WaitBroken { is_overloaded: lost == Lost::Overloaded },
         }
     }
 
@@ -326,7 +386,7 @@ impl Job {
         timer::sleep(PAUSE_MOST.share(share)).await;
         let found = match self.look_up_memory() {
             Some(entry) => Some(entry),
-            None => self.look_up_colo().await,
+            None => self.look_up_both().await,
         };
         cold::Event::LookedAround(found)
     }
@@ -340,6 +400,9 @@ impl Job {
             timer::sleep(EVERY).await;
             if let Some(entry) = self.look_up_memory() {
                 return cold::Event::LookedAround(Some(entry));
+            }
+            if let Some(Blocked::BackingOff { failure, retry_after }) = self.blocked() {
+                return self.backing_off(failure, retry_after);
             }
         }
         cold::Event::TimedOut

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The binding of the metrics object, and the object's name.
-const BINDING: &str = "METRICS";
+pub(super) const BINDING: &str = "METRICS";
 const NAME: &str = "metrics";
 /// The version of messages and of the stored book.
 pub(super) const FORMAT: u32 = u32::from_le_bytes(*b"XFM1");
@@ -89,27 +89,31 @@ pub(super) fn arm(env: &Env, context: &Rc<Context>, config: &Config) {
     });
 }
 
-/// Sends everything that is counted, and brings back the book where it is asked for.
+/// Sends everything that is counted now, and brings back the book where it is asked for. Two messages
+/// at most: what an earlier attempt has left, then what has been counted since.
 pub(super) async fn flush(env: &Env, show: bool) -> Option<Answer> {
-    // What an earlier attempt has left, then what has been counted since.
-    loop {
-        let batch = isolate::with(next_batch);
-        let is_last = batch.is_none();
-        if is_last && !show {
-            return None;
-        }
-        let answer = ask(env, &Request::Flush { batch: batch.clone(), show: show && is_last }).await?;
-        isolate::with(|isolate| {
-            let flusher = &mut isolate.flusher;
-            flusher.epoch = Some(answer.epoch.clone());
-            if flusher.unconfirmed.as_ref().map(|it| it.sequence) == batch.map(|it| it.sequence) {
-                flusher.unconfirmed = None;
-            }
-        });
-        if is_last {
-            return Some(answer);
-        }
+    let left = isolate::with(|isolate| isolate.flusher.unconfirmed.clone());
+    if let Some(batch) = left {
+        send(env, Some(batch), false).await?;
     }
+    let batch = isolate::with(|isolate| next_batch(isolate, show));
+    if batch.is_none() && !show {
+        return None;
+    }
+    send(env, batch, show).await
+}
+
+async fn send(env: &Env, batch: Option<Batch>, show: bool) -> Option<Answer> {
+    let sequence = batch.as_ref().map(|it| it.sequence);
+    let answer = ask(env, &Request::Flush { batch, show }).await?;
+    isolate::with(|isolate| {
+        let flusher = &mut isolate.flusher;
+        flusher.epoch = Some(answer.epoch.clone());
+        if flusher.unconfirmed.as_ref().map(|it| it.sequence) == sequence {
+            flusher.unconfirmed = None;
+        }
+    });
+    Some(answer)
 }
 
 /// Starts from zero. What this isolate has counted before belongs to the old epoch.
@@ -120,7 +124,8 @@ pub(super) async fn reset(env: &Env) -> Option<Answer> {
     Some(answer)
 }
 
-fn next_batch(isolate: &mut isolate::Isolate) -> Option<Batch> {
+/// The counts since the last batch; where the book is to be shown, also an empty one, for its gauges.
+fn next_batch(isolate: &mut isolate::Isolate, show: bool) -> Option<Batch> {
     let gauges = isolate.gauges();
     let nonce = match &isolate.flusher.isolate {
         Some(name) => name.clone(),
@@ -129,7 +134,7 @@ fn next_batch(isolate: &mut isolate::Isolate) -> Option<Batch> {
     };
     let flusher = &mut isolate.flusher;
     flusher.isolate = Some(nonce.clone());
-    if flusher.unconfirmed.is_none() && !flusher.tally.is_empty() {
+    if flusher.unconfirmed.is_none() && (show || !flusher.tally.is_empty()) {
         flusher.sequence += 1;
         flusher.unconfirmed = Some(Batch {
             isolate: nonce,

@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use wasm_bindgen::JsValue;
 use worker::Env;
 
-use super::flush::Flusher;
+use super::{
+    flush::{self, Flusher},
+    stub,
+};
 use crate::{
     calls::Calls,
     config::{Config, ConfigError, SETTINGS},
@@ -99,6 +102,15 @@ fn read(env: &Env) -> Result<Config, ConfigError> {
                 .unwrap_or(Value::Null),
         };
         vars.insert(name.to_owned(), value);
+    }
+    for binding in [stub::BINDING, flush::BINDING] {
+        if !get(binding).is_object() {
+            return Err(ConfigError {
+                setting: binding.to_owned(),
+                value: "missing".to_owned(),
+                allowed: "a Durable Object binding, as in the wrangler.toml of this project".to_owned(),
+            });
+        }
     }
     Config::parse(&vars, get("ORIGIN").is_object())
 }

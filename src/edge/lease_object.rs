@@ -16,7 +16,6 @@ use worker::{DurableObject, Env, SqlStorage, SqlStorageValue, State, durable_obj
 
 use super::{reply, timer};
 use crate::{
-    entry::Floor,
     frame,
     host::{self, Dice},
     lease::{self, CleanUp, Waiting, Wake},
@@ -78,7 +77,8 @@ impl DurableObject for RefreshLease {
 impl RefreshLease {
     async fn answer(&self, bytes: &[u8]) -> worker::Result<Vec<u8>> {
         let Some((message, entry)) = message::decode_message(bytes) else {
-            let refused = Reply { floor: Floor::default(), answer: Answer::Refused { speaks: PROTOCOL } };
+            let stored = Stored::load(&self.state.storage().sql())?;
+            let refused = stored.lease.reply(Answer::Refused { speaks: PROTOCOL });
             return Ok(message::encode_reply(&refused, &[]));
         };
         match message {

@@ -78,7 +78,9 @@ async fn route(
         if let Some(problem) = loops(request, origin, &target) {
             return reject(env, context, config, &problem);
         }
-        if !http::is_unambiguous(&target.path) {
+        let is_plain = http::unambiguous(&target.path)
+            .is_some_and(|path| !config.routes.iter().any(|route| http::reads_as(&path, &route.path)));
+        if !is_plain {
             let problem =
                 Problem::new(400, "ambiguous_path", "This path means different things to different servers.");
             return reject(env, context, config, &problem);

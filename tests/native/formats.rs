@@ -45,7 +45,7 @@ fn messages_of_version_1_are_read_and_others_are_not() {
     assert_eq!(message::decode_message(&sent), Some((acquire, &b""[..])));
     let reply = Reply {
         floor: xfetch_edge::entry::Floor { soft: 1, hard: 2 },
-        answer: Answer::Newer { generation: 9, age: Millis(3) },
+        answer: Answer::Newer { generation: 9, age: Millis(3), ttl: Millis(4) },
     };
     let sent = file("newer.v1", &message::encode_reply(&reply, b"entry"));
     assert_eq!(message::decode_reply(&sent), Some((reply, &b"entry"[..])));

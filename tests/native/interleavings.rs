@@ -231,7 +231,7 @@ fn reply_of(heard: &Heard, floor: Floor) -> (Reply, Option<Arc<Entry>>) {
     let answer = match heard {
         Heard::Newer(value) => {
             entry = Some(value.entry());
-            Answer::Newer { generation: value.generation, age: Millis::ZERO }
+            Answer::Newer { generation: value.generation, age: Millis::ZERO, ttl: Millis(value.ttl) }
         }
         Heard::Held => Answer::Held { retry_in: TICK },
         Heard::Granted(token) => Answer::Granted { token: *token },
@@ -239,7 +239,7 @@ fn reply_of(heard: &Heard, floor: Floor) -> (Reply, Option<Arc<Entry>>) {
         Heard::Again | Heard::Lost => Answer::Again,
         Heard::Committed => Answer::Committed,
         Heard::Rejected => Answer::Rejected,
-        Heard::Closed => Answer::Closed { applied: true },
+        Heard::Closed => Answer::Closed { applied: true, retry_after: TICK },
         Heard::Purged => Answer::Purged,
     };
     (Reply { floor, answer }, entry)
@@ -278,13 +278,14 @@ fn on_cold(cold: &mut Cold, leading: &mut Option<Refresh>, fed: Fed, now: u64) -
         (Fed::Started, _) => cold::Event::Started { led_here: false },
         (fed, Some(refresh)) => match refresh.on(refresh_event(fed, now), Millis(now)) {
             refresh::Action::End(ending) => {
+                let floor = refresh.floor();
                 *leading = None;
-                cold::Event::Led(ending)
+                cold::Event::Led(ending, floor)
             }
             action => return wish_of(action),
         },
         (Fed::Around(found), None) => cold::Event::LookedAround(found.map(Value::entry)),
-        (Fed::Heard(Heard::Lost, _), None) => cold::Event::WaitBroken,
+        (Fed::Heard(Heard::Lost, _), None) => cold::Event::WaitBroken { is_overloaded: false },
         (Fed::Heard(heard, floor), None) => {
             let (reply, entry) = reply_of(&heard, floor);
             cold::Event::Woken(reply, entry)
@@ -311,7 +312,7 @@ fn on_cold(cold: &mut Cold, leading: &mut Option<Refresh>, fed: Fed, now: u64) -
             Outcome::Unavailable => "unavailable",
             Outcome::Fallback(_)
             | Outcome::Passed(_)
-            | Outcome::Uncached
+            | Outcome::Uncached(_)
             | Outcome::Negative { .. }
             | Outcome::TooManyWaiters => "unexpected",
         }),
@@ -422,7 +423,7 @@ impl State {
             }
             Ask::Fail(token, _) => {
                 let result = lease.fail(*token, failure(), now, Draw::NEVER_EARLY);
-                if result.0 == (Answer::Closed { applied: false }) && lease != before {
+                if result.0 == (Answer::Closed { applied: false, retry_after: Millis::ZERO }) && lease != before {
                     self.broken = Some("L3: a foreign fail changed something");
                 }
                 result
@@ -607,7 +608,7 @@ impl Model for World {
                 let seen = participant.memory.map_or(0, |value| value.generation);
                 participant.machine = Some(match participant.role {
                     Role::Warm => Machine::Warm(machine(seen, Purpose::Stale)),
-                    Role::Cold => Machine::Cold(Cold::new(0, None), None),
+                    Role::Cold => Machine::Cold(Cold::new(0, None, Millis(state.now)), None),
                     Role::Purge { hard } => Machine::Purge(hard),
                 });
                 state.feed(who, Fed::Started);

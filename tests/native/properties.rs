@@ -161,7 +161,7 @@ proptest! {
         let _ = headers.allow();
         let _ = http::retry_after(&field, Millis(0));
         let _ = http::is_json(&field);
-        let _ = http::is_unambiguous(&field);
+        let _ = http::unambiguous(&field);
         let _ = http::none_match_names(&field, "\"a\"");
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use xfetch_edge::{
     cold::{self, Cold, Outcome},
-    entry::{Entry, Lifetime},
+    entry::{Entry, Floor, Lifetime},
     failure::{Failure, Reason},
     lease::{CleanUp, State, Waiting, Wake},
     marks::{Blocked, Marks},
@@ -63,7 +63,7 @@ fn an_early_refresh_is_granted_for_an_entry_that_is_still_fresh() {
 fn the_recheck_inside_the_lock_finds_what_was_committed_meanwhile() {
     let (mut state, token) = committed(NOW);
     let answer = acquire(&mut state, token - 1, "slow", at(500));
-    assert_eq!(answer, Answer::Newer { generation: token, age: Millis(500) });
+    assert_eq!(answer, Answer::Newer { generation: token, age: Millis(500), ttl: LIFETIME.ttl });
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn only_the_holder_can_release_the_lease() {
     let before = state.clone();
     for foreign in [token - 1, token + 1, 0] {
         let closed = state.fail(foreign, transient(None), at(10), Draw::NEVER_EARLY);
-        assert_eq!(closed, (Answer::Closed { applied: false }, Wake::Nobody));
+        assert_eq!(closed, (Answer::Closed { applied: false, retry_after: Millis::ZERO }, Wake::Nobody));
         assert_eq!(state, before);
     }
     assert!(matches!(acquire(&mut state, 0, "other", at(10)), Answer::Held { .. }));
@@ -190,7 +190,7 @@ fn whoever_finds_the_lease_held_is_told_to_come_back_when_the_computation_should
 fn nobody_waits_for_a_commit_that_has_happened() {
     let (state, token) = committed(NOW);
     let answer = state.wait(0, 0, 10, at(7));
-    assert_eq!(answer, Waiting::Now(Answer::Newer { generation: token, age: Millis(7) }));
+    assert_eq!(answer, Waiting::Now(Answer::Newer { generation: token, age: Millis(7), ttl: LIFETIME.ttl }));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_failing_origin_gets_one_call_per_window_and_all_waiters_hear_of_it() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "holder", NOW);
     let (answer, wake) = state.fail(token, transient(None), NOW, Draw::NEVER_EARLY);
-    assert_eq!(answer, Answer::Closed { applied: true });
+    assert_eq!(answer, Answer::Closed { applied: true, retry_after: Millis::SECOND });
     let told = Answer::Failed { failure: transient(None), retry_after: Millis(1_000) };
     assert_eq!(wake, Wake::With(told));
     assert!(matches!(acquire(&mut state, 0, "b", at(999)), Answer::Failed { .. }));
@@ -269,7 +269,8 @@ fn a_grant_given_back_frees_the_key_at_once() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "late", NOW);
     let (answer, wake) = state.fail(token, Failure::GivenBack, NOW, Draw::NEVER_EARLY);
-    assert_eq!((answer, wake), (Answer::Closed { applied: true }, Wake::With(Answer::Again)));
+    let closed = Answer::Closed { applied: true, retry_after: Millis::ZERO };
+    assert_eq!((answer, wake), (closed, Wake::With(Answer::Again)));
     assert!(matches!(acquire(&mut state, 0, "next", NOW), Answer::Granted { .. }));
 }
 
@@ -317,7 +318,7 @@ fn memory_takes_nothing_back_that_was_purged() {
     let (hash, key) = ([1; 32], "key");
     let old = Arc::new(entry(5, NOW.0));
     assert!(memory.accept(hash, &old, NOW));
-    let floor = |soft, hard| xfetch_edge::entry::Floor { soft, hard };
+    let floor = |soft, hard| Floor { soft, hard };
     assert!(memory.hear(hash, floor(0, 9), NOW));
     assert_eq!(memory.get(&hash, key, NOW), None);
     assert!(!memory.accept(hash, &old, NOW));
@@ -329,10 +330,10 @@ fn memory_takes_nothing_back_that_was_purged() {
 
 #[test]
 fn a_cold_request_overtakes_what_the_object_holds_past_every_window() {
-    let mut cold = Cold::new(0, None);
+    let mut cold = Cold::new(0, None, NOW);
     assert_eq!(cold.on(cold::Event::Started { led_here: false }, NOW), cold::Action::Lead { seen: 0 });
     let dead = Arc::new(entry(7, NOW.0 - 70_000));
-    let next = cold.on(cold::Event::Led(Ending::Adopted(dead)), NOW);
+    let next = cold.on(cold::Event::Led(Ending::Adopted(dead), Floor::default()), NOW);
     assert_eq!(next, cold::Action::Lead { seen: 7 });
 }
 
@@ -341,8 +342,8 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
     let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
-    let newer = Answer::Newer { generation: 9, age: Millis::ZERO };
-    let reply = Reply { floor: xfetch_edge::entry::Floor::default(), answer: newer };
+    let newer = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    let reply = Reply { floor: Floor::default(), answer: newer };
     assert_eq!(refresh.on(Event::Replied(reply.clone(), None), NOW), Action::Acquire { seen: 9 });
     assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::End(Ending::ObjectLost));
 }
@@ -350,13 +351,14 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
 #[test]
 fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let fallback = || Cold::new(7, Some(old.clone()));
+    let fallback = || Cold::new(7, Some(old.clone()), NOW);
+    let led = |ending| cold::Event::Led(ending, Floor::default());
     let outcome = cold::Action::Answer(Outcome::Fallback(old.clone()));
     let failed = Ending::Failed(transient(None));
-    assert_eq!(fallback().on(cold::Event::Led(failed), NOW), outcome);
+    assert_eq!(fallback().on(led(failed), NOW), outcome);
     let backed_off = Ending::BackedOff { failure: transient(None), retry_after: Millis::SECOND };
-    assert_eq!(fallback().on(cold::Event::Led(backed_off), NOW), outcome);
-    assert_eq!(fallback().on(cold::Event::Led(Ending::ObjectLost), NOW), outcome);
+    assert_eq!(fallback().on(led(backed_off), NOW), outcome);
+    assert_eq!(fallback().on(led(Ending::ObjectLost), NOW), outcome);
     assert_eq!(fallback().on(cold::Event::TimedOut, NOW), outcome);
 }
 
@@ -383,12 +385,52 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
     assert!(entry(5, NOW.0).supersedes(&kept));
 }
 
+#[test]
+fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
+    let old = Arc::new(entry(7, NOW.0 - 20_000));
+    let failed = || Ending::Failed(transient(None));
+    let outcome = |floor: Floor, now: Millis| {
+        Cold::new(7, Some(old.clone()), NOW).on(cold::Event::Led(failed(), floor), now)
+    };
+    let told = |action: &cold::Action| matches!(action, cold::Action::Answer(Outcome::Failed { .. }));
+    assert!(told(&outcome(Floor { soft: 0, hard: 8 }, NOW)), "purged");
+    assert!(told(&outcome(Floor::default(), at(45_000))), "past stale_if_error");
+    assert!(!told(&outcome(Floor::default(), at(44_999))));
+}
+
+#[test]
+fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_collapsed() {
+    for (stored_at, outcome) in [
+        (NOW.0 - 1, Outcome::Hit as fn(Arc<Entry>) -> Outcome),
+        (NOW.0, Outcome::Collapsed as fn(Arc<Entry>) -> Outcome),
+    ] {
+        let held = Arc::new(entry(7, stored_at));
+        let mut cold = Cold::new(0, None, NOW);
+        cold.on(cold::Event::Started { led_here: true }, NOW);
+        let answer = Answer::Newer { generation: 7, age: Millis::ZERO, ttl: LIFETIME.ttl };
+        let reply = Reply { floor: Floor::default(), answer };
+        let action = cold.on(cold::Event::Woken(reply, Some(held.clone())), at(10));
+        assert_eq!(action, cold::Action::Answer(outcome(held)));
+    }
+}
+
+#[test]
+fn a_failure_is_remembered_by_the_isolate_with_its_reason() {
+    let mut marks = Marks::new(4);
+    let owner = marks.begin([1; 32], NOW, Millis(20_000));
+    marks.end_failed([1; 32], owner, &transient(None), NOW, Millis(2_000));
+    let blocked = Blocked::BackingOff { failure: transient(None), retry_after: Millis(500) };
+    assert_eq!(marks.blocked(&[1; 32], at(1_500)), Some(blocked));
+    marks.forget(&[1; 32]);
+    assert_eq!(marks.blocked(&[1; 32], at(1_500)), None, "a purge makes it meaningless");
+}
+
 // Tiers.
 
 #[test]
 fn no_tier_stores_a_stale_answer_as_fresh() {
     let stale = entry(5, NOW.0 - 7_000);
-    let adopted: Entry = stale.adopted(Millis(2_000_000), Millis(7_000));
+    let adopted: Entry = stale.adopted(Millis(2_000_000), Millis(7_000), LIFETIME.ttl);
     assert_eq!(adopted.age(Millis(2_000_000)), Millis(7_000));
     assert!(adopted.expiry() < Millis(2_000_000));
 }

@@ -15,7 +15,7 @@ use crate::{
         router::Target,
         stub::{self, Answered},
     },
-    entry::{self, Entry},
+    entry::Entry,
     host,
     key::{self, Key},
     lookup,
@@ -91,13 +91,16 @@ pub(super) async fn purge(request: &Request, env: &Env, config: &Config, target:
             return Problem::new(
                 503,
                 "coordination_unavailable",
-                "Nothing was purged: the key's object cannot be reached now.",
+                "It is not known to be purged: the key's object cannot be reached now. Ask again.",
             )
             .header("retry-after", "1".to_owned())
             .response();
         }
     };
-    isolate::with(|isolate| isolate.memory.hear(key.hash, floor, host::now()));
+    isolate::with(|isolate| {
+        isolate.memory.hear(key.hash, floor, host::now());
+        isolate.marks.forget(&key.hash);
+    });
     colo::hear(&target.host, &key, floor, physical).await;
     reply::json(200, &json!({ "purged": true, "hard": hard, "key": key.name(), "floor": floor.highest() }))
 }
@@ -148,7 +151,6 @@ fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
     json!({
         "generation": entry.generation,
         "committed": entry.committed,
-        "format": entry::FORMAT,
         "age": entry.age(now).as_seconds(),
         "ttl": entry.lifetime.ttl.as_seconds(),
         "remaining": entry.expiry().0 as f64 / 1_000.0 - now.as_seconds(),

@@ -1,0 +1,396 @@
+// Every line of the HTTP surface, from its right side and its wrong one. After each refusal the origin
+// has seen nothing.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { connect } from "node:net";
+import { after, before, describe, test } from "node:test";
+
+import { startOrigin } from "../../examples/origin/server.mjs";
+import { Client } from "../../scripts/client.mjs";
+import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, inWorld, inspect, purge, question, route, sleep } from "./world.mjs";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+describe("a configured route", () => {
+  let world;
+  let done;
+  before(async () => {
+    const ready = Promise.withResolvers();
+    const end = Promise.withResolvers();
+    const ended = inWorld({ route: { headers: ["x-lang"], credential_headers: ["x-api-key"], max_request: 1_000 }, vars: { CORS_ORIGINS: ["https://app.example"], FORWARD: ["/open", "/tree/"] } }, async (made) => {
+      ready.resolve(made);
+      await end.promise;
+    })();
+    ended.catch(ready.reject);
+    world = await ready.promise;
+    done = async () => {
+      end.resolve();
+      await ended;
+    };
+  });
+  after(() => done());
+
+  const post = (body, headers = {}, path = PATH) => world.client.raw("POST", path, { body, headers: { ...JSON_TYPE, ...headers } });
+
+  /** The request is refused so, and the origin has seen nothing of it. */
+  async function refused(answer, status, code) {
+    const calls = world.origin.counts().calls;
+    const got = await answer();
+    assertProblem(got, status, code);
+    assert.equal(world.origin.counts().calls, calls);
+    return got;
+  }
+
+  test("a miss is computed and stored, then hit, byte for byte, with Age, ETag and Cache-Status", async () => {
+    const body = question();
+    const miss = await post(body);
+    assert.equal(miss.status, 200);
+    assert.equal(miss.headers["cache-status"], "xfetch-edge; fwd=miss; stored");
+    const hit = await post(body);
+    assert.match(hit.headers["cache-status"], /^xfetch-edge; hit; ttl=[0-5]$/);
+    assert.equal(hit.text, miss.text);
+    assert.equal(hit.headers.etag, miss.headers.etag);
+    assert.match(hit.headers.etag, /^"[0-9a-f]+"$/);
+    assert.equal(hit.headers["cache-control"], "no-cache");
+    assert.equal(hit.headers["content-type"], "application/json");
+    assert.ok(Number(hit.headers.age) <= 2);
+  });
+
+  test("order, white space and escapes of the body do not matter; swapped values do", async () => {
+    const body = question();
+    const first = await post(body);
+    const { home_team, away_team, match_date } = JSON.parse(body);
+    const reordered = `{ "match_date":"${match_date}",\n "away_team" : "${away_team}", "home_team":"\\u0041${home_team.slice(1)}" }`;
+    const second = await post(reordered);
+    assert.match(second.headers["cache-status"], /hit/);
+    assert.equal(second.text, first.text);
+    const swapped = await post(JSON.stringify({ home_team: away_team, away_team: home_team, match_date }));
+    assert.match(swapped.headers["cache-status"], /stored/);
+  });
+
+  test("a matching If-None-Match gives 304, also weak and in a list, and never 412", async () => {
+    const body = question();
+    const { etag } = (await post(body)).headers;
+    for (const field of [etag, `W/${etag}`, `"x", ${etag}`, "*"]) {
+      const answer = await post(body, { "if-none-match": field });
+      assert.equal(answer.status, 304, field);
+      assert.equal(answer.text, "");
+      assert.equal(answer.headers.etag, etag);
+    }
+    assert.equal((await post(body, { "if-none-match": '"other"' })).status, 200);
+  });
+
+  test("Range, preconditions, Accept and the request's Cache-Control change nothing", async () => {
+    const body = question();
+    const plain = await post(body);
+    const headers = {
+      range: "bytes=0-3",
+      accept: "text/html",
+      "cache-control": "no-store",
+      pragma: "no-cache",
+      "if-match": '"no"',
+      "if-modified-since": "Thu, 01 Jan 2099 00:00:00 GMT",
+      "if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT",
+      "x-forwarded-host": "evil.example",
+      "x-original-url": "/admin",
+      "x-http-method-override": "DELETE",
+      forwarded: "host=evil.example",
+      origin: "https://evil.example",
+    };
+    const answer = await post(body, headers);
+    assert.equal(answer.status, 200);
+    assert.match(answer.headers["cache-status"], /hit/);
+    assert.equal(answer.text, plain.text);
+    assert.equal(answer.headers["access-control-allow-origin"], undefined);
+    // Nor do they reach the origin when they come with the first request.
+    await post(question(), headers);
+    const seen = world.origin.counts().last_headers;
+    for (const name of Object.keys(headers).filter((it) => it !== "accept")) assert.equal(seen[name], undefined, name);
+    assert.equal(seen.accept, "application/json");
+    assert.equal(seen["content-type"], "application/json");
+    assert.equal(seen["cdn-loop"], "xfetch-edge");
+  });
+
+  test("the origin gets the canonical body and the route's headers, which are keyed", async () => {
+    const body = question();
+    await post(body, { "x-lang": "de" });
+    assert.equal(world.origin.counts().last_headers["x-lang"], "de");
+    const sorted = JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(body)).sort()));
+    assert.equal(world.origin.counts().last_body, sorted);
+    assert.match((await post(body, { "x-lang": "fr" })).headers["cache-status"], /stored/);
+    assert.match((await post(body)).headers["cache-status"], /stored/);
+    assert.match((await post(body, { "x-lang": "de" })).headers["cache-status"], /hit/);
+  });
+
+  test("other methods are 405 with Allow, HEAD too; OPTIONS is 204", async () => {
+    for (const method of ["GET", "PUT", "DELETE", "PATCH"]) {
+      const answer = await refused(() => world.client.raw(method, PATH), 405, "method_not_allowed");
+      assert.equal(answer.headers.allow, "POST, OPTIONS");
+    }
+    const head = await world.client.raw("HEAD", PATH);
+    assert.equal(head.status, 405);
+    const options = await world.client.raw("OPTIONS", PATH);
+    assert.equal(options.status, 204);
+    assert.equal(options.headers.allow, "POST, OPTIONS");
+    assert.equal(options.headers["access-control-allow-origin"], undefined);
+  });
+
+  test("CORS is for the configured origins only", async () => {
+    const preflight = await world.client.raw("OPTIONS", PATH, { headers: { origin: "https://app.example" } });
+    assert.equal(preflight.headers["access-control-allow-origin"], "https://app.example");
+    assert.match(preflight.headers["access-control-allow-headers"], /content-type, x-lang/);
+    const answer = await post(question(), { origin: "https://app.example" });
+    assert.equal(answer.headers["access-control-allow-origin"], "https://app.example");
+    assert.match(answer.headers["access-control-expose-headers"], /Cache-Status/);
+    assert.equal(answer.headers.vary, "Origin");
+  });
+
+  test("a query is 400", async () => {
+    await refused(() => post(question(), {}, `${PATH}?x=1`), 400, "query_not_allowed");
+  });
+
+  test("no other spelling of the path opens a key space", async () => {
+    for (const path of [`${PATH}/`, `${PATH};x.css`, `${PATH}.json`, `/${PATH}`, PATH.toUpperCase(), `${PATH}%3Fx`, `${PATH}%23`, PATH.replace("brain", "%62rain"), "/api/v1//brain/calculate", "/nothing"]) {
+      await refused(() => post(question(), {}, path), 404, "not_found");
+    }
+  });
+
+  test("bodies that are no strict JSON of known scalar fields are 400", async () => {
+    const deep = `{"home_team":${"[".repeat(400)}${"]".repeat(400)}}`;
+    const bodies = [
+      "", " ", "nope", "{", "[]", "1", '"x"', "null", '{"home_team":"A","home_team":"B"}', '{"home_team":{}}',
+      '{"home_team":["A"]}', '{"other":1}', '{"home_team":1e400}', '{"home_team":9007199254740993}', '{"home_team":""}',
+      '{"home_team":"a\\u0000b"}', '{"home_team":"a\\nb"}', '{"home_team":"\\ud800"}', "{} {}", deep,
+    ];
+    for (const body of bodies) await refused(() => post(body), 400, "bad_body");
+    await refused(() => post(Buffer.from([0x22, 0xff, 0x22])), 400, "bad_body");
+  });
+
+  test("a wrong, missing or encoded content type is 415", async () => {
+    for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", "json", ""]) {
+      await refused(() => post(question(), { "content-type": type }), 415, "unsupported_media_type");
+    }
+    await refused(() => world.client.raw("POST", PATH, { body: question() }), 415, "unsupported_media_type");
+    await refused(() => post(question(), { "content-encoding": "gzip" }), 415, "unsupported_media_type");
+    assert.equal((await post(question(), { "content-type": "Application/JSON; charset=UTF-8" })).status, 200);
+  });
+
+  test("the limit of the body's size is exact, announced or not", async () => {
+    const sized = (size) => {
+      const text = question();
+      return text + " ".repeat(size - text.length);
+    };
+    assert.equal((await post(sized(1_000))).status, 200);
+    await refused(() => post(sized(1_001)), 413, "body_too_large");
+    const chunked = (text) => [Buffer.from(text.slice(0, 10)), Buffer.from(text.slice(10))];
+    assert.equal((await post(ReadableStream.from(chunked(sized(1_000))), {})).status, 200);
+    await refused(() => post(ReadableStream.from(chunked(sized(1_001))), {}), 413, "body_too_large");
+  });
+
+  test("credentials pass uncached, and are never part of what is stored", async () => {
+    const body = question();
+    for (const headers of [{ authorization: "Bearer x" }, { cookie: "a=1" }, { "x-api-key": "k" }]) {
+      const answer = await post(body, headers);
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers["cache-status"], "xfetch-edge; fwd=bypass");
+      const [[name, value]] = Object.entries(headers);
+      assert.equal(world.origin.counts().last_headers[name], value);
+    }
+    assert.match((await post(body)).headers["cache-status"], /stored/);
+    assert.equal(world.origin.counts().last_headers.cookie, undefined);
+  });
+
+  test("a request that has passed here before is 508", async () => {
+    await refused(() => post(question(), { "cdn-loop": "other, xfetch-edge; v=1" }), 508, "loop_detected");
+  });
+
+  test("a forwarded prefix passes with method, query and body, less what belongs to a connection", async () => {
+    const seen = [];
+    const target = createServer((request, response) => {
+      const chunks = [];
+      request.on("data", (chunk) => chunks.push(chunk));
+      request.on("end", () => {
+        seen.push({ method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() });
+        response.writeHead(207, { "x-own": "1", "set-cookie": "a=1" }).end("passed");
+      });
+    });
+    await new Promise((resolve) => target.listen(0, "127.0.0.1", resolve));
+    try {
+      await inWorld({ vars: { ORIGIN_URL: `http://127.0.0.1:${target.address().port}`, FORWARD: ["/open"] } }, async ({ client }) => {
+        const answer = await client.raw("PUT", "/open/a?b=1", { body: "text", headers: { "x-client": "1", te: "trailers" } });
+        assert.equal(answer.status, 207);
+        assert.equal(answer.text, "passed");
+        assert.equal(answer.headers["x-own"], "1");
+        assert.equal(answer.headers["cache-status"], "xfetch-edge; fwd=bypass");
+        const [request] = seen;
+        assert.deepEqual([request.method, request.url, request.body], ["PUT", "/open/a?b=1", "text"]);
+        assert.equal(request.headers["x-client"], "1");
+        assert.equal(request.headers.te, undefined);
+        assert.match(request.headers["cdn-loop"], /xfetch-edge/);
+        for (const path of ["/opener", "/open%2f..%2fadmin", "/open/%2e%2e%2fx", "/open/a%5cb", "/open//x", "/open/%252e%252e/x"]) {
+          const refusal = await client.raw("GET", path);
+          assert.ok([400, 404].includes(refusal.status), path);
+        }
+        assert.equal(seen.length, 1);
+      })();
+    } finally {
+      target.close();
+    }
+  });
+
+  test("admin paths need the token; health tells little without it", async () => {
+    const brief = await world.client.raw("GET", "/_xfetch/health");
+    assert.deepEqual([brief.status, JSON.parse(brief.text)], [200, { status: "ok" }]);
+    for (const [method, path] of [["GET", "metrics"], ["POST", "metrics/reset"], ["POST", "purge"], ["POST", "inspect"], ["GET", "other"]]) {
+      for (const headers of [{}, { authorization: "Bearer wrong" }, { authorization: `Basic ${ADMIN_TOKEN}` }, { authorization: `Bearer ${ADMIN_TOKEN}x` }]) {
+        const answer = await world.client.raw(method, `/_xfetch/${path}?token=${ADMIN_TOKEN}`, { headers });
+        assertProblem(answer, 401, "unauthorized");
+        assert.match(answer.headers["www-authenticate"], /^Bearer/);
+      }
+    }
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    for (const path of ["metrics/reset", "purge", "inspect"]) {
+      const answer = await world.client.raw("GET", `/_xfetch/${path}`, { headers });
+      assertProblem(answer, 405, "method_not_allowed");
+      assert.equal(answer.headers.allow, "POST");
+    }
+    assertProblem(await world.client.raw("GET", "/_xfetch/other", { headers }), 404, "not_found");
+    assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: "x" }), 400, "bad_body");
+    assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: '{"path":"/x","body":{}}' }), 404, "unknown_route");
+  });
+
+  test("health with the token tries every part, within two seconds", async () => {
+    const began = Date.now();
+    const health = await world.client.admin("GET", "health");
+    assert.ok(Date.now() - began < 2_000);
+    assert.deepEqual(health.checks, { configuration: "ok", cache_api: "ok", refresh_lease: "ok", metrics: "ok", origin: "ok" });
+    assert.equal(health.service, "xfetch-edge");
+  });
+
+  test("inspect shows each tier, purge moves all of them", async () => {
+    const body = question();
+    await post(body);
+    const entry = (await inspect(world.client, body)).memory.entry;
+    assert.equal(entry.verdict, "fresh");
+    const seen = await inspect(world.client, body);
+    assert.equal(seen.colo.entry.generation, entry.generation);
+    assert.equal(seen.object.holds.generation, entry.generation);
+    const soft = await purge(world.client, body, false);
+    assert.ok(soft.purged && soft.floor > entry.generation);
+    const stale = await post(body);
+    assert.match(stale.headers["cache-status"], /detail=stale/);
+    await purge(world.client, body, true);
+    const gone = await inspect(world.client, body);
+    assert.deepEqual([gone.memory.entry, gone.colo.entry, gone.object.holds.generation], [null, null, null]);
+    assert.match((await post(body)).headers["cache-status"], /stored/);
+  });
+
+  test("Prometheus text has every counter, with its type", async () => {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    const json = await counters(world.client);
+    for (const [path, extra] of [["metrics?format=prometheus", {}], ["metrics", { accept: "text/plain" }]]) {
+      const answer = await world.client.raw("GET", `/_xfetch/${path}`, { headers: { ...headers, ...extra } });
+      assert.match(answer.headers["content-type"], /^text\/plain; version=0\.0\.4/);
+      for (const name of Object.keys(json)) assert.match(answer.text, new RegExp(`^# TYPE ${name} counter\n${name} \\d+$`, "m"));
+      assert.match(answer.text, /^answer_milliseconds_bucket\{le="\+Inf"\} \d+$/m);
+      assert.match(answer.text, /^metrics_since_seconds\{epoch="[0-9a-f]+"\} \d+$/m);
+    }
+    assertProblem(await world.client.raw("GET", "/_xfetch/metrics?format=xml", { headers }), 400, "unknown_format");
+  });
+
+  test("a slow body is 408", async () => {
+    const url = new URL(world.client.base);
+    const socket = connect(Number(url.port), url.hostname);
+    socket.write(`POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`);
+    const answer = await new Promise((resolve) => socket.once("data", (data) => resolve(String(data))));
+    socket.destroy();
+    assert.match(answer, /^HTTP\/1\.1 408 /);
+    assert.match(answer, /body_too_slow/);
+  });
+
+  test("the sums hold after all of this", async () => assertSums(await counters(world.client)));
+});
+
+test("credentials may be refused or ignored", async () => {
+  for (const [credentials, check] of [
+    ["refuse", (answer) => assertProblem(answer, 403, "credentials_not_allowed")],
+    ["ignore", (answer) => assert.match(answer.headers["cache-status"], /stored/)],
+  ]) {
+    await inWorld({ route: { credentials } }, async ({ client, origin }) => {
+      check(await client.raw("POST", PATH, { body: question(), headers: { ...JSON_TYPE, cookie: "a=1" } }));
+      assert.notEqual(origin.counts().last_headers?.cookie, "a=1");
+    })();
+  }
+});
+
+test("without a token configured the admin paths do not exist", async () => {
+  for (const ADMIN of [undefined, ""]) {
+    await inWorld({ vars: { ADMIN_TOKEN: ADMIN } }, async ({ client }) => {
+      assert.equal((await client.raw("GET", "/_xfetch/health")).status, 200);
+      for (const path of ["metrics", "purge", "inspect"]) {
+        assertProblem(await client.raw("POST", `/_xfetch/${path}`, { headers: { authorization: "Bearer " } }), 404, "not_found");
+      }
+    })();
+  }
+});
+
+test("a refused configuration answers everything with one sentence that names the setting", async () => {
+  const cases = [
+    [{ ROUTES: [route({ ttl: "abc" })] }, /ROUTES\[0\]\.ttl is "abc"/],
+    [{ ROUTES: [route({ beta: "NaN" })] }, /ROUTES\[0\]\.beta/],
+    [{ ROUTES: [route({ origin_timeout: 25 })] }, /ROUTES\[0\]\.origin_timeout is 25/],
+    [{ ROUTES: [route({ tll: 5 })] }, /ROUTES\[0\]\.tll/],
+    [{ ROUTES: "nonsense" }, /ROUTES/],
+    [{ ROUTES: [] }, /ROUTES/],
+    [{ ORIGIN_URL: undefined }, /ORIGIN_URL is missing/],
+    [{ ORIGIN_URL: "file:///etc/passwd" }, /ORIGIN_URL/],
+    [{ ORIGIN_URL: "https://user:pass@origin.example" }, /ORIGIN_URL is not acceptable/],
+    [{ ORIGIN_URL: "https://10.0.0.1" }, /private/],
+    [{ ORIGIN_URL: "http://origin.example" }, /https/],
+    [{ ORIGIN_URL: "http://127.0.0.1:1", DEVELOPMENT: false }, /loopback/],
+    [{ ADMIN_TOKEN: "short" }, /ADMIN_TOKEN is not acceptable/],
+    [{ ORIGIN_HEADERS: "{" }, /ORIGIN_HEADERS/],
+    [{ FORWARD: ["/_xfetch"] }, /FORWARD/],
+  ];
+  for (const [vars, sentence] of cases) {
+    await inWorld({ vars }, async ({ client, runtime }) => {
+      for (const [method, path] of [["POST", PATH], ["GET", "/_xfetch/health"], ["GET", "/"]]) {
+        const answer = await client.raw(method, path, { body: method === "POST" ? question() : undefined, headers: JSON_TYPE });
+        assertProblem(answer, 503, "configuration_refused");
+        assert.match(JSON.parse(answer.text).detail, sentence);
+      }
+      assert.ok(runtime.logs.some(({ message }) => sentence.test(message)), "it is in the log");
+    })();
+  }
+});
+
+test("an origin that is this Worker itself is refused", async () => {
+  const first = await startOrigin();
+  await first.close();
+  await inWorld({}, async ({ runtime }) => {
+    // A Worker that is asked under the very name of its origin.
+    const client = new Client(runtime.url, { path: PATH });
+    const host = new URL((await inspectOrigin(runtime)) ?? runtime.url).host;
+    const answer = await client.raw("POST", PATH, { body: question(), headers: { ...JSON_TYPE, host } });
+    assertProblem(answer, 503, "configuration_refused");
+    await client.close();
+  })();
+});
+
+async function inspectOrigin(runtime) {
+  const answer = await new Client(runtime.url, { path: PATH, token: ADMIN_TOKEN }).admin("POST", "inspect", { path: PATH, body: { home_team: "A" } });
+  return JSON.parse(answer.canonical)[1];
+}
+
+test("the index says what runs, when the page is on", async () => {
+  await inWorld({ vars: { PAGE: true } }, async ({ client }) => {
+    const index = await client.raw("GET", "/");
+    assert.equal(index.status, 200);
+    assert.match(index.headers["content-type"], /^text\/html/);
+    assert.match(index.headers["content-security-policy"], /default-src 'none'/);
+    for (const word of ["xfetch-edge", PATH, "/_xfetch/health", "/_xfetch/metrics"]) assert.ok(index.text.includes(word), word);
+  })();
+  await inWorld({}, async ({ client }) => assertProblem(await client.raw("GET", "/"), 404, "not_found"))();
+  await sleep(0);
+});

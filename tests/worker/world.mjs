@@ -1,0 +1,76 @@
+// What the tests against real workerd share: a scripted origin, the Worker in one or more colos, and
+// waiting for a condition with a deadline.
+
+import assert from "node:assert/strict";
+
+import { startOrigin } from "../../examples/origin/server.mjs";
+import { Client, sleep } from "../../scripts/client.mjs";
+import { ADMIN_TOKEN, PATH, route, startRuntime } from "../../scripts/runtime.mjs";
+
+export { ADMIN_TOKEN, PATH, route, sleep };
+
+let questions = 0;
+
+/** A body that no other test asks for. */
+export function question(change = {}) {
+  questions += 1;
+  return JSON.stringify({ home_team: "Arsenal", away_team: "Chelsea", match_date: `q${questions}`, ...change });
+}
+
+/** Runs a test in a world of its own, and takes it down whatever happens. */
+export function inWorld(options, run) {
+  return async () => {
+    const origin = await startOrigin({ settings: { latency: 100, spread: 0, ...options.origin } });
+    const vars = { ORIGIN_URL: origin.url, ...(options.route ? { ROUTES: [route(options.route)] } : {}), ...options.vars };
+    const runtime = await startRuntime({ vars, colos: options.colos ?? [{}], persist: options.persist, folder: options.folder });
+    const clients = runtime.urls.map((url) => new Client(url, { path: PATH, token: ADMIN_TOKEN, connections: 512 }));
+    try {
+      await run({ origin, runtime, clients, client: clients[0], vars });
+    } finally {
+      for (const client of clients) await client.close();
+      await runtime.stop();
+      await origin.close();
+    }
+  };
+}
+
+/** Waits until the condition gives something true, and gives it. */
+export async function eventually(what, condition, ms = 10_000) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    assert.ok(Date.now() < end, `${what}: not within ${ms} ms`);
+    await sleep(25);
+  }
+}
+
+export const counters = async (client) => (await client.admin("GET", "metrics")).counters;
+
+export const inspect = (client, body) => client.admin("POST", "inspect", { path: PATH, body: JSON.parse(body) });
+
+export const purge = (client, body, hard) => client.admin("POST", "purge", { path: PATH, body: JSON.parse(body), hard });
+
+/** The sums of the metrics, which hold at every moment. */
+export function assertSums(c) {
+  const sum = (...names) => names.reduce((total, name) => total + c[name], 0);
+  assert.equal(c.total_requests, sum("cache_hit_fresh", "cache_hit_stale", "cache_miss", "bypass", "rejected"));
+  assert.equal(c.xfetch_triggers, sum("xfetch_early_triggers", "xfetch_stale_triggers"));
+  assert.equal(
+    c.xfetch_triggers,
+    sum("refreshes_started", "xfetch_lock_contention_total", "xfetch_recheck_skips_total", "refresh_lock_errors", "refresh_backoffs"),
+  );
+  assert.equal(c.xfetch_lock_contention_total, sum("xfetch_lock_contention_early", "xfetch_lock_contention_stale"));
+  assert.equal(c.compute_calls, sum("compute_calls_cold", "compute_calls_refresh"));
+  assert.equal(c.compute_calls, sum("compute_ok", "compute_failed", "compute_abandoned"));
+}
+
+/** A problem document with this status and code. */
+export function assertProblem(answer, status, code) {
+  assert.equal(answer.status, status, answer.text);
+  assert.match(String(answer.headers["content-type"]), /^application\/problem\+json/);
+  const problem = JSON.parse(answer.text);
+  assert.equal(problem.status, status);
+  assert.equal(problem.code, code);
+  assert.equal(typeof problem.detail, "string");
+}
