@@ -13,7 +13,9 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** A digest of everything that a build depends on. */
 function inputs(folder) {
   const hash = createHash("sha256");
-  const files = readdirSync(join(folder, "src"), { recursive: true, withFileTypes: true })
+  const sources = new Set([join(root, "src"), join(folder, "src")]);
+  const files = [...sources]
+    .flatMap((source) => readdirSync(source, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
   const shared = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json"];
@@ -34,7 +36,7 @@ export function build(folder = root) {
   const { paths, env } = toolEnvironment();
   const result = spawnSync(paths["worker-build"], ["--release"], { cwd: folder, env, stdio: ["ignore", 2, 2] });
   if (result.status !== 0) throw new Error(`worker-build failed (${result.error ?? `exit ${result.status}`})`);
-  if(process.env.KEEP_NAMES!=="1") strip(outputs[1], env);
+  strip(outputs[1], env);
   writeFileSync(stamp, digest);
 }
 

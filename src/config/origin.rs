@@ -109,7 +109,7 @@ impl Host {
         }
         Some(if name == "localhost" || name.ends_with(".localhost") {
             Self::Loopback
-        } else if name.ends_with(".internal") || name.ends_with(".local") {
+        } else if matches!(last, "internal" | "local") {
             Self::Private
         } else {
             Self::Public

@@ -280,9 +280,9 @@ fn hit(job: &Job, entry: &Entry, is_stale: bool, none_match: Option<&str>) -> (C
 fn remaining(entry: &Entry) -> i64 {
     let (now, expiry) = (host::now(), entry.expiry());
     if now < expiry {
-        (expiry.minus(now).0 / 1_000) as i64
+        i64::try_from(expiry.minus(now).0 / 1_000).unwrap_or(i64::MAX)
     } else {
-        -(now.minus(expiry).whole_seconds_up() as i64)
+        -i64::try_from(now.minus(expiry).whole_seconds_up()).unwrap_or(i64::MAX)
     }
 }
 

@@ -197,7 +197,7 @@ impl RefreshLease {
 }
 
 fn offset(after: Millis) -> i64 {
-    after.0.min(i64::MAX as u64) as i64
+    i64::try_from(after.0).unwrap_or(i64::MAX)
 }
 
 /// The version of the stored state. A change of [`lease::State`] is a new one.
@@ -238,7 +238,7 @@ impl Stored {
 }
 
 fn write_entry(sql: &SqlStorage, generation: u64, bytes: &[u8]) -> worker::Result<()> {
-    let generation = SqlStorageValue::Integer(generation as i64);
+    let generation = SqlStorageValue::Integer(generation.cast_signed());
     let bytes = SqlStorageValue::Blob(bytes.to_vec());
     sql.exec(
         "INSERT OR REPLACE INTO entry (id, generation, bytes) VALUES (1, ?, ?)",
@@ -249,7 +249,7 @@ fn write_entry(sql: &SqlStorage, generation: u64, bytes: &[u8]) -> worker::Resul
 
 /// The entry's bytes; nothing when they are of another generation, so that the entry is overtaken.
 fn read_entry(sql: &SqlStorage, generation: u64) -> worker::Result<Vec<u8>> {
-    let generation = SqlStorageValue::Integer(generation as i64);
+    let generation = SqlStorageValue::Integer(generation.cast_signed());
     let row = sql.exec("SELECT bytes FROM entry WHERE generation = ?", vec![generation])?.raw().next();
     match row.transpose()?.and_then(|row| row.into_iter().next()) {
         Some(SqlStorageValue::Blob(bytes)) => Ok(bytes),

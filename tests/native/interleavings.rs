@@ -423,7 +423,9 @@ impl State {
             }
             Ask::Fail(token, _) => {
                 let result = lease.fail(*token, failure(), now, Draw::NEVER_EARLY);
-                if result.0 == (Answer::Closed { applied: false, retry_after: Millis::ZERO }) && lease != before {
+                if result.0 == (Answer::Closed { applied: false, retry_after: Millis::ZERO })
+                    && lease != before
+                {
                     self.broken = Some("L3: a foreign fail changed something");
                 }
                 result
@@ -625,7 +627,7 @@ impl Model for World {
                 if matches!(action, Act::DeliverTwice(_)) {
                     state.repeats += 1;
                     let repeated = state.handle(who, &ask);
-                    let Some(heard) = repeated else { return None };
+                    let heard = repeated?;
                     // A repeated commit or grant gets the same answer.
                     let first = state.participants[who].step.clone();
                     let must_agree = matches!(ask, Ask::Acquire(_) | Ask::Commit(..));

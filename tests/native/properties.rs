@@ -212,13 +212,12 @@ proptest! {
                 },
             });
             let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
-            use Counter as C;
-            prop_assert_eq!(sum(&[C::TotalRequests]), sum(&[C::CacheHitFresh, C::CacheHitStale, C::CacheMiss, C::Bypass, C::Rejected]));
-            prop_assert_eq!(sum(&[C::XfetchTriggers]), sum(&[C::XfetchEarlyTriggers, C::XfetchStaleTriggers]));
-            prop_assert_eq!(sum(&[C::XfetchTriggers]), sum(&[C::RefreshesStarted, C::XfetchLockContentionTotal, C::XfetchRecheckSkipsTotal, C::RefreshLockErrors, C::RefreshBackoffs]));
-            prop_assert_eq!(sum(&[C::XfetchLockContentionTotal]), sum(&[C::XfetchLockContentionEarly, C::XfetchLockContentionStale]));
-            prop_assert_eq!(sum(&[C::ComputeCalls]), sum(&[C::ComputeCallsCold, C::ComputeCallsRefresh]));
-            prop_assert_eq!(sum(&[C::ComputeCalls]), sum(&[C::ComputeOk, C::ComputeFailed, C::ComputeAbandoned]));
+            prop_assert_eq!(sum(&[Counter::TotalRequests]), sum(&[Counter::CacheHitFresh, Counter::CacheHitStale, Counter::CacheMiss, Counter::Bypass, Counter::Rejected]));
+            prop_assert_eq!(sum(&[Counter::XfetchTriggers]), sum(&[Counter::XfetchEarlyTriggers, Counter::XfetchStaleTriggers]));
+            prop_assert_eq!(sum(&[Counter::XfetchTriggers]), sum(&[Counter::RefreshesStarted, Counter::XfetchLockContentionTotal, Counter::XfetchRecheckSkipsTotal, Counter::RefreshLockErrors, Counter::RefreshBackoffs]));
+            prop_assert_eq!(sum(&[Counter::XfetchLockContentionTotal]), sum(&[Counter::XfetchLockContentionEarly, Counter::XfetchLockContentionStale]));
+            prop_assert_eq!(sum(&[Counter::ComputeCalls]), sum(&[Counter::ComputeCallsCold, Counter::ComputeCallsRefresh]));
+            prop_assert_eq!(sum(&[Counter::ComputeCalls]), sum(&[Counter::ComputeOk, Counter::ComputeFailed, Counter::ComputeAbandoned]));
         }
     }
 

@@ -1,0 +1,100 @@
+// `npm test`: every test there is, in the order in which they fail fastest. `npm test -- native worker`
+// runs only these parts.
+
+import { spawnSync } from "node:child_process";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+
+import { build } from "./build.mjs";
+import { findBrowser, toolEnvironment } from "./setup.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const tools = toolEnvironment();
+/** The budget of the Worker's wasm, gzipped; it follows what has been reached. */
+const WASM_BUDGET = 160 * 1024;
+
+function run(command, args, env = {}) {
+  console.log(`\n$ ${[command.split("/").at(-1), ...args].join(" ")}`);
+  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...tools.env, ...env } });
+  if (result.status !== 0) throw new Error(`failed: ${command.split("/").at(-1)} ${args.join(" ")}`);
+}
+
+const files = (folder, ending) =>
+  readdirSync(join(root, folder), { recursive: true })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => join(folder, name))
+    .sort();
+
+const parts = {
+  format() {
+    run("cargo", ["fmt", "--check"]);
+  },
+  lint() {
+    run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]);
+    run("cargo", ["clippy", "--target", "wasm32-unknown-unknown", "--lib", "--", "-D", "warnings"]);
+    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs")]) {
+      run(process.execPath, ["--check", file]);
+    }
+  },
+  types() {
+    run(join(root, "node_modules", ".bin", "tsc"), ["--project", "tsconfig.json"]);
+  },
+  docs() {
+    run("cargo", ["doc", "--no-deps", "--document-private-items"], { RUSTDOCFLAGS: "-D warnings" });
+  },
+  native() {
+    run("cargo", ["test", "--test", "native"]);
+    run("cargo", ["test", "--doc"]);
+  },
+  browser() {
+    const { chromium, chromedriver } = findBrowser();
+    const file = join(root, "webdriver.json");
+    const args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"];
+    writeFileSync(file, JSON.stringify({ "goog:chromeOptions": { binary: absolute(chromium), args } }));
+    try {
+      const chosen = ["--chromedriver", absolute(chromedriver)];
+      run(tools.paths["wasm-pack"], ["test", "--headless", "--chrome", ...chosen, ".", "--no-default-features", "--test", "browser"]);
+    } finally {
+      rmSync(file, { force: true });
+    }
+  },
+  deploy() {
+    run(process.execPath, [join("scripts", "deploy.mjs"), "--dry-run", "--outdir", join("target", "dry-run"), "--var", "ORIGIN_URL:https://origin.example"]);
+    const wasm = readFileSync(join(root, "build", "index_bg.wasm"));
+    const size = gzipSync(wasm, { level: 9 }).length;
+    console.log(`wasm: ${wasm.length} bytes, ${size} gzipped; the budget is ${WASM_BUDGET}`);
+    if (size > WASM_BUDGET) throw new Error("the wasm is larger than its budget");
+  },
+  worker() {
+    build(join(root, "examples", "embed"));
+    run(process.execPath, ["--test", "--test-concurrency=1", "--test-timeout=120000", ...files("tests/worker", ".test.mjs")]);
+  },
+};
+
+function absolute(program) {
+  if (program.startsWith("/")) return program;
+  return spawnSync("which", [program], { encoding: "utf8" }).stdout.trim();
+}
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.find((name) => !(name in parts));
+if (unknown) {
+  console.error(`There is no part ${unknown}; there are ${Object.keys(parts).join(", ")}.`);
+  process.exit(1);
+}
+const began = Date.now();
+try {
+  build();
+  for (const [name, part] of Object.entries(parts)) {
+    if (chosen.length > 0 && !chosen.includes(name)) continue;
+    const at = Date.now();
+    part();
+    console.log(`[${name}: ${((Date.now() - at) / 1000).toFixed(0)} s]`);
+  }
+} catch (error) {
+  console.error(`\n${error.message}`);
+  process.exit(1);
+}
+console.log(`\nAll passed in ${((Date.now() - began) / 1000).toFixed(0)} s.`);

@@ -1,0 +1,64 @@
+//! Run in a real browser by `wasm-pack test --headless`: the world's clock and chance, and the promises
+//! that also hold natively, from the same source.
+#![cfg(target_arch = "wasm32")]
+#![allow(missing_docs)]
+
+#[path = "shared/promises.rs"]
+mod promises;
+
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+use xfetch_edge::{
+    entry,
+    host::{self, Dice},
+    time::Millis,
+    xfetch::{self, Rule},
+};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+#[wasm_bindgen_test]
+fn the_clock_tells_this_century_and_does_not_go_back() {
+    let first = host::now();
+    assert!(first > Millis(1_700_000_000_000) && first < Millis(4_100_000_000_000));
+    assert!(host::now() >= first);
+}
+
+#[wasm_bindgen_test]
+fn draws_are_uniform_on_the_half_open_interval() {
+    let mut dice = Dice::default();
+    let count = 40_000;
+    let draws: Vec<f64> = (0..count).map(|_| dice.draw().value()).collect();
+    assert!(draws.iter().all(|it| *it > 0.0 && *it <= 1.0));
+    let mean = draws.iter().sum::<f64>() / f64::from(count);
+    // Four standard errors of a uniform mean.
+    assert!((mean - 0.5).abs() < 4.0 * (1.0_f64 / 12.0 / f64::from(count)).sqrt(), "{mean}");
+}
+
+#[wasm_bindgen_test]
+fn no_two_isolates_share_a_name_or_a_sequence() {
+    let (mut one, mut two) = (Dice::default(), Dice::default());
+    assert_ne!(one.nonce(), two.nonce());
+    assert_eq!(one.nonce().map(|it| it.len()), Some(32));
+    let draws = |dice: &mut Dice| (0..8).map(|_| dice.draw().value().to_bits()).collect::<Vec<_>>();
+    assert_ne!(draws(&mut one), draws(&mut two));
+}
+
+#[wasm_bindgen_test]
+fn the_rule_with_the_browsers_chance_follows_its_law() {
+    let rule = Rule { delta: Millis(1_000), beta: 1.0, window: Millis(10_000) };
+    let mut dice = Dice::default();
+    let count = 40_000;
+    let hits = (0..count).filter(|_| xfetch::triggers(Millis(700), rule, dice.draw())).count();
+    let law = xfetch::probability(Millis(700), rule);
+    let error = (law * (1.0 - law) / f64::from(count)).sqrt();
+    assert!((hits as f64 / f64::from(count) - law).abs() < 4.0 * error);
+}
+
+#[wasm_bindgen_test]
+fn values_beyond_32_bits_survive_the_conversions_of_this_target() {
+    let whole = promises::entry(1 << 52, 1_795_000_000_123);
+    assert_eq!(entry::decode(&entry::encode(&whole), "key"), Ok(whole));
+    assert_eq!(Millis::from_seconds(f64::NAN), Millis::ZERO);
+    assert_eq!(Millis::from_seconds(-1.0), Millis::ZERO);
+    assert_eq!(Millis::from_seconds(f64::INFINITY), Millis(u64::MAX));
+}

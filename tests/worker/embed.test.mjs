@@ -1,0 +1,40 @@
+// The cache in another Worker, and what a panic of that Worker does to it: the wasm instance is rebuilt,
+// memory is lost, and nothing else.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { PATH, assertSums, counters, eventually, inWorld, question, sleep } from "./world.mjs";
+
+const folder = fileURLToPath(new URL("../../examples/embed/build", import.meta.url));
+
+test("an embedding Worker keeps its own paths and serves the cache's", inWorld({ folder }, async ({ client }) => {
+  const own = await client.raw("GET", "/own/hello");
+  assert.deepEqual([own.status, own.text], [200, "hello from the embedding Worker"]);
+  const body = question();
+  assert.match((await client.ask(body)).cacheStatus, /stored/);
+  assert.match((await client.ask(body)).cacheStatus, /hit/);
+}));
+
+test("after a panic with others in flight the next request works, no key is locked, calls are bounded", inWorld({ folder, route: { origin_timeout: 1 }, origin: { latency: 500 } }, async ({ client, origin }) => {
+  const [warm, cold] = [question(), question()];
+  const first = await client.ask(warm);
+  Array.from({ length: 5 }, () => client.ask(cold).catch(() => undefined));
+  await eventually("it computes", () => origin.counts().in_flight === 1);
+  const broken = await client.raw("GET", "/own/bug");
+  assert.equal(broken.status, 500);
+  assert.ok(!broken.text.includes("a bug of the embedding Worker"), "nothing of the inside is told");
+  const after = await client.ask(warm);
+  assert.match(after.cacheStatus, /hit/, "from the colo or the object");
+  assert.equal(after.text, first.text);
+  const began = Date.now();
+  const answer = await client.ask(cold);
+  assert.equal(answer.status, 200);
+  assert.ok(Date.now() - began < 8_500, "one lease of 6 s at most");
+  // Those in flight belong to the instance that is gone: nothing answers them.
+  await sleep(200);
+  assert.ok(origin.counts().calls <= 3, `${origin.counts().calls} calls`);
+  assert.equal((await client.raw("POST", PATH, { body: cold, headers: { "content-type": "application/json" } })).status, 200);
+  assertSums(await counters(client));
+}));
