@@ -15,6 +15,8 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::json;
+
 /// The SHA-256 of a canonical key.
 pub type Hash = [u8; 32];
 
@@ -71,7 +73,7 @@ impl fmt::Display for BadBody {
             Self::NotStrictJson(why) => write!(f, "The body is not acceptable JSON: {why}."),
             Self::NotAnObject => f.write_str("The body must be a JSON object."),
             Self::UnknownField(name) => {
-                write!(f, "The field {} is not known here.", Value::from(name.as_str()))
+                write!(f, "The field {} is not known here.", json::text(name))
             }
             Self::NotScalar(name) => {
                 write!(f, "The field \"{name}\" must be a text, a number, true, false or null.")

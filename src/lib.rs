@@ -10,6 +10,7 @@
 //! | words | [`time`] | instants and durations |
 //! | | [`key`] | which requests share an entry |
 //! | | [`frame`] | one shape for what is stored or sent with a body beside it |
+//! | | [`json`] | JSON texts |
 //! | | [`failure`] | how a computation fails, and what is remembered of it |
 //! | decisions | [`xfetch`] | the formula of the paper, and the beta behind a lease |
 //! | | [`rate`] | how often a key is asked for |
@@ -38,6 +39,7 @@ pub mod entry;
 pub mod failure;
 pub mod frame;
 pub mod http;
+pub mod json;
 pub mod key;
 pub mod lease;
 pub mod lookup;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ConfigError;
+use crate::json;
 
 /// `scheme://host[:port]`, without a trailing slash. Literal private addresses are refused; what a
 /// name resolves to cannot be known here.
@@ -18,11 +19,7 @@ impl OriginUrl {
         let refuse = |allowed: &str| ConfigError {
             setting: setting.to_owned(),
             // User info is a secret; show nothing of such a URL.
-            value: if url.contains('@') {
-                "not acceptable".to_owned()
-            } else {
-                serde_json::Value::from(url).to_string()
-            },
+            value: if url.contains('@') { "not acceptable".to_owned() } else { json::text(&url) },
             allowed: allowed.to_owned(),
         };
         let (scheme, rest) =

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use crate::time::Millis;
+use crate::{json, time::Millis};
 
 /// A table of settings, and the words in front of their names.
 pub(super) struct Reader<'a> {
@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
     pub(super) fn refuse(&self, name: &str, allowed: &str) -> ConfigError {
         let value = match self.table.get(name) {
             None => "missing".to_owned(),
-            Some(value) => shortened(&value.to_string()),
+            Some(value) => shortened(&json::text(value)),
         };
         ConfigError { setting: format!("{}{name}", self.prefix), value, allowed: allowed.to_owned() }
     }
@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
             Some(value) => value.as_f64().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
                 self.refuse(
                     name,
-                    &format!("a number of {unit} from {} to {}", Value::from(least), Value::from(most)),
+                    &format!("a number of {unit} from {} to {}", json::text(&least), json::text(&most)),
                 )
             }),
         }

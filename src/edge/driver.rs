@@ -4,7 +4,6 @@ use std::{rc::Rc, sync::Arc};
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, LocalBoxFuture, select};
-use serde_json::json;
 use worker::{Context, Env};
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
     config::{Config, OBJECT_TIMEOUT, Route},
     entry::{self, Entry, Floor},
     failure::{Failure, Reason},
-    host,
+    host, json,
     key::Key,
     marks::Blocked,
     message::{Answer, Message, Reply, Terms},
@@ -167,7 +166,7 @@ impl Job {
             | Ending::Failed(_)
             | Ending::ObjectLost => None,
         };
-        let line = json!({
+        let line = serde_json::json!({
             "event": "refresh",
             "route": self.route.path,
             "key": &self.key.name()[..16],
@@ -177,19 +176,28 @@ impl Job {
             "delta_ms": delta,
             "reason": ending.reason().map(Reason::as_str),
         });
-        web_sys::console::log_1(&line.to_string().into());
+        web_sys::console::log_1(&json::text(&line).into());
     }
 
     /// Sends a message to the key's object; what it says of purges is heard at once.
     async fn send(
-        &self,
+        self: &Rc<Self>,
         message: Message,
         entry: Vec<u8>,
-        late: impl FnOnce(timer::Pending<Answered>),
     ) -> Result<(Reply, Option<Arc<Entry>>), Lost> {
         let hint = self.config.location_hint.as_deref();
-        let (reply, beside) =
-            stub::send_within(&self.env, &self.key.name(), hint, message, entry, late).await?;
+        let is_acquire = matches!(message, Message::Acquire { .. });
+        let sent = stub::send_within(&self.env, &self.key.name(), hint, message, entry).await;
+        let (reply, beside) = match sent {
+            Ok(answered) => answered?,
+            Err(late) => {
+                if is_acquire {
+                    let job = Rc::clone(self);
+                    self.context.wait_until(async move { job.give_back(late).await });
+                }
+                return Err(Lost::Broken);
+            }
+        };
         let now = host::now();
         if self.hear(reply.floor) {
             colo::hear(&self.host, &self.key, reply.floor, self.route.lifetime.physical()).await;
@@ -220,14 +228,10 @@ impl Job {
             isolate::count(Fact::NoEntropy);
         }
         let message = || Message::Acquire { seen, nonce: nonce.clone(), terms };
-        let late = || {
-            let job = Rc::clone(self);
-            move |answer| job.clone().context.wait_until(async move { job.give_back(answer).await })
-        };
-        let mut answered = self.send(message(), Vec::new(), late()).await;
+        let mut answered = self.send(message(), Vec::new()).await;
         if matches!(answered, Err(Lost::Retryable)) {
             // The nonce makes the second question the same as the first.
-            answered = self.send(message(), Vec::new(), late()).await;
+            answered = self.send(message(), Vec::new()).await;
         }
         match answered {
             Ok((reply, entry)) if !matches!(reply.answer, Answer::Refused { .. }) => {
@@ -238,12 +242,12 @@ impl Job {
     }
 
     /// A grant that comes after everybody has stopped waiting for it would lock the key for a lease.
-    async fn give_back(&self, late: timer::Pending<Answered>) {
+    async fn give_back(self: &Rc<Self>, late: timer::Pending<Answered>) {
         let Ok((reply, _)) = late.await else { return };
         self.hear(reply.floor);
         if let Answer::Granted { token } = reply.answer {
             isolate::count(Fact::GrantGivenBack);
-            let _ = self.send(Message::Fail { token, failure: Failure::GivenBack }, Vec::new(), drop).await;
+            let _ = self.send(Message::Fail { token, failure: Failure::GivenBack }, Vec::new()).await;
         }
     }
 
@@ -256,16 +260,16 @@ impl Job {
         isolate::with(|isolate| isolate.marks.may_compute_without_lease(self.key.hash, host::now(), pause))
     }
 
-    async fn commit(&self, entry: &Arc<Entry>) -> Event {
+    async fn commit(self: &Rc<Self>, entry: &Arc<Entry>) -> Event {
         let message = || Message::Commit {
             token: entry.generation,
             age: entry.age(host::now()),
             lifetime: entry.lifetime,
         };
-        let mut answered = self.send(message(), entry::encode(entry), drop).await;
+        let mut answered = self.send(message(), entry::encode(entry)).await;
         if matches!(answered, Err(Lost::Retryable)) {
             // A commit may be repeated: the token says which it was.
-            answered = self.send(message(), entry::encode(entry), drop).await;
+            answered = self.send(message(), entry::encode(entry)).await;
         }
         match answered {
             Ok((reply, entry)) => Event::Replied(reply, entry),
@@ -273,8 +277,8 @@ impl Job {
         }
     }
 
-    async fn fail(&self, token: u64, failure: Failure) -> Event {
-        match self.send(Message::Fail { token, failure }, Vec::new(), drop).await {
+    async fn fail(self: &Rc<Self>, token: u64, failure: Failure) -> Event {
+        match self.send(Message::Fail { token, failure }, Vec::new()).await {
             Ok((reply, entry)) => Event::Replied(reply, entry),
             Err(_) => Event::ObjectLost { may_compute: false },
         }
@@ -371,9 +375,9 @@ impl Job {
         }
     }
 
-    async fn wait(&self, seen: u64) -> cold::Event {
+    async fn wait(self: &Rc<Self>, seen: u64) -> cold::Event {
         let message = Message::Wait { seen, max_waiters: self.route.max_waiters };
-        match self.send(message, Vec::new(), drop).await {
+        match self.send(message, Vec::new()).await {
             Ok((reply, entry)) => cold::Event::Woken(reply, entry),
             Err(lost) => cold::Event::WaitBroken { is_overloaded: lost == Lost::Overloaded },
         }

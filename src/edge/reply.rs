@@ -1,11 +1,10 @@
 //! Answers to clients.
 
 use serde::Serialize;
-use serde_json::json;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
-use crate::{failure::Reason, http::CacheStatus, time::Millis};
+use crate::{failure::Reason, http::CacheStatus, json, time::Millis};
 
 /// An error answer: `application/problem+json` (RFC 9457) with a stable `code`, and never anything of
 /// the inside.
@@ -40,7 +39,7 @@ impl Problem {
     }
 
     pub(super) fn response(&self) -> Response {
-        let body = json!({
+        let body = serde_json::json!({
             "type": "about:blank",
             "title": title(self.status),
             "status": self.status,
@@ -55,7 +54,7 @@ impl Problem {
         for (name, value) in &self.headers {
             set(&headers, name, value);
         }
-        with_text(self.status, &headers, &body.to_string())
+        with_text(self.status, &headers, &json::text(&body))
     }
 }
 
@@ -129,6 +128,5 @@ pub(super) fn json<T: Serialize>(status: u16, value: &T) -> Response {
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
     ]);
-    let text = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
-    with_text(status, &headers, &text)
+    with_text(status, &headers, &json::text(value))
 }

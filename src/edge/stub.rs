@@ -101,19 +101,15 @@ fn sort(error: &JsValue) -> Lost {
     }
 }
 
-/// Sends a message within its time limit; the late answer of one that exceeds it is given to `late`.
+/// Sends a message within its time limit; else gives back what may still answer.
 pub(super) async fn send_within(
     env: &Env,
     name: &str,
     location_hint: Option<&str>,
     message: Message,
     entry: Vec<u8>,
-    late: impl FnOnce(timer::Pending<Answered>),
-) -> Answered {
+) -> Result<Answered, timer::Pending<Answered>> {
     let limit = time_limit(&message);
     let sent = Box::pin(send(env.clone(), name.to_owned(), location_hint.map(str::to_owned), message, entry));
-    timer::within(limit, sent).await.unwrap_or_else(|unfinished| {
-        late(unfinished);
-        Err(Lost::Broken)
-    })
+    timer::within(limit, sent).await
 }

@@ -1,8 +1,7 @@
 //! `POST /_xfetch/purge` and `POST /_xfetch/inspect`: one key, through all tiers.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use web_sys::{Request, Response};
 use worker::Env;
@@ -13,10 +12,10 @@ use crate::{
         body, cached, colo, isolate, reply,
         reply::Problem,
         router::Target,
-        stub::{self, Answered},
+        stub::{self, Answered, Lost},
     },
     entry::Entry,
-    host,
+    host, json,
     key::{self, Key},
     lookup,
     message::{Answer, Message},
@@ -25,17 +24,6 @@ use crate::{
 
 /// The largest request: a body within a JSON text.
 const REQUEST_MOST: usize = 2 << 20;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    path: String,
-    body: Value,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
-    hard: bool,
-}
 
 struct Subject {
     route: Rc<Route>,
@@ -48,33 +36,51 @@ async fn subject(request: &Request, config: &Config) -> Result<Subject, Problem>
     let bytes = body::read(request.body(), REQUEST_MOST)
         .await
         .map_err(|_| bad("The body could not be read, or is too large.".to_owned()))?;
-    let named: Named = serde_json::from_slice(&bytes).map_err(|error| {
-        bad(format!(
-            "The body must be {{\"path\": …, \"body\": …, \"headers\": {{}}, \"hard\": false}}: {error}."
-        ))
-    })?;
+    const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}";
+    let named: Value = serde_json::from_slice(&bytes).map_err(|error| bad(format!("{SHAPE}: {error}.")))?;
+    let fields = named.as_object().ok_or_else(|| bad(format!("{SHAPE}.")))?;
+    if let Some(unknown) =
+        fields.keys().find(|it| !["path", "body", "headers", "hard"].contains(&it.as_str()))
+    {
+        return Err(bad(format!("{SHAPE}; {} is not known.", json::text(unknown))));
+    }
+    let hard = match &named["hard"] {
+        Value::Null => false,
+        Value::Bool(hard) => *hard,
+        _ => return Err(bad(format!("{SHAPE}; \"hard\" is true or false."))),
+    };
+    let (Some(path), Some(body)) = (named["path"].as_str(), fields.get("body")) else {
+        return Err(bad(format!("{SHAPE}; path and body are missing.")));
+    };
     let route = config
-        .route(&named.path)
+        .route(path)
         .cloned()
         .ok_or_else(|| Problem::new(404, "unknown_route", "No route has this path."))?;
-    let canonical = key::canonical_body(named.body.to_string().as_bytes(), route.fields.as_deref())
+    let canonical = key::canonical_body(json::text(body).as_bytes(), route.fields.as_deref())
         .map_err(|why| bad(why.to_string()))?;
-    let given: BTreeMap<String, String> =
-        named.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
-    if let Some(unknown) = given.keys().find(|name| !route.headers.contains(name)) {
-        return Err(bad(format!(
-            "The header {} is not part of this route's keys.",
-            Value::from(unknown.as_str())
-        )));
-    }
-    let headers: Vec<_> = route.headers.iter().map(|name| (name.clone(), given.get(name).cloned())).collect();
+    let headers = keyed_headers(&named["headers"], &route).ok_or_else(|| {
+        bad(format!("{SHAPE}; the headers of this route's keys are [{}].", route.headers.join(", ")))
+    })?;
     let key = cached::key_of(config, &route, &headers, &canonical);
-    Ok(Subject { route, key, hard: named.hard })
+    Ok(Subject { route, key, hard })
+}
+
+/// The route's keyed headers out of an object of texts; `None` when there are others in it.
+fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<String>)>> {
+    let empty = serde_json::Map::new();
+    let given = if given.is_null() { &empty } else { given.as_object()? };
+    let find =
+        |name: &str| given.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    let is_known = given.iter().all(|(name, value)| {
+        value.is_string() && route.headers.iter().any(|it| it.eq_ignore_ascii_case(name))
+    });
+    let value = |name: &String| find(name).and_then(Value::as_str).map(str::to_owned);
+    is_known.then(|| route.headers.iter().map(|name| (name.clone(), value(name))).collect())
 }
 
 async fn send(env: &Env, config: &Config, key: &Key, message: Message) -> Answered {
     let hint = config.location_hint.as_deref();
-    stub::send_within(env, &key.name(), hint, message, Vec::new(), drop).await
+    stub::send_within(env, &key.name(), hint, message, Vec::new()).await.unwrap_or(Err(Lost::Broken))
 }
 
 /// The object first: what is dropped here before that could be brought back from it.
