@@ -52,7 +52,9 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
         Err(refused) => return refuse(&refused, &target.path),
     };
     let response = route(&request, &env, &context, &config, target).await;
-    allow_origin(&config, &request, &response.headers());
+    if !config.cors_origins.is_empty() {
+        allow_origin(&config, &request, &response.headers());
+    }
     response
 }
 

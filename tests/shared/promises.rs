@@ -65,6 +65,21 @@ fn the_smaller_the_draw_the_earlier_it_triggers() {
 }
 
 #[test]
+fn the_verdict_uses_the_measured_cost_to_the_millisecond_and_the_routes_beta() {
+    // -ln(1/7) is 1.9459: a cost of 412 ms triggers from 801 ms before expiry on, with beta 2 from 1,603.
+    let entry = Entry { delta: Millis(412), ..entry(1, 100_000) };
+    let draw = Draw::from_bits(u64::MAX / 7);
+    let judge = |beta, remaining| {
+        let eagerness = Eagerness { beta, early_window: 0.5 };
+        lookup::judge(Some(&entry), Millis(105_000 - remaining), eagerness, draw)
+    };
+    assert_eq!(judge(1.0, 801), Verdict::RefreshEarly);
+    assert_eq!(judge(1.0, 802), Verdict::Fresh);
+    assert_eq!(judge(2.0, 1_603), Verdict::RefreshEarly);
+    assert_eq!(judge(2.0, 1_604), Verdict::Fresh);
+}
+
+#[test]
 fn no_refresh_begins_before_the_early_window() {
     let entry = entry(1, 100_000);
     let smallest = Draw::from_bits(0);

@@ -1,0 +1,67 @@
+// `npm run mutate`: makes each mistake that the theory lists, one at a time, in a copy of the project,
+// and tells which tests notice. Run by hand; a survivor is exit code 1.
+
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { toolEnvironment } from "./setup.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Each mistake: its name in the theory, the file, what stands there, and the mistake. */
+const MISTAKES = [
+  ["delta = TTL", "src/lookup.rs", "xfetch::clamp_delta(entry.delta, entry.lifetime.ttl)", "xfetch::clamp_delta(entry.lifetime.ttl, entry.lifetime.ttl)"],
+  ["delta in whole seconds", "src/lookup.rs", "xfetch::clamp_delta(entry.delta, entry.lifetime.ttl)", "xfetch::clamp_delta(Millis(entry.delta.0 / 1_000 * 1_000), entry.lifetime.ttl)"],
+  ["beta ignored", "src/xfetch.rs", "-(rule.delta.0 as f64) * rule.beta * draw", "-(rule.delta.0 as f64) * draw"],
+  ["the probability inverted", "src/xfetch.rs", "draw.value().ln() >= remaining.0 as f64", "draw.value().ln() < remaining.0 as f64"],
+  ["ln(0)", "src/xfetch.rs", "Self(((bits >> 11) + 1) as f64 * STEP)", "Self(if bits >> 11 == 0 { 0.0 } else { ((bits >> 11) + 1) as f64 * STEP })"],
+  ["a draw in [0, 1)", "src/xfetch.rs", "((bits >> 11) + 1) as f64 * STEP", "(bits >> 11) as f64 * STEP"],
+  ["the re-check by freshness", "src/lease.rs", "it.generation > seen && !it.is_gone(now)", "now < it.stored_at.plus(it.lifetime.ttl)"],
+  ["the check before the lock by freshness", "src/refresh.rs", "found.filter(|entry| entry.generation > self.subject.seen)", "found.filter(|entry| entry.expiry() > entry.stored_at)"],
+  ["no re-check inside the lock", "src/lease.rs", "if let Some(newer) = self.newer(seen, now) {\n            return newer;\n        }\n        if let Some(grant)", "if let Some(grant)"],
+  ["a commit accepted with an old token", "src/lease.rs", "self.grant.as_ref().map(|grant| grant.token) != Some(token) || token <= self.floor.highest()", "self.grant.is_none() || token <= self.floor.highest()"],
+  ["a commit accepted below the floor, its grant open", "src/lease.rs", "let floor = self.next_token(0, now);\n        self.grant = None;", "let floor = self.next_token(0, now);"],
+  ["release without checking the holder", "src/lease.rs", "if self.grant.as_ref().map(|grant| grant.token) != Some(token) {\n            return", "if self.grant.is_none() {\n            return"],
+  ["physical lifetime = TTL", "src/entry.rs", "self.ttl.plus(self.stale_while_revalidate.max(self.stale_if_error))", "self.ttl"],
+  ["an outer tier stores a stale answer as fresh", "src/entry.rs", "self.stored_at = now.minus(age);", "self.stored_at = now;"],
+  ["a clock read inside a pure file", "src/lookup.rs", "let expiry = entry.expiry();", "let expiry = entry.expiry();\n    let _ = std::time::SystemTime::now();"],
+  ["a purge that does not wake", "src/lease.rs", "(Answer::Purged, Wake::With(Answer::Again))", "(Answer::Purged, Wake::Nobody)"],
+  ["a mark for ever", "src/marks.rs", "self.since.covers(self.length, now)", "self.since <= now"],
+  ["a cold request that sends 0 for ever", "src/cold.rs", "self.seen = self.seen.max(entry.generation);", ""],
+  ["an older entry overwrites a newer one", "src/entry.rs", "std::cmp::Ordering::Less => false", "std::cmp::Ordering::Less => true"],
+  ["a lease that survives a clock stepping back", "src/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
+];
+
+const copy = mkdtempSync(join(tmpdir(), "xfetch-mutate-"));
+const skipped = new Set(["target", "build", "node_modules", ".git", ".wrangler"]);
+cpSync(root, copy, { recursive: true, filter: (source) => !skipped.has(source.slice(root.length).split("/").at(0)) });
+const env = { ...toolEnvironment().env, CARGO_TARGET_DIR: join(root, "target", "mutate") };
+
+function test() {
+  return spawnSync("cargo", ["test", "--test", "native", "--", "--skip", "cold_requests"], { cwd: copy, env, encoding: "utf8", timeout: 300_000 });
+}
+
+let survivors = 0;
+try {
+  const sound = test();
+  if (sound.status !== 0) throw new Error(`The tests fail without a mistake:\n${sound.stdout.slice(-2_000)}${sound.stderr.slice(-2_000)}`);
+  for (const [name, file, right, wrong] of MISTAKES) {
+    const path = join(copy, file);
+    const text = readFileSync(path, "utf8");
+    if (!text.includes(right)) throw new Error(`${name}: ${file} no longer holds ${JSON.stringify(right)}`);
+    writeFileSync(path, text.replace(right, wrong));
+    const result = test();
+    writeFileSync(path, text);
+    const noticed = [...result.stdout.matchAll(/^test (\S+) \.\.\. FAILED$/gm)].map(([, test]) => test);
+    const verdict = noticed.length > 0 ? `noticed by ${noticed.length}: ${noticed.slice(0, 3).join(", ")}` : result.status === 0 ? "SURVIVES" : "does not compile or hangs";
+    if (noticed.length === 0) survivors += 1;
+    console.log(`${name.padEnd(50)} ${verdict}`);
+  }
+} finally {
+  rmSync(copy, { recursive: true, force: true });
+}
+console.log(survivors === 0 ? `\nAll ${MISTAKES.length} mistakes are noticed.` : `\n${survivors} of ${MISTAKES.length} are not noticed by a failing test.`);
+process.exit(survivors === 0 ? 0 : 1);
