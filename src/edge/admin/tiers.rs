@@ -22,6 +22,8 @@ use crate::{
     xfetch::{self, Draw},
 };
 
+/// What a request must look like.
+const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}";
 /// The largest request: a body within a JSON text.
 const REQUEST_MOST: usize = 2 << 20;
 
@@ -36,7 +38,6 @@ async fn subject(request: &Request, config: &Config) -> Result<Subject, Problem>
     let bytes = body::read(request.body(), REQUEST_MOST)
         .await
         .map_err(|_| bad("The body could not be read, or is too large.".to_owned()))?;
-    const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}";
     let named: Value = serde_json::from_slice(&bytes).map_err(|error| bad(format!("{SHAPE}: {error}.")))?;
     let fields = named.as_object().ok_or_else(|| bad(format!("{SHAPE}.")))?;
     if let Some(unknown) =
