@@ -69,7 +69,7 @@ fn the_verdict_uses_the_measured_cost_to_the_millisecond_and_the_routes_beta() {
     // -ln(1/7) is 1.9459: a cost of 412 ms triggers from 801 ms before expiry on, with beta 2 from 1,603.
     let entry = Entry { delta: Millis(412), ..entry(1, 100_000) };
     let draw = Draw::from_bits(u64::MAX / 7);
-    let judge = |beta, remaining| {
+    let judge = |beta, remaining: u64| {
         let eagerness = Eagerness { beta, early_window: 0.5 };
         lookup::judge(Some(&entry), Millis(105_000 - remaining), eagerness, draw)
     };
