@@ -1,5 +1,5 @@
-// The built Worker in real workerd, on direct sockets without a development proxy: what the tests and
-// the certification measure. Several colos are several Workers with caches of their own that share one
+// The built Worker in real workerd under Miniflare, on direct sockets without a development proxy: what
+// the tests run against, with the Cache API and objects that can be evicted. Several colos are several Workers with caches of their own that share one
 // namespace of objects.
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -14,6 +14,13 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 export const ADMIN_TOKEN = "a-token-for-loopback-only";
 export const PATH = "/api/v1/brain/calculate";
+export const COMPATIBILITY_DATE = "2026-10-15";
+
+/** The settings of a test: these, and the caller's; undefined takes one away. */
+export function settings(vars) {
+  const all = { DEVELOPMENT: true, FLUSH_INTERVAL: 1, ADMIN_TOKEN, ROUTES: [route()], ...vars };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+}
 
 /** The route of the reference origin, with changes. */
 export function route(change = {}) {
@@ -36,7 +43,7 @@ function worker(name, folder, vars, owner) {
       { type: "CompiledWasm", path: join(folder, "index_bg.wasm"), contents: readFileSync(join(folder, "index_bg.wasm")) },
     ],
     modulesRoot: folder,
-    compatibilityDate: "2026-10-15",
+    compatibilityDate: COMPATIBILITY_DATE,
     bindings: vars,
     durableObjects: { REFRESH_LEASE: object("RefreshLease"), METRICS: object("Metrics") },
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
@@ -67,10 +74,8 @@ export async function startRuntime({ vars, colos = [{}], persist, folder = join(
   const storage = persist ?? (await mkdtemp(join(tmpdir(), "xfetch-edge-")));
   const logs = [];
   const before = new Set(children());
-  const settings = { DEVELOPMENT: true, FLUSH_INTERVAL: 1, ADMIN_TOKEN, ROUTES: [route()], ...vars };
-  const clean = (all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   const workers = colos.map((change, place) =>
-    worker(`colo-${place}`, folder, clean({ ...settings, ...change }), place === 0 ? undefined : "colo-0"),
+    worker(`colo-${place}`, folder, settings({ ...vars, ...change }), place === 0 ? undefined : "colo-0"),
   );
   const mf = new Miniflare(
     convertV4MiniflareOptions({
@@ -94,9 +99,6 @@ export async function startRuntime({ vars, colos = [{}], persist, folder = join(
     urls,
     url: urls[0],
     logs,
-    storage,
-    mf,
-    pids,
     /** Ends the runtime as a crash does: nothing is written down. */
     async kill() {
       for (const pid of pids) process.kill(pid, "SIGKILL");

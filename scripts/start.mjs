@@ -51,7 +51,7 @@ function merge(own, given) {
 }
 
 function port() {
-  const value = process.env.PORT ?? "8787";
+  const value = process.env.PORT || "8787";
   if (!/^\d+$/.test(value) || Number(value) < 1 || Number(value) > 65_534) {
     throw new Error(`PORT is ${JSON.stringify(value)}, but must be a number from 1 to 65534.`);
   }
@@ -70,7 +70,10 @@ async function main() {
     try {
       origin = await startOrigin({ port: workerPort + 1 });
     } catch (error) {
-      throw new Error(`The analysis origin cannot listen on port ${workerPort + 1} (${error.code}). Set PORT or ORIGIN_URL.`);
+      throw new Error(
+        `The analysis origin cannot listen on port ${workerPort + 1}, the one after the Worker's ${workerPort} (${error.code}). ` +
+          "Is another npm start running? Set PORT, or ORIGIN_URL for an origin of your own.",
+      );
     }
     originUrl = origin.url;
   }

@@ -13,7 +13,7 @@ import { findBrowser, toolEnvironment } from "./setup.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const tools = toolEnvironment();
 /** The budget of the Worker's wasm, gzipped: what has been reached, and a little. The goal is 160 KB. */
-const WASM_BUDGET = 220 * 1024;
+const WASM_BUDGET = 210 * 1024;
 
 function run(command, args, env = {}) {
   console.log(`\n$ ${[command.split("/").at(-1), ...args].join(" ")}`);

@@ -10,7 +10,7 @@ use super::{
     driver::Job,
     flush, forward, isolate, reply,
     reply::Problem,
-    router::Target,
+    router::{self, Target},
     timer,
 };
 use crate::{
@@ -98,7 +98,8 @@ fn refuse_or_bypass(request: &Request, config: &Config, route: &Route, target: &
         }
     }
     let is_plain_json = reply::get(&headers, "content-type").is_some_and(|it| http::is_json(&it));
-    if !is_plain_json || has("content-encoding") {
+    let is_encoded = reply::get(&headers, "content-encoding").is_some_and(|it| it != "identity");
+    if !is_plain_json || is_encoded {
         return Gate::Refused(Problem::new(
             415,
             "unsupported_media_type",
@@ -111,8 +112,7 @@ fn refuse_or_bypass(request: &Request, config: &Config, route: &Route, target: &
 /// `OPTIONS`: what is allowed, and to whom.
 fn options(config: &Config, route: &Route, request: &Request) -> Response {
     let headers = reply::headers(&[("allow", "POST, OPTIONS")]);
-    let is_allowed = super::router::allow_origin(config, request, &headers);
-    if is_allowed {
+    if router::allowed_origin(config, request).is_some() {
         let mut names = vec!["content-type"];
         names.extend(route.headers.iter().map(String::as_str));
         reply::set(&headers, "access-control-allow-methods", "POST, OPTIONS");

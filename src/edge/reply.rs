@@ -72,6 +72,7 @@ fn title(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         508 => "Loop Detected",
+        402 | 406 | 407 | 409..=412 | 414 | 416..=499 => "Client Error",
         _ => "Internal Server Error",
     }
 }

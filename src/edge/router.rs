@@ -129,21 +129,19 @@ fn refuse(refused: &ConfigError, path: &str) -> Response {
     Problem::new(503, "configuration_refused", sentence).response()
 }
 
-/// Lets a page of an allowed origin read the answer. Answers whether it did.
-pub(super) fn allow_origin(config: &Config, request: &Request, headers: &Headers) -> bool {
-    if config.cors_origins.is_empty() {
-        return false;
-    }
+/// Lets a page of an allowed origin read the answer.
+fn allow_origin(config: &Config, request: &Request, headers: &Headers) {
     let _ = headers.append("vary", "Origin");
-    let Some(origin) = reply::get(&request.headers(), "origin") else {
-        return false;
-    };
-    let is_allowed = config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*");
-    if is_allowed {
+    if let Some(origin) = allowed_origin(config, request) {
         reply::set(headers, "access-control-allow-origin", &origin);
         reply::set(headers, "access-control-expose-headers", "Age, Cache-Status, ETag, Retry-After");
     }
-    is_allowed
+}
+
+/// The page's origin, in the sense of CORS, if it is allowed.
+pub(super) fn allowed_origin(config: &Config, request: &Request) -> Option<String> {
+    let origin = reply::get(&request.headers(), "origin")?;
+    config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
 }
 
 /// What runs here, for somebody who opens the address in a browser.
