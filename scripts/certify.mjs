@@ -3,7 +3,6 @@
 // and no figure of this run counts.
 
 import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
@@ -11,7 +10,7 @@ import { startOrigin } from "../examples/origin/server.mjs";
 import { build } from "./build.mjs";
 import { Client, EnvironmentFault, percentile, sleep } from "./client.mjs";
 import { ADMIN_TOKEN, PATH, route } from "./runtime.mjs";
-import { startWorkerd } from "./workerd.mjs";
+import { scratch, startWorkerd } from "./workerd.mjs";
 
 const BURST = 100;
 /** Bursts that only warm up the client's and the runtime's compilers, and open the connections. */
@@ -133,14 +132,12 @@ async function staleBurst(run, body) {
     fresh = await client.ask(body);
   }
   for (let warmUp = 0; warmUp < WARM_UPS; warmUp += 1) await client.burst(BURST, body);
-  // The bursts may have triggered an early refresh: let it land, then leave the entry alone.
-  await sleep(2_500);
-  const settled = await client.ask(body);
+  const settled = await settle(run, body);
   const age = run.ttl + 1;
   const primed = await run.generation(body);
   const settledAt = settled.began - (primed ? primed.age : settled.age) * 1000;
-  await sleep(settledAt + age * 1000 - performance.now() - 300);
-  await reconnect(client);
+  await sleep(settledAt + age * 1000 - performance.now() - 900);
+  await wake(client);
   await sleep(settledAt + age * 1000 - performance.now());
   const before = await run.counters();
   const callsBefore = origin?.counts().calls;
@@ -168,7 +165,7 @@ async function staleBurst(run, body) {
   const next = await client.ask(body);
   const renewed = await run.generation(body);
   // The control of this very run, after a pause of its own: the same burst at the entry that is fresh now.
-  await reconnect(client);
+  await wake(client);
   const control = await client.burst(BURST, body);
   const [p50, p99] = [0.5, 0.99].map((share) => percentile(times(answers), share));
   const [c50, c99] = [0.5, 0.99].map((share) => percentile(times(control), share));
@@ -190,8 +187,28 @@ async function staleBurst(run, body) {
   report.phases.at(-1).latency = { burst: { p50, p99 }, control: { p50: c50, p99: c99 } };
 }
 
-/** The runtime closes idle connections: opens them again, without touching any entry or counter. */
-const reconnect = (client) => Promise.all(Array.from({ length: BURST }, () => client.raw("GET", "/_xfetch/health")));
+/**
+ * An entry that nothing is about to replace: the last request that could have triggered a refresh is so
+ * long ago that its computation has landed, and this answer lies outside the early window.
+ */
+async function settle(run, body) {
+  const window = run.ttl * (run.route?.early_window ?? 0.5);
+  for (;;) {
+    await sleep(ORIGIN_LATENCY + 1_500);
+    const answer = await run.client.ask(body);
+    if (answer.isHit && !answer.isStale && answer.ttl >= window) return answer;
+  }
+}
+
+/**
+ * Before a measured burst: the runtime has closed idle connections and the processors have gone to sleep.
+ * Bursts at `health` open and wake them, without touching any entry or counter.
+ */
+async function wake(client) {
+  for (let round = 0; round < 12; round += 1) {
+    await Promise.all(Array.from({ length: BURST }, () => client.raw("GET", "/_xfetch/health")));
+  }
+}
 
 async function earlyRefresh(run, body) {
   const { check, skip, note } = phase("Phase 2: early refresh under Poisson traffic");
@@ -339,7 +356,7 @@ const question = (date) => JSON.stringify({ home_team: "Arsenal", away_team: "Li
 async function certifyLocal() {
   build();
   const origin = await startOrigin({ settings: { latency: ORIGIN_LATENCY, spread: 0.05 } });
-  const persist = await mkdtemp(join(tmpdir(), "xfetch-certify-"));
+  const persist = await mkdtemp(join(scratch, "xfetch-certify-"));
   const own = route({ ttl: 5, origin_timeout: 3 });
   const start = () => startWorkerd({ vars: { ORIGIN_URL: origin.url, ROUTES: [own] }, persist });
   let runtime = await start();

@@ -2,12 +2,19 @@
 // what latency is measured against. There is no Cache API there; the Worker does without.
 
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { COMPATIBILITY_DATE, settings } from "./runtime.mjs";
+
+/**
+ * Where objects are stored: in memory where there is such a file system. Here requests and objects share
+ * one thread, so a flush to a disk would stop all of them, which it does not on the platform.
+ */
+export const scratch = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -45,7 +52,7 @@ const edge :Workerd.Worker = (
 
 /** Starts it. `persist` is a folder that outlives it, else a temporary one is used. */
 export async function startWorkerd({ vars, persist, folder = join(root, "build") }) {
-  const own = persist ?? (await mkdtemp(join(tmpdir(), "xfetch-workerd-")));
+  const own = persist ?? (await mkdtemp(join(scratch, "xfetch-workerd-")));
   const storage = join(own, "objects");
   await mkdir(storage, { recursive: true });
   // workerd embeds files from beside its configuration only.
