@@ -416,6 +416,9 @@ impl State {
                 if result.0 == Answer::Committed && lease.committed_generation() == Some(*token) {
                     self.stored = Some(*value);
                 }
+                if result.0 == Answer::Committed && lease != before && *token != self.granted {
+                    self.broken = Some("L3: a commit with an old token was accepted");
+                }
                 if result.0 == Answer::Rejected && lease != before {
                     self.broken = Some("L3: a rejected commit changed something");
                 }

@@ -97,6 +97,17 @@ fn a_commit_with_an_old_token_changes_nothing() {
 }
 
 #[test]
+fn a_commit_with_an_old_token_is_refused_while_a_newer_grant_is_open() {
+    let (mut state, seen) = committed(NOW);
+    let old = grant(&mut state, seen, "slow", at(1_000));
+    let new = grant(&mut state, seen, "quick", at(30_000));
+    let before = state.clone();
+    assert_eq!(state.commit(old, Millis::ZERO, LIFETIME, at(31_000)), (Answer::Rejected, Wake::Nobody));
+    assert_eq!(state, before);
+    assert_eq!(state.commit(new, Millis::ZERO, LIFETIME, at(32_000)).0, Answer::Committed);
+}
+
+#[test]
 fn a_commit_counts_although_its_lease_has_just_run_out() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "slow", NOW);
