@@ -57,13 +57,6 @@ impl OriginUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether it names this machine.
-    #[must_use]
-    pub fn is_loopback(&self) -> bool {
-        let authority = self.0.split_once("://").map_or("", |(_, authority)| authority);
-        matches!(Host::parse(authority), Some(Host::Loopback))
-    }
 }
 
 enum Host {

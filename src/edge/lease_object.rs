@@ -78,8 +78,7 @@ impl RefreshLease {
     async fn answer(&self, bytes: &[u8]) -> worker::Result<Vec<u8>> {
         let Some((message, entry)) = message::decode_message(bytes) else {
             let stored = Stored::load(&self.state.storage().sql())?;
-            let refused = stored.lease.reply(Answer::Refused { speaks: PROTOCOL });
-            return Ok(message::encode_reply(&refused, &[]));
+            return stored.reply(&self.state.storage().sql(), Answer::Refused { speaks: PROTOCOL });
         };
         match message {
             Message::Wait { seen, max_waiters } => self.wait(seen, max_waiters).await,
@@ -88,9 +87,9 @@ impl RefreshLease {
             | Message::Fail { .. }
             | Message::Purge { .. } => self.change(message, entry).await,
             Message::Inspect => {
-                let stored = Stored::load(&self.state.storage().sql())?;
-                let answer = stored.lease.inspect(self.sleeping(), host::now());
-                Ok(message::encode_reply(&stored.lease.reply(answer), &[]))
+                let sql = self.state.storage().sql();
+                let stored = Stored::load(&sql)?;
+                stored.reply(&sql, stored.lease.inspect(self.sleeping(), host::now()))
             }
         }
     }
@@ -116,11 +115,7 @@ impl RefreshLease {
             stored.alarm_at = Some(now.plus(after));
         }
         stored.save(&sql)?;
-        let beside = match &answer {
-            Answer::Newer { generation, .. } => read_entry(&sql, *generation)?,
-            _ => Vec::new(),
-        };
-        let reply = message::encode_reply(&stored.lease.reply(answer), &beside);
+        let reply = stored.reply(&sql, answer)?;
         if let Wake::With(answer) = wake {
             self.wake(&stored.lease.reply(answer), entry);
         }
@@ -148,13 +143,7 @@ impl RefreshLease {
         let sql = self.state.storage().sql();
         let stored = Stored::load(&sql)?;
         let at_most = match stored.lease.wait(seen, self.sleeping(), max_waiters, host::now()) {
-            Waiting::Now(answer) => {
-                let beside = match &answer {
-                    Answer::Newer { generation, .. } => read_entry(&sql, *generation)?,
-                    _ => Vec::new(),
-                };
-                return Ok(message::encode_reply(&stored.lease.reply(answer), &beside));
-            }
+            Waiting::Now(answer) => return stored.reply(&sql, answer),
             Waiting::Sleep(at_most) => at_most,
         };
         let (id, woken) = self.fall_asleep();
@@ -163,10 +152,7 @@ impl RefreshLease {
         match woken {
             Ok(Ok(reply)) => Ok(reply.to_vec()),
             // The timer, or nobody left to wake it.
-            Ok(Err(_)) | Err(_) => {
-                let stored = Stored::load(&sql)?;
-                Ok(message::encode_reply(&stored.lease.reply(Answer::Again), &[]))
-            }
+            Ok(Err(_)) | Err(_) => Stored::load(&sql)?.reply(&sql, Answer::Again),
         }
     }
 
@@ -228,6 +214,15 @@ impl Stored {
             }
             _ => Ok(Self::default()),
         }
+    }
+
+    /// An answer as bytes, with the floor, and beside `Newer` the entry.
+    fn reply(&self, sql: &SqlStorage, answer: Answer) -> worker::Result<Vec<u8>> {
+        let entry = match &answer {
+            Answer::Newer { generation, .. } => read_entry(sql, *generation)?,
+            _ => Vec::new(),
+        };
+        Ok(message::encode_reply(&self.lease.reply(answer), &entry))
     }
 
     fn save(&self, sql: &SqlStorage) -> worker::Result<()> {
