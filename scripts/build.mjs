@@ -3,12 +3,14 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+/** The classes of Durable Objects: all that the Worker exports beside its handler. */
+const OBJECTS = ["RefreshLease", "Metrics"];
 
 /** A digest of everything that a build depends on. */
 function inputs(folder) {
@@ -18,7 +20,7 @@ function inputs(folder) {
     .flatMap((source) => readdirSync(source, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
-  const shared = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json"];
+  const shared = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", ".cargo/config.toml"];
   const others = [join(folder, "Cargo.toml"), ...shared.map((name) => join(root, name))];
   for (const file of [...files, ...others].sort()) {
     hash.update(file.slice(root.length)).update("\0").update(readFileSync(file)).update("\0");
@@ -36,15 +38,46 @@ export function build(folder = root) {
   const { paths, env } = toolEnvironment();
   const result = spawnSync(paths["worker-build"], ["--release"], { cwd: folder, env, stdio: ["ignore", 2, 2] });
   if (result.status !== 0) throw new Error(`worker-build failed (${result.error ?? `exit ${result.status}`})`);
-  strip(outputs[1], env);
+  trim(outputs[0], outputs[1], env);
   writeFileSync(stamp, digest);
 }
 
-/** worker-build keeps the names section, which is a quarter of the file and of no use at the edge. */
-function strip(wasm, env) {
-  const args = ["--all-features", "--strip-debug", "--strip-producers", wasm, "-o", wasm];
-  const result = spawnSync(env.WASM_OPT_BIN, args, { stdio: ["ignore", 2, 2] });
-  if (result.status !== 0) throw new Error("wasm-opt could not strip the names");
+/** What wasm-bindgen's code needs of an engine, and no more: production may lag behind this machine. */
+const FEATURES = [
+  "bulk-memory",
+  "multivalue",
+  "mutable-globals",
+  "nontrapping-float-to-int",
+  "reference-types",
+  "sign-ext",
+].map((name) => `--enable-${name}`);
+
+/**
+ * Takes away what worker-build leaves in: classes that the `worker` crate exports for others (each would
+ * be an export of this Worker, too), the names of functions, and what a second pass finds.
+ */
+function trim(script, wasm, env) {
+  const names = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(wasm))).map((it) => it.name);
+  const classes = names.map((name) => /^__wbg_([a-z0-9]+)_free$/.exec(name)?.[1]).filter(Boolean);
+  const strange = classes.filter((name) => !OBJECTS.map((it) => it.toLowerCase()).includes(name));
+  const isStrange = (name) =>
+    strange.some((it) => name === `__wbg_${it}_free` || new RegExp(`^(__wbg_[gs]et_)?${it}_`).test(name));
+  const graph = names.filter((name) => !isStrange(name)).map((name) => ({ name, export: name, root: true }));
+  const file = `${wasm}.graph.json`;
+  writeFileSync(file, JSON.stringify(graph));
+  binaryen("wasm-metadce", [wasm, "--graph-file", file, "-o", wasm], env);
+  binaryen("wasm-opt", ["-Oz", "--strip-debug", "--strip-producers", wasm, "-o", wasm], env);
+  rmSync(file);
+  const source = readFileSync(script, "utf8");
+  const exported = /export\{([^}]*)\};?\s*$/;
+  const kept = exported.exec(source)[1].split(",").filter((it) => [...OBJECTS, "default"].includes(it.split(" as ").at(-1)));
+  writeFileSync(script, source.replace(exported, `export{${kept.join(",")}};\n`));
+}
+
+function binaryen(tool, args, env) {
+  const program = join(dirname(env.WASM_OPT_BIN), tool);
+  const result = spawnSync(program, [...FEATURES, ...args], { stdio: ["ignore", "ignore", 2] });
+  if (result.status !== 0) throw new Error(`${tool} failed (${result.error ?? `exit ${result.status}`})`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -15,7 +15,7 @@ pub use origin::OriginUrl;
 pub use route::{Beta, Credentials, OBJECT_TIMEOUT, Route};
 
 use crate::time::Millis;
-use reader::Reader;
+use reader::{Reader, Refusal};
 
 /// One refused setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,35 +122,27 @@ impl Config {
     /// # Errors
     /// The first refused setting.
     pub fn parse(vars: &Map<String, Value>, has_binding: bool) -> Result<Self, ConfigError> {
-        let mut reader = Reader::new("", vars);
-        let development = reader.flag("DEVELOPMENT", false)?;
-        let origin = match reader.optional_text("ORIGIN_URL", "an http or https URL")? {
-            Some(url) => Origin::Url(OriginUrl::parse("ORIGIN_URL", &url, development)?),
-            None if has_binding => Origin::Binding,
-            None => {
-                return Err(reader.refuse(
-                    "ORIGIN_URL",
-                    "the https URL of the origin, unless a service binding named ORIGIN exists",
-                ));
-            }
-        };
-        // A binding is closer than a name: it wins over a URL that is set as well.
-        let origin = if has_binding { Origin::Binding } else { origin };
+        let refusal = Refusal::default();
+        let reader = Reader::new(String::new(), vars, &refusal);
+        let development = reader.flag("DEVELOPMENT");
         let config = Self {
-            origin,
-            routes: route::parse_all(&mut reader, development)?,
-            forward: forward(&mut reader)?,
-            cache_version: reader.optional_text("CACHE_VERSION", "a text")?.unwrap_or_else(|| "1".to_owned()),
-            cors_origins: cors_origins(&mut reader)?,
-            page: reader.flag("PAGE", false)?,
+            origin: origin(&reader, development, has_binding),
+            routes: route::parse_all(&reader, development),
+            forward: forward(&reader),
+            cache_version: reader.optional_text("CACHE_VERSION", "a text").unwrap_or_else(|| "1".to_owned()),
+            cors_origins: cors_origins(&reader),
+            page: reader.flag("PAGE"),
             development,
-            flush_interval: reader.seconds("FLUSH_INTERVAL", 10.0, 0.1, 20.0)?,
-            location_hint: location_hint(&mut reader)?,
-            memory_bytes: reader.whole("MEMORY_BYTES", 33_554_432, 65_536, 67_108_864, "bytes")? as usize,
-            admin_token: admin_token(&mut reader)?,
-            origin_headers: origin_headers(&mut reader)?,
+            flush_interval: reader.seconds("FLUSH_INTERVAL", 10.0, 0.1, 20.0),
+            location_hint: location_hint(&reader),
+            memory_bytes: reader.whole("MEMORY_BYTES", 33_554_432, 65_536, 67_108_864, "bytes") as usize,
+            admin_token: admin_token(&reader),
+            origin_headers: origin_headers(&reader),
         };
-        Ok(config)
+        match refusal.into_inner() {
+            Some(refused) => Err(refused),
+            None => Ok(config),
+        }
     }
 
     /// The route of this path, matched exactly: nothing is decoded or trimmed, so that no other
@@ -180,73 +172,104 @@ impl Config {
     }
 }
 
-fn forward(reader: &mut Reader<'_>) -> Result<Vec<String>, ConfigError> {
-    const ALLOWED: &str =
-        "a list of path prefixes that begin with / and stay outside /_xfetch, the path / itself excepted";
-    let prefixes = reader.texts("FORWARD", ALLOWED)?;
-    if prefixes.iter().all(|it| is_plain_path(it) && it != "/" && !it.starts_with("/_xfetch")) {
-        Ok(prefixes)
-    } else {
-        Err(reader.refuse("FORWARD", ALLOWED))
+/// A binding is closer than a name: it wins over a URL that is set as well.
+fn origin(reader: &Reader<'_>, development: bool, has_binding: bool) -> Origin {
+    match origin_url(reader, "ORIGIN_URL", development) {
+        Some(url) if !has_binding => Origin::Url(url),
+        _ => {
+            let allowed = "the https URL of the origin, unless a service binding named ORIGIN exists";
+            reader.demand(has_binding, "ORIGIN_URL", allowed);
+            Origin::Binding
+        }
     }
 }
 
-fn cors_origins(reader: &mut Reader<'_>) -> Result<Vec<String>, ConfigError> {
+/// An origin's URL, where one is set. User info is a secret: nothing is shown of such a URL.
+fn origin_url(reader: &Reader<'_>, name: &str, development: bool) -> Option<OriginUrl> {
+    let url = reader.optional_text(name, "an https URL")?;
+    match OriginUrl::parse(&url, development) {
+        Ok(url) => Some(url),
+        Err(allowed) => {
+            if url.contains('@') {
+                reader.refuse_secret(name, allowed);
+            } else {
+                reader.refuse(name, allowed);
+            }
+            None
+        }
+    }
+}
+
+fn forward(reader: &Reader<'_>) -> Vec<String> {
+    const ALLOWED: &str =
+        "a list of path prefixes that begin with / and stay outside /_xfetch, the path / itself excepted";
+    let prefixes = reader.texts("FORWARD", ALLOWED).unwrap_or_default();
+    let is_good = |it: &String| is_plain_path(it) && it != "/" && !it.starts_with("/_xfetch");
+    reader.demand(prefixes.iter().all(is_good), "FORWARD", ALLOWED);
+    prefixes
+}
+
+fn cors_origins(reader: &Reader<'_>) -> Vec<String> {
     const ALLOWED: &str = "a list of origins such as https://app.example, without a path, or \"*\"";
-    let origins = reader.texts("CORS_ORIGINS", ALLOWED)?;
+    let origins = reader.texts("CORS_ORIGINS", ALLOWED).unwrap_or_default();
     let is_origin = |it: &String| {
         it == "*"
-            || it.split_once("://").is_some_and(|(scheme, host)| {
+            || it.split_once(':').is_some_and(|(scheme, rest)| {
+                let host = rest.strip_prefix("//").unwrap_or_default();
                 matches!(scheme, "http" | "https")
                     && !host.is_empty()
                     && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
             })
     };
-    if origins.iter().all(is_origin) { Ok(origins) } else { Err(reader.refuse("CORS_ORIGINS", ALLOWED)) }
+    reader.demand(origins.iter().all(is_origin), "CORS_ORIGINS", ALLOWED);
+    origins
 }
 
-fn location_hint(reader: &mut Reader<'_>) -> Result<Option<String>, ConfigError> {
+fn location_hint(reader: &Reader<'_>) -> Option<String> {
     let allowed = format!("one of {}", LOCATION_HINTS.join(", "));
     let hint = reader.optional_text("LOCATION_HINT", &allowed)?;
-    match hint {
-        Some(hint) if !LOCATION_HINTS.contains(&hint.as_str()) => {
-            Err(reader.refuse("LOCATION_HINT", &allowed))
-        }
-        hint => Ok(hint),
-    }
+    reader.demand(LOCATION_HINTS.contains(&hint.as_str()), "LOCATION_HINT", &allowed);
+    Some(hint)
 }
 
-fn admin_token(reader: &mut Reader<'_>) -> Result<Option<String>, ConfigError> {
+fn admin_token(reader: &Reader<'_>) -> Option<String> {
     const ALLOWED: &str = "a secret of 16 to 512 visible ASCII characters";
-    match reader.secret_text("ADMIN_TOKEN", ALLOWED)? {
-        Some(token) if !(16..=512).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) => {
-            Err(reader.refuse_secret("ADMIN_TOKEN", ALLOWED))
-        }
-        token => Ok(token),
+    let token = reader.secret_text("ADMIN_TOKEN", ALLOWED)?;
+    if !(16..=512).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        reader.refuse_secret("ADMIN_TOKEN", ALLOWED);
     }
+    Some(token)
 }
 
-fn origin_headers(reader: &mut Reader<'_>) -> Result<Vec<(String, String)>, ConfigError> {
-    const ALLOWED: &str =
-        "a JSON object of header names and texts, without the headers that the cache sets itself";
-    let Some(value) = reader.secret_json("ORIGIN_HEADERS", ALLOWED)? else {
-        return Ok(Vec::new());
+fn origin_headers(reader: &Reader<'_>) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    let object = match reader.json("ORIGIN_HEADERS") {
+        None => return headers,
+        Some(Value::String(text)) if text.is_empty() => return headers,
+        Some(Value::Object(object)) => object,
+        Some(_) => {
+            refuse_origin_headers(reader);
+            return headers;
+        }
     };
-    let refused = || reader.refuse_secret("ORIGIN_HEADERS", ALLOWED);
-    let object = value.as_object().ok_or_else(refused)?;
-    object
-        .iter()
-        .map(|(name, value)| {
-            let name = name.to_ascii_lowercase();
-            let value = value.as_str().filter(|it| it.bytes().all(|b| (0x20..0x7f).contains(&b)));
-            match value {
-                Some(value) if is_header_name(&name) && !RESERVED_HEADERS.contains(&name.as_str()) => {
-                    Ok((name, value.to_owned()))
-                }
-                _ => Err(refused()),
+    for (name, value) in &object {
+        let name = name.to_ascii_lowercase();
+        let value = value.as_str().filter(|it| it.bytes().all(|b| (0x20..0x7f).contains(&b)));
+        match value {
+            Some(value) if is_header_name(&name) && !RESERVED_HEADERS.contains(&name.as_str()) => {
+                headers.push((name, value.to_owned()));
             }
-        })
-        .collect()
+            _ => refuse_origin_headers(reader),
+        }
+    }
+    headers
+}
+
+fn refuse_origin_headers(reader: &Reader<'_>) {
+    reader.refuse_secret(
+        "ORIGIN_HEADERS",
+        "a JSON object of header names and texts, without the headers that the cache sets itself",
+    );
 }
 
 /// Whether it is a header name in lower case.
@@ -259,7 +282,7 @@ fn is_header_name(name: &str) -> bool {
 /// Whether it is a path that reads the same however it is normalised.
 fn is_plain_path(path: &str) -> bool {
     path.starts_with('/')
-        && !path.contains("//")
+        && !path.as_bytes().windows(2).any(|pair| pair == b"//")
         && !path.split('/').any(|segment| matches!(segment, "." | ".."))
         && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~:@!$&'()*+,=".contains(&b))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{frame, key::hex, time::Millis};
+use crate::{frame, json, time::Millis};
 
 /// How far ahead of the reader's clock an entry's may be before it is not believed.
 pub const CLOCK_TOLERANCE: Millis = Millis(5_000);
@@ -124,7 +124,7 @@ impl Entry {
 /// The validator of a body: its SHA-256 in hexadecimal, quoted.
 #[must_use]
 pub fn etag(body: &[u8]) -> String {
-    format!("\"{}\"", hex(&Sha256::digest(body)[..16]))
+    format!("\"{}\"", json::hex(&Sha256::digest(body)[..16]))
 }
 
 /// Two purge floors: what lies below was purged. Whoever hears one applies it to what it holds.

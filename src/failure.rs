@@ -132,6 +132,19 @@ pub enum Failure {
     GivenBack,
 }
 
+impl Failure {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Transient { reason, .. } => reason.as_str(),
+            Self::Negative { .. } => "negative",
+            Self::Pass => "pass",
+            Self::GivenBack => "given_back",
+        }
+    }
+}
+
 /// A key with a 2xx that must not be stored goes uncached for this long.
 pub const PASS_TTL: Millis = Millis(10_000);
 /// The first back-off; doubled by each further failure in a row.

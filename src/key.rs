@@ -11,8 +11,7 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::json;
@@ -22,8 +21,6 @@ pub type Hash = [u8; 32];
 
 /// The longest string that a field may hold, in bytes.
 pub const FIELD_MOST: usize = 1_024;
-/// The largest integer that a double holds exactly.
-const SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// The identity of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,18 +35,8 @@ impl Key {
     /// The hash in hexadecimal: the name of the object, and of the entry in the Cache API.
     #[must_use]
     pub fn name(&self) -> String {
-        hex(&self.hash)
+        json::hex(&self.hash)
     }
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
 }
 
 /// Why a request's body is refused.
@@ -73,7 +60,7 @@ impl fmt::Display for BadBody {
             Self::NotStrictJson(why) => write!(f, "The body is not acceptable JSON: {why}."),
             Self::NotAnObject => f.write_str("The body must be a JSON object."),
             Self::UnknownField(name) => {
-                write!(f, "The field {} is not known here.", json::text(name))
+                write!(f, "The field {} is not known here.", json::text(&name.as_str().into()))
             }
             Self::NotScalar(name) => {
                 write!(f, "The field \"{name}\" must be a text, a number, true, false or null.")
@@ -90,17 +77,15 @@ impl fmt::Display for BadBody {
 /// # Errors
 /// [`BadBody`], always the client's fault.
 pub fn canonical_body(bytes: &[u8], fields: Option<&[String]>) -> Result<String, BadBody> {
-    let Strict(value) = serde_json::from_slice(bytes).map_err(|error| {
-        // The message names a line and a column, and never more of the body than one name.
-        BadBody::NotStrictJson(error.to_string())
-    })?;
+    let text = str::from_utf8(bytes).map_err(|_| BadBody::NotStrictJson("it is not UTF-8".to_owned()))?;
+    let value = json::parse(text).map_err(BadBody::NotStrictJson)?;
     if let Some(fields) = fields {
         let Value::Object(object) = &value else {
             return Err(BadBody::NotAnObject);
         };
         object.iter().try_for_each(|(name, value)| check_field(name, value, fields))?;
     }
-    serde_json_canonicalizer::to_string(&value).map_err(|error| BadBody::NotStrictJson(error.to_string()))
+    Ok(json::text(&value))
 }
 
 fn check_field(name: &str, value: &Value, fields: &[String]) -> Result<(), BadBody> {
@@ -134,101 +119,21 @@ pub struct Scope<'a> {
 }
 
 /// The key of a request with this canonical body.
-///
-/// # Panics
-/// Never: strings always serialize.
 #[must_use]
 pub fn key(scope: &Scope<'_>, canonical_body: &str) -> Key {
     // An array of strings has one canonical form; the body stands in it as the text it is, so that no
     // value can be mistaken for two, nor two for one.
-    let parts = (scope.version, scope.route, scope.method, scope.path, scope.headers, canonical_body);
-    let text = serde_json::to_string(&parts).expect("strings serialize");
+    let headers = scope.headers.iter().map(|(name, value)| {
+        Value::Array(vec![name.as_str().into(), value.as_deref().map_or(Value::Null, Value::from)])
+    });
+    let text = json::text(&Value::Array(vec![
+        scope.version.into(),
+        scope.route.into(),
+        scope.method.into(),
+        scope.path.into(),
+        Value::Array(headers.collect()),
+        canonical_body.into(),
+    ]));
     let hash = Sha256::digest(text.as_bytes()).into();
     Key { text: text.into(), hash }
-}
-
-/// A JSON value without duplicate names, all of whose numbers a double holds.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        StrictSeed.deserialize(deserializer).map(Self)
-    }
-}
-
-#[derive(Clone, Copy)]
-struct StrictSeed;
-
-impl<'de> DeserializeSeed<'de> for StrictSeed {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for StrictSeed {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        if value > SAFE_INTEGER {
-            return Err(E::custom("an integer beyond 2^53 would lose its last digits"));
-        }
-        Ok(value.into())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        if value.unsigned_abs() > SAFE_INTEGER {
-            return Err(E::custom("an integer beyond 2^53 would lose its last digits"));
-        }
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        if value.fract() == 0.0 && value.abs() > SAFE_INTEGER as f64 {
-            return Err(E::custom("an integer beyond 2^53 would lose its last digits"));
-        }
-        serde_json::Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("a number out of range"))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = sequence.next_element_seed(self)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(self)?;
-            if map.insert(name, value).is_some() {
-                return Err(de::Error::custom("a name is given twice"));
-            }
-        }
-        Ok(Value::Object(map))
-    }
 }

@@ -48,8 +48,8 @@ impl Mark {
 /// The marks of one isolate, bounded in number.
 #[derive(Debug)]
 pub struct Marks {
-    marks: BTreeMap<Hash, Mark>,
-    direct: BTreeMap<Hash, Mark>,
+    marks: BTreeMap<Hash, Box<Mark>>,
+    direct: BTreeMap<Hash, Box<Mark>>,
     next_owner: u64,
     most: usize,
 }
@@ -128,13 +128,13 @@ impl Marks {
 
 /// Sets a mark where there is room. Full of live marks: without one the object decides, as for any
 /// other isolate.
-fn insert(marks: &mut BTreeMap<Hash, Mark>, key: Hash, mark: Mark, now: Millis, most: usize) -> bool {
+fn insert(marks: &mut BTreeMap<Hash, Box<Mark>>, key: Hash, mark: Mark, now: Millis, most: usize) -> bool {
     if marks.len() >= most && !marks.contains_key(&key) {
         marks.retain(|_, mark| mark.is_live(now));
         if marks.len() >= most {
             return false;
         }
     }
-    marks.insert(key, mark);
+    marks.insert(key, Box::new(mark));
     true
 }

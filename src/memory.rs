@@ -1,8 +1,16 @@
-//! The nearest tier: entries in the memory of one isolate, bounded in bytes and in number, the least
-//! recently used going first. Beside each entry stands what the isolate knows of its key: the purge
-//! floor it has heard, and how often the key is asked for.
+//! The nearest tier: entries in the memory of one isolate, bounded in bytes and in number. Beside each
+//! entry stands what the isolate knows of its key: the purge floor it has heard, and how often the key
+//! is asked for.
+//!
+//! What has to go is chosen by the clock algorithm, also known as second chance: a hand goes round the
+//! keys, spares once what was used since it came by, and takes the first that was not. It forgets
+//! nearly the same keys as least recently used would, and a hit costs a flag instead of two searches.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
+};
 
 use crate::{
     entry::{Entry, Floor},
@@ -19,7 +27,7 @@ struct Slot {
     entry: Option<Arc<Entry>>,
     floor: Floor,
     rate: Rate,
-    used: u64,
+    used: bool,
 }
 
 impl Slot {
@@ -31,9 +39,9 @@ impl Slot {
 /// The memory tier.
 #[derive(Debug)]
 pub struct Memory {
-    slots: BTreeMap<Hash, Slot>,
-    by_use: BTreeMap<u64, Hash>,
-    clock: u64,
+    /// Boxed, so that this map and those of [`crate::marks`] are one piece of code.
+    slots: BTreeMap<Hash, Box<Slot>>,
+    hand: Hash,
     bytes: usize,
     most_bytes: usize,
     most_keys: usize,
@@ -43,14 +51,14 @@ impl Memory {
     /// Room for so many bytes and keys.
     #[must_use]
     pub fn new(most_bytes: usize, most_keys: usize) -> Self {
-        Self { slots: BTreeMap::new(), by_use: BTreeMap::new(), clock: 0, bytes: 0, most_bytes, most_keys }
+        Self { slots: BTreeMap::new(), hand: Hash::default(), bytes: 0, most_bytes, most_keys }
     }
 
     /// The entry of this key, whatever its age; `None` when it is gone or another key's.
-    /// Moves the key to the young end.
     pub fn get(&mut self, hash: &Hash, key: &str, now: Millis) -> Option<Arc<Entry>> {
-        self.touch(hash);
-        let entry = self.slots.get(hash)?.entry.as_ref()?;
+        let slot = self.slots.get_mut(hash)?;
+        slot.used = true;
+        let entry = slot.entry.as_ref()?;
         (*entry.key == *key && !entry.is_gone(now)).then(|| Arc::clone(entry))
     }
 
@@ -117,27 +125,38 @@ impl Memory {
         self.bytes
     }
 
-    fn touch(&mut self, hash: &Hash) {
-        if let Some(slot) = self.slots.get_mut(hash) {
-            self.clock += 1;
-            self.by_use.remove(&slot.used);
-            slot.used = self.clock;
-            self.by_use.insert(self.clock, *hash);
+    /// Changes a key's slot, which then is the last that has to make room.
+    fn change(&mut self, hash: Hash, change: impl FnOnce(&mut Slot)) {
+        let known = self.slots.get(&hash).map_or(0, |slot| slot.weight());
+        let slot = self.slots.entry(hash).or_default();
+        change(slot);
+        slot.used = true;
+        self.bytes = self.bytes - known + slot.weight();
+        while self.bytes > self.most_bytes || self.slots.len() > self.most_keys {
+            if !self.make_room(&hash) {
+                return;
+            }
         }
     }
 
-    fn change(&mut self, hash: Hash, change: impl FnOnce(&mut Slot)) {
-        let is_known = self.by_use.get(&self.slots.get(&hash).map_or(0, |slot| slot.used)) == Some(&hash);
-        let slot = self.slots.entry(hash).or_default();
-        let before = if is_known { slot.weight() } else { 0 };
-        change(slot);
-        self.bytes = self.bytes - before + slot.weight();
-        self.touch(&hash);
-        while self.bytes > self.most_bytes || self.slots.len() > self.most_keys {
-            let Some((_, oldest)) = self.by_use.pop_first() else { return };
-            if let Some(slot) = self.slots.remove(&oldest) {
+    /// Moves the hand on to a key that was not used since it last came by, and forgets that key; false
+    /// when there is none but `kept`.
+    fn make_room(&mut self, kept: &Hash) -> bool {
+        // Twice round: the first spares what was used, the second finds it unused.
+        for _ in 0..=2 * self.slots.len() {
+            let next = self.slots.range_mut((Excluded(self.hand), Unbounded)).next();
+            let Some((hash, slot)) = next else {
+                self.hand = Hash::default();
+                continue;
+            };
+            self.hand = *hash;
+            if hash != kept && !std::mem::take(&mut slot.used) {
                 self.bytes -= slot.weight();
+                let gone = self.hand;
+                self.slots.remove(&gone);
+                return true;
             }
         }
+        false
     }
 }

@@ -2,52 +2,40 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::ConfigError;
-use crate::json;
-
 /// `scheme://host[:port]`, without a trailing slash. Literal private addresses are refused; what a
 /// name resolves to cannot be known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginUrl(String);
 
 impl OriginUrl {
-    /// Parses a setting.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// A sentence for anything but `https://host[:port]`, or in development `http` to loopback.
-    pub fn parse(setting: &str, url: &str, development: bool) -> Result<Self, ConfigError> {
-        let refuse = |allowed: &str| ConfigError {
-            setting: setting.to_owned(),
-            // User info is a secret; show nothing of such a URL.
-            value: if url.contains('@') { "not acceptable".to_owned() } else { json::text(&url) },
-            allowed: allowed.to_owned(),
-        };
-        let (scheme, rest) =
-            url.split_once("://").ok_or_else(|| refuse("an https URL such as https://api.example"))?;
+    /// What is allowed, for anything but `https://host[:port]`, or in development `http` to loopback.
+    pub fn parse(url: &str, development: bool) -> Result<Self, &'static str> {
+        const HTTPS: &str = "an https URL such as https://api.example";
+        let (scheme, rest) = url.split_once(':').ok_or(HTTPS)?;
+        let rest = rest.strip_prefix("//").ok_or(HTTPS)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains('@') {
-            return Err(refuse("a URL without user and password; secrets belong into ORIGIN_HEADERS"));
+            return Err("a URL without user and password; secrets belong into ORIGIN_HEADERS");
         }
         if authority.contains(['/', '?', '#', '\\']) {
-            return Err(refuse("a URL without a path, as the path comes from the request"));
+            return Err("a URL without a path, as the path comes from the request");
         }
-        let host = Host::parse(authority)
-            .ok_or_else(|| refuse("a URL with a plain host name or address, and a port at most"))?;
+        let host =
+            Host::parse(authority).ok_or("a URL with a plain host name or address, and a port at most")?;
         match (scheme, host) {
+            ("https", Host::Public) => {}
             ("http" | "https", Host::Loopback) if development => {}
             ("http" | "https", Host::Loopback) => {
-                return Err(refuse("no loopback address, which exists in development only"));
+                return Err("no loopback address, which exists in development only");
             }
-            ("https" | "http", Host::Private) => {
-                return Err(refuse("no private or reserved address"));
-            }
-            ("https", Host::Public) => {}
+            ("http" | "https", Host::Private) => return Err("no private or reserved address"),
             ("http", Host::Public) => {
-                return Err(refuse("an https URL; plain http is for loopback in development only"));
+                return Err("an https URL; plain http is for loopback in development only");
             }
-            (_, Host::Loopback | Host::Private | Host::Public) => {
-                return Err(refuse("an https URL such as https://api.example"));
-            }
+            (_, Host::Loopback | Host::Private | Host::Public) => return Err(HTTPS),
         }
         Ok(Self(format!("{scheme}://{}", authority.to_ascii_lowercase())))
     }

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{ConfigError, OriginUrl, RESERVED_HEADERS, is_header_name, is_plain_path, reader::Reader};
+use super::{OriginUrl, RESERVED_HEADERS, is_header_name, is_plain_path, reader::Reader};
 use crate::{entry::Lifetime, time::Millis};
 
 /// How eager the early refresh is.
@@ -118,113 +118,105 @@ const NAMES: [&str; 22] = [
     "description",
 ];
 
-pub(super) fn parse_all(reader: &mut Reader<'_>, development: bool) -> Result<Vec<Rc<Route>>, ConfigError> {
+pub(super) fn parse_all(reader: &Reader<'_>, development: bool) -> Vec<Rc<Route>> {
     const ALLOWED: &str = "a list of 1 to 100 route tables, each with a path of its own";
-    let tables = reader.list("ROUTES", ALLOWED)?.unwrap_or_default();
-    if tables.is_empty() || tables.len() > 100 {
-        return Err(reader.refuse("ROUTES", ALLOWED));
-    }
+    let tables = reader.list("ROUTES", ALLOWED).unwrap_or_default();
+    reader.demand((1..=100).contains(&tables.len()), "ROUTES", ALLOWED);
     let mut routes: Vec<Rc<Route>> = Vec::with_capacity(tables.len());
     for (index, table) in tables.iter().enumerate() {
         let Value::Object(table) = table else {
-            return Err(reader.refuse("ROUTES", ALLOWED));
+            reader.refuse("ROUTES", ALLOWED);
+            continue;
         };
-        let route = parse(index, table, development)?;
-        if routes.iter().any(|other| other.path == route.path) {
-            return Err(Reader::new(format!("ROUTES[{index}]."), table)
-                .refuse("path", "a path that no other route has"));
-        }
+        let own = reader.of(format!("ROUTES[{index}]."), table);
+        let route = parse(&own, development);
+        own.demand(
+            routes.iter().all(|other| other.path != route.path),
+            "path",
+            "a path that no other route has",
+        );
         routes.push(Rc::new(route));
     }
-    Ok(routes)
+    routes
 }
 
-fn parse(index: usize, table: &Map<String, Value>, development: bool) -> Result<Route, ConfigError> {
+fn parse(reader: &Reader<'_>, development: bool) -> Route {
     const YEAR: f64 = 31_536_000.0;
-    let reader = Reader::new(format!("ROUTES[{index}]."), table);
     if let Some(unknown) = reader.table().keys().find(|name| !NAMES.contains(&name.as_str())) {
-        return Err(reader.refuse(unknown, &format!("one of the settings {}", NAMES.join(", "))));
+        reader.refuse(unknown, &format!("one of the settings {}", NAMES.join(", ")));
     }
-    methods(&reader)?;
-    let ttl = reader.seconds("ttl", 300.0, 0.1, YEAR)?;
+    methods(reader);
     let route = Route {
-        path: path(&reader)?,
-        origin: reader
-            .optional_text("origin", "an https URL")?
-            .map(|url| OriginUrl::parse(&format!("ROUTES[{index}].origin"), &url, development))
-            .transpose()?,
-        fields: fields(&reader)?,
-        headers: header_names(&reader, "headers", &RESERVED_HEADERS)?,
-        credentials: credentials(&reader)?,
-        credential_headers: match reader.table().get("credential_headers") {
-            None => vec!["x-api-key".to_owned()],
-            Some(_) => header_names(&reader, "credential_headers", &[])?,
-        },
+        path: path(reader),
+        origin: super::origin_url(reader, "origin", development),
+        fields: fields(reader),
+        headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or_default(),
+        credentials: credentials(reader),
+        credential_headers: header_names(reader, "credential_headers", &[])
+            .unwrap_or_else(|| vec!["x-api-key".to_owned()]),
         lifetime: Lifetime {
-            ttl,
-            stale_while_revalidate: reader.seconds("stale_while_revalidate", 3_600.0, 0.0, YEAR)?,
-            stale_if_error: reader.seconds("stale_if_error", 86_400.0, 0.0, YEAR)?,
+            ttl: reader.seconds("ttl", 300.0, 0.1, YEAR),
+            stale_while_revalidate: reader.seconds("stale_while_revalidate", 3_600.0, 0.0, YEAR),
+            stale_if_error: reader.seconds("stale_if_error", 86_400.0, 0.0, YEAR),
         },
-        beta: beta(&reader)?,
-        early_window: reader.number("early_window", 0.5, 0.01, 1.0, "the TTL's share")?,
-        origin_timeout: reader.seconds("origin_timeout", 15.0, 0.1, 20.0)?,
-        max_request: reader.whole("max_request", 65_536, 1, MAX_REQUEST, "bytes")?,
-        max_response: reader.whole("max_response", 1_048_576, 1, 1_048_576, "bytes")?,
-        negative_ttl: reader.seconds("negative_ttl", 0.0, 0.0, 86_400.0)?,
-        max_waiters: reader.whole("max_waiters", 1_000, 1, 10_000, "requests")?,
-        max_origin_calls: reader.whole("max_origin_calls", 50, 1, 1_000, "calls")?,
-        cache_control: cache_control(&reader)?,
+        beta: beta(reader),
+        early_window: reader.number("early_window", 0.5, 0.01, 1.0, "the TTL's share"),
+        origin_timeout: reader.seconds("origin_timeout", 15.0, 0.1, 20.0),
+        max_request: reader.whole("max_request", 65_536, 1, MAX_REQUEST, "bytes"),
+        max_response: reader.whole("max_response", 1_048_576, 1, 1_048_576, "bytes"),
+        negative_ttl: reader.seconds("negative_ttl", 0.0, 0.0, 86_400.0),
+        max_waiters: reader.whole("max_waiters", 1_000, 1, 10_000, "requests"),
+        max_origin_calls: reader.whole("max_origin_calls", 50, 1, 1_000, "calls"),
+        cache_control: cache_control(reader),
     };
     let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Millis::SECOND);
-    if whole > REFRESH_MOST {
-        return Err(reader.refuse("origin_timeout", "at most 20 seconds"));
-    }
-    Ok(route)
+    reader.demand(whole <= REFRESH_MOST, "origin_timeout", "at most 20 seconds");
+    route
 }
 
-fn path(reader: &Reader<'_>) -> Result<String, ConfigError> {
+fn path(reader: &Reader<'_>) -> String {
     const ALLOWED: &str = "a path such as /api/v1/brain/calculate, without a query, an escape or a trailing slash, outside /_xfetch";
-    let path = reader.optional_text("path", ALLOWED)?.unwrap_or_default();
+    let path = reader.optional_text("path", ALLOWED).unwrap_or_default();
     let is_good = is_plain_path(&path) && !path.ends_with('/') && !path.starts_with("/_xfetch");
-    if is_good { Ok(path) } else { Err(reader.refuse("path", ALLOWED)) }
+    reader.demand(is_good, "path", ALLOWED);
+    path
 }
 
-fn methods(reader: &Reader<'_>) -> Result<(), ConfigError> {
+fn methods(reader: &Reader<'_>) {
     const ALLOWED: &str = "[\"POST\"], the only method that is cached for now";
-    match reader.list("methods", ALLOWED)? {
-        None => Ok(()),
-        Some(methods) if methods == [Value::from("POST")] => Ok(()),
-        Some(_) => Err(reader.refuse("methods", ALLOWED)),
-    }
+    let methods = reader.texts("methods", ALLOWED);
+    reader.demand(methods.is_none_or(|methods| methods == ["POST"]), "methods", ALLOWED);
 }
 
-fn fields(reader: &Reader<'_>) -> Result<Option<Vec<String>>, ConfigError> {
+fn fields(reader: &Reader<'_>) -> Option<Vec<String>> {
     const ALLOWED: &str = "a list of 1 to 100 field names";
-    if reader.list("fields", ALLOWED)?.is_none() {
-        return Ok(None);
-    }
     let fields = reader.texts("fields", ALLOWED)?;
-    if fields.is_empty() || fields.len() > 100 {
-        return Err(reader.refuse("fields", ALLOWED));
-    }
-    Ok(Some(fields))
+    reader.demand((1..=100).contains(&fields.len()), "fields", ALLOWED);
+    Some(fields)
 }
 
-fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Result<Vec<String>, ConfigError> {
+fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Option<Vec<String>> {
     const ALLOWED: &str =
         "a list of at most 20 header names, none of those that the cache sets or drops itself";
-    let names: Vec<String> = reader.texts(name, ALLOWED)?.iter().map(|it| it.to_ascii_lowercase()).collect();
+    let mut names = reader.texts(name, ALLOWED)?;
+    for name in &mut names {
+        name.make_ascii_lowercase();
+    }
     let is_good = |it: &String| is_header_name(it) && !refused.contains(&it.as_str());
-    if names.len() <= 20 && names.iter().all(is_good) { Ok(names) } else { Err(reader.refuse(name, ALLOWED)) }
+    reader.demand(names.len() <= 20 && names.iter().all(is_good), name, ALLOWED);
+    Some(names)
 }
 
-fn credentials(reader: &Reader<'_>) -> Result<Credentials, ConfigError> {
+fn credentials(reader: &Reader<'_>) -> Credentials {
     const ALLOWED: &str = "\"bypass\", \"refuse\" or \"ignore\"";
-    match reader.optional_text("credentials", ALLOWED)?.as_deref() {
-        None | Some("bypass") => Ok(Credentials::Bypass),
-        Some("refuse") => Ok(Credentials::Refuse),
-        Some("ignore") => Ok(Credentials::Ignore),
-        Some(_) => Err(reader.refuse("credentials", ALLOWED)),
+    match reader.optional_text("credentials", ALLOWED).as_deref() {
+        None | Some("bypass") => Credentials::Bypass,
+        Some("refuse") => Credentials::Refuse,
+        Some("ignore") => Credentials::Ignore,
+        Some(_) => {
+            reader.refuse("credentials", ALLOWED);
+            Credentials::Refuse
+        }
     }
 }
 
@@ -233,24 +225,27 @@ fn credentials(reader: &Reader<'_>) -> Result<Credentials, ConfigError> {
 const LATE_SHARE: f64 = 0.01;
 const MAX_BETA: f64 = 6.0;
 
-fn beta(reader: &Reader<'_>) -> Result<Beta, ConfigError> {
-    const ALLOWED: &str = "\"auto\" or a number from 0.01 to 100";
-    let late_share = reader.number("late_share", LATE_SHARE, 0.000_1, 0.5, "the cycles' share")?;
-    let max_beta = reader.number("max_beta", MAX_BETA, 0.1, 100.0, "beta")?;
+fn beta(reader: &Reader<'_>) -> Beta {
+    let late_share = reader.number("late_share", LATE_SHARE, 0.000_1, 0.5, "the cycles' share");
+    let max_beta = reader.number("max_beta", MAX_BETA, 0.1, 100.0, "beta");
+    let auto = Beta::Auto { late_share, max_beta };
     match reader.table().get("beta") {
-        None => Ok(Beta::Auto { late_share, max_beta }),
-        Some(Value::String(text)) if text == "auto" => Ok(Beta::Auto { late_share, max_beta }),
-        Some(value) => value
-            .as_f64()
-            .filter(|beta| (0.01..=100.0).contains(beta))
-            .map(Beta::Fixed)
-            .ok_or_else(|| reader.refuse("beta", ALLOWED)),
+        None => auto,
+        Some(Value::String(text)) if text == "auto" => auto,
+        Some(value) => match value.as_f64().filter(|beta| (0.01..=100.0).contains(beta)) {
+            Some(beta) => Beta::Fixed(beta),
+            None => {
+                reader.refuse("beta", "\"auto\" or a number from 0.01 to 100");
+                auto
+            }
+        },
     }
 }
 
-fn cache_control(reader: &Reader<'_>) -> Result<String, ConfigError> {
+fn cache_control(reader: &Reader<'_>) -> String {
     const ALLOWED: &str = "a Cache-Control value of visible ASCII characters and spaces";
-    let value = reader.optional_text("cache_control", ALLOWED)?.unwrap_or_else(|| "no-cache".to_owned());
+    let value = reader.optional_text("cache_control", ALLOWED).unwrap_or_else(|| "no-cache".to_owned());
     let is_good = value.len() <= 256 && value.bytes().all(|b| (0x20..0x7f).contains(&b));
-    if is_good { Ok(value) } else { Err(reader.refuse("cache_control", ALLOWED)) }
+    reader.demand(is_good, "cache_control", ALLOWED);
+    value
 }

@@ -8,21 +8,21 @@ mod tiers;
 use std::rc::Rc;
 
 use subtle::ConstantTimeEq;
-use web_sys::{Request, Response};
-use worker::Env;
+use web_sys::Response;
 
-use super::{reply, reply::Problem, router::Target};
-use crate::config::Config;
+use super::{reply::Problem, router::Visit};
 
 /// Answers a request to one of the cache's own paths.
-pub(super) async fn answer(request: &Request, env: &Env, config: &Rc<Config>, target: &Target) -> Response {
-    let is_admin = is_admin(request, config);
-    let path = target.path.strip_prefix("/_xfetch/").unwrap_or_default();
+pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
+    let is_admin = is_admin(visit);
+    let path = visit.target.path().strip_prefix("/_xfetch/").unwrap_or_default();
+    let method = visit.request.method();
+    let reads = matches!(method.as_str(), "GET" | "HEAD");
     if path == "health" {
-        return match request.method().as_str() {
-            "GET" | "HEAD" if is_admin == Some(true) => health::answer(env, config, &target.host).await,
-            "GET" | "HEAD" => health::brief(),
-            _ => wrong_method("GET, HEAD"),
+        return match is_admin {
+            _ if !reads => wrong_method("GET, HEAD"),
+            Some(true) => health::answer(visit).await,
+            Some(false) | None => health::brief(),
         };
     }
     match is_admin {
@@ -34,13 +34,13 @@ pub(super) async fn answer(request: &Request, env: &Env, config: &Rc<Config>, ta
         }
         Some(true) => {}
     }
-    match (path, request.method().as_str()) {
-        ("metrics", "GET" | "HEAD") => metrics::read(request, env).await,
-        ("metrics", _) => wrong_method("GET, HEAD"),
-        ("metrics/reset", "POST") => metrics::reset(env).await,
-        ("purge", "POST") => tiers::purge(request, env, config, target).await,
-        ("inspect", "POST") => tiers::inspect(request, env, config, target).await,
-        ("metrics/reset" | "purge" | "inspect", _) => wrong_method("POST"),
+    match path {
+        "metrics" if reads => metrics::read(visit).await,
+        "metrics" => wrong_method("GET, HEAD"),
+        "metrics/reset" | "purge" | "inspect" if method != "POST" => wrong_method("POST"),
+        "metrics/reset" => metrics::reset(visit).await,
+        "purge" => tiers::purge(visit).await,
+        "inspect" => tiers::inspect(visit).await,
         _ => not_found(),
     }
 }
@@ -57,9 +57,9 @@ fn wrong_method(allowed: &str) -> Response {
 
 /// Whether the request carries the admin token; `None` when there is none to carry. The comparison
 /// takes the same time wherever the texts differ.
-fn is_admin(request: &Request, config: &Config) -> Option<bool> {
-    let expected = config.admin_token.as_ref()?;
-    let given = reply::get(&request.headers(), "authorization").unwrap_or_default();
+fn is_admin(visit: &Visit) -> Option<bool> {
+    let expected = visit.config.admin_token.as_ref()?;
+    let given = visit.header("authorization").unwrap_or_default();
     let given = match given.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         _ => "",

@@ -2,7 +2,9 @@
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader, Request};
+use web_sys::{ReadableStream, ReadableStreamDefaultReader};
+
+use super::platform;
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +16,12 @@ pub(super) enum Unread {
 }
 
 /// All bytes of a request whose length is announced and allowed: the runtime reads no more than that.
-pub(super) async fn read_announced(request: &Request, most: usize) -> Result<Vec<u8>, Unread> {
-    let buffer = request.array_buffer().map_err(|_| Unread::Broken)?;
-    let buffer = JsFuture::from(buffer).await.map_err(|_| Unread::Broken)?;
-    let bytes = js_sys::Uint8Array::new(&buffer);
-    if bytes.length() as usize > most { Err(Unread::TooLarge) } else { Ok(bytes.to_vec()) }
+pub(super) async fn read_announced(
+    buffer: Result<js_sys::Promise, JsValue>,
+    most: usize,
+) -> Result<Vec<u8>, Unread> {
+    let bytes = platform::bytes_of(buffer).await.map_err(|_| Unread::Broken)?;
+    if bytes.len() > most { Err(Unread::TooLarge) } else { Ok(bytes) }
 }
 
 /// All bytes of a stream, at most `most`.

@@ -2,15 +2,16 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use web_sys::{Request, Response};
-use worker::{Context, Env};
+use web_sys::Response;
 
 use super::{
     body::{self, Unread},
     driver::Job,
-    flush, forward, isolate, reply,
+    forward, isolate,
+    platform::Task,
+    reply,
     reply::Problem,
-    router::{self, Target},
+    router::{self, Visit},
     timer,
 };
 use crate::{
@@ -32,45 +33,36 @@ use crate::{
 const BODY_TIMEOUT: Millis = Millis(10_000);
 
 /// Answers a request to a cached route, and counts it.
-pub(super) async fn answer(
-    request: &Request,
-    env: Env,
-    context: Rc<Context>,
-    config: Rc<Config>,
-    route: Rc<Route>,
-    target: Target,
-) -> Response {
+pub(super) async fn answer(visit: &Rc<Visit>, route: Rc<Route>) -> Response {
     let started = host::now();
-    let (class, response) = match refuse_or_bypass(request, &config, &route, &target) {
-        Gate::Options(response) => return response,
+    let (class, response) = match refuse_or_bypass(visit, &route) {
+        Gate::Options => return options(visit, &route),
         Gate::Refused(problem) => (Class::Rejected, problem.response()),
         Gate::Bypass => {
-            let origin = config.origin_of(Some(&route));
-            (Class::Bypass, forward::forward(&env, &config, origin, request, &route.path).await)
+            let origin = visit.config.origin_of(Some(&route));
+            (Class::Bypass, forward::forward(visit, origin, &route.path).await)
         }
-        Gate::Open => match job(request, &env, &context, &config, &route, target).await {
+        Gate::Open => match job(visit, route).await {
             Err(problem) => (Class::Rejected, problem.response()),
-            Ok(job) => serve(&job, request).await,
+            Ok(job) => serve(&job).await,
         },
     };
-    isolate::count(Fact::Answered { class, took: host::now().minus(started) });
-    flush::arm(&env, &context, &config);
+    visit.answered(class, host::now().minus(started));
     response
 }
 
 enum Gate {
-    Options(Response),
+    Options,
     Refused(Problem),
     Bypass,
     Open,
 }
 
 /// The checks that need no body.
-fn refuse_or_bypass(request: &Request, config: &Config, route: &Route, target: &Target) -> Gate {
-    let headers = request.headers();
-    match request.method().as_str() {
+fn refuse_or_bypass(visit: &Visit, route: &Route) -> Gate {
+    match visit.request.method().as_str() {
         "POST" => {}
-        "OPTIONS" => return Gate::Options(options(config, route, request)),
+        "OPTIONS" => return Gate::Options,
         _ => {
             return Gate::Refused(
                 Problem::new(405, "method_not_allowed", "This path is asked by POST.")
@@ -78,10 +70,10 @@ fn refuse_or_bypass(request: &Request, config: &Config, route: &Route, target: &
             );
         }
     }
-    if target.has_query {
+    if visit.target.query().is_some() {
         return Gate::Refused(Problem::new(400, "query_not_allowed", "This path takes no query."));
     }
-    let has = |name: &str| headers.has(name).unwrap_or(false);
+    let has = |name: &str| visit.headers.has(name).unwrap_or(false);
     let has_credentials =
         has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name));
     if has_credentials {
@@ -97,8 +89,8 @@ fn refuse_or_bypass(request: &Request, config: &Config, route: &Route, target: &
             Credentials::Ignore => {}
         }
     }
-    let is_plain_json = reply::get(&headers, "content-type").is_some_and(|it| http::is_json(&it));
-    let is_encoded = reply::get(&headers, "content-encoding").is_some_and(|it| it != "identity");
+    let is_plain_json = visit.header("content-type").is_some_and(|it| http::is_json(&it));
+    let is_encoded = visit.header("content-encoding").is_some_and(|it| it != "identity");
     if !is_plain_json || is_encoded {
         return Gate::Refused(Problem::new(
             415,
@@ -110,9 +102,9 @@ fn refuse_or_bypass(request: &Request, config: &Config, route: &Route, target: &
 }
 
 /// `OPTIONS`: what is allowed, and to whom.
-fn options(config: &Config, route: &Route, request: &Request) -> Response {
+fn options(visit: &Visit, route: &Route) -> Response {
     let headers = reply::headers(&[("allow", "POST, OPTIONS")]);
-    if router::allowed_origin(config, request).is_some() {
+    if router::allowed_origin(visit).is_some() {
         let mut names = vec!["content-type"];
         names.extend(route.headers.iter().map(String::as_str));
         reply::set(&headers, "access-control-allow-methods", "POST, OPTIONS");
@@ -123,53 +115,34 @@ fn options(config: &Config, route: &Route, request: &Request) -> Response {
 }
 
 /// Reads the body and makes the key.
-async fn job(
-    request: &Request,
-    env: &Env,
-    context: &Rc<Context>,
-    config: &Rc<Config>,
-    route: &Rc<Route>,
-    target: Target,
-) -> Result<Rc<Job>, Problem> {
-    let too_large = || {
-        Problem::new(413, "body_too_large", format!("The body may have {} bytes at most.", route.max_request))
-    };
-    let most = route.max_request as usize;
-    let announced = reply::get(&request.headers(), "content-length").and_then(|it| it.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most as u64) {
-        return Err(too_large());
-    }
-    let reading = {
-        let request = Clone::clone(request);
-        async move {
-            match announced {
-                Some(_) => body::read_announced(&request, most).await,
-                None => body::read(request.body(), most).await,
-            }
-        }
-    };
-    let bytes = timer::within(BODY_TIMEOUT, Box::pin(reading))
-        .await
-        .map_err(|_| Problem::new(408, "body_too_slow", "The body did not arrive in time."))?
-        .map_err(|why| match why {
-            Unread::TooLarge => too_large(),
-            Unread::Broken => Problem::new(400, "bad_body", "The body could not be read."),
-        })?;
+async fn job(visit: &Rc<Visit>, route: Rc<Route>) -> Result<Rc<Job>, Problem> {
+    let bytes = read_body(visit, &route).await?;
     let body = key::canonical_body(&bytes, route.fields.as_deref())
         .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
     let headers: Vec<(String, Option<String>)> =
-        route.headers.iter().map(|name| (name.clone(), reply::get(&request.headers(), name))).collect();
-    let key = key_of(config, route, &headers, &body);
-    Ok(Rc::new(Job {
-        env: env.clone(),
-        context: Rc::clone(context),
-        config: Rc::clone(config),
-        route: Rc::clone(route),
-        key,
-        body,
-        headers,
-        host: target.host,
-    }))
+        route.headers.iter().map(|name| (name.clone(), visit.header(name))).collect();
+    let key = key_of(&visit.config, &route, &headers, &body);
+    Ok(Rc::new(Job { visit: Rc::clone(visit), route, key, body, headers }))
+}
+
+async fn read_body(visit: &Rc<Visit>, route: &Route) -> Result<Vec<u8>, Problem> {
+    let most = route.max_request as usize;
+    let announced = visit.header("content-length").and_then(|it| it.parse::<u64>().ok());
+    let reading: Task<_> = match announced {
+        Some(length) if length > most as u64 => return Err(too_large(most)),
+        Some(_) => Box::pin(body::read_announced(visit.request.array_buffer(), most)),
+        None => Box::pin(body::read(visit.request.body(), most)),
+    };
+    match timer::within(BODY_TIMEOUT, reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(Unread::TooLarge)) => Err(too_large(most)),
+        Ok(Err(Unread::Broken)) => Err(Problem::new(400, "bad_body", "The body could not be read.")),
+        Err(_) => Err(Problem::new(408, "body_too_slow", "The body did not arrive in time.")),
+    }
+}
+
+fn too_large(most: usize) -> Problem {
+    Problem::new(413, "body_too_large", format!("The body may have {most} bytes at most."))
 }
 
 /// The key of a canonical body on a route.
@@ -199,8 +172,8 @@ pub(super) fn judge(job: &Job, entry: Option<&Arc<Entry>>) -> Verdict {
     })
 }
 
-async fn serve(job: &Rc<Job>, request: &Request) -> (Class, Response) {
-    let none_match = reply::get(&request.headers(), "if-none-match");
+async fn serve(job: &Rc<Job>) -> (Class, Response) {
+    let none_match = job.visit.header("if-none-match");
     let found = job.look_up_memory();
     isolate::with(|isolate| {
         isolate.memory.arrived(&job.key.hash, host::now(), job.route.lifetime.ttl);

@@ -52,7 +52,7 @@ fn cache() -> Option<Cache> {
 
 fn failed(error: &JsValue) {
     let message = Reflect::get(error, &JsValue::from_str("message")).ok().and_then(|it| it.as_string());
-    if message.is_some_and(|it| it.contains("No Cache was configured")) {
+    if message.is_some_and(|it| it.starts_with("No Cache was configured")) {
         // A runtime without a cache: not a fault, and not worth asking again.
         isolate::with(|isolate| isolate.has_no_cache = true);
     } else {

@@ -4,17 +4,18 @@ use std::{rc::Rc, sync::Arc};
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, LocalBoxFuture, select};
-use worker::{Context, Env};
 
 use super::{
     colo, flush, isolate,
     origin::{self, Question},
+    platform::{self, Task},
+    router::Visit,
     stub::{self, Answered, Lost},
     timer,
 };
 use crate::{
     cold::{self, Cold, Outcome},
-    config::{Config, OBJECT_TIMEOUT, Route},
+    config::{OBJECT_TIMEOUT, Route},
     entry::{self, Entry, Floor},
     failure::{Failure, Reason},
     host, json,
@@ -28,24 +29,25 @@ use crate::{
 
 /// One request's key, and the means to act for it.
 pub(super) struct Job {
-    pub(super) env: Env,
-    pub(super) context: Rc<Context>,
-    pub(super) config: Rc<Config>,
+    pub(super) visit: Rc<Visit>,
     pub(super) route: Rc<Route>,
     pub(super) key: Key,
     pub(super) body: String,
     pub(super) headers: Vec<(String, Option<String>)>,
-    pub(super) host: String,
 }
 
 impl Job {
+    fn host(&self) -> &str {
+        self.visit.target.host()
+    }
+
     pub(super) fn look_up_memory(&self) -> Option<Arc<Entry>> {
         isolate::with(|isolate| isolate.memory.get(&self.key.hash, &self.key.text, host::now()))
     }
 
     /// What the colo holds, less what was purged; memory takes it over, and hears the colo's floor.
     pub(super) async fn look_up_colo(&self) -> Option<Arc<Entry>> {
-        let record = colo::look_up(&self.host, &self.key).await;
+        let record = colo::look_up(self.host(), &self.key).await;
         let now = host::now();
         self.hear(record.floor);
         let floor = isolate::with(|isolate| isolate.memory.floor(&self.key.hash));
@@ -86,7 +88,7 @@ impl Job {
     pub(super) fn refresh_behind(self: &Rc<Self>, entry: &Entry, purpose: Purpose, owner: u64) {
         let refresh = Refresh::new(self.subject(entry.generation, Some(entry.delta)), purpose);
         let job = Rc::clone(self);
-        self.context.wait_until(async move {
+        platform::behind(&self.visit.context, async move {
             job.run(refresh, owner).await;
         });
     }
@@ -151,7 +153,7 @@ impl Job {
             isolate::count(Fact::CommitRejected);
         }
         self.log(refresh, ending);
-        flush::arm(&self.env, &self.context, &self.config);
+        flush::arm(&self.visit);
     }
 
     /// One line per computation. The key shows as a hash: its text may be personal.
@@ -166,16 +168,16 @@ impl Job {
             | Ending::Failed(_)
             | Ending::ObjectLost => None,
         };
-        let line = serde_json::json!({
-            "event": "refresh",
-            "route": self.route.path,
-            "key": &self.key.name()[..16],
-            "purpose": refresh.purpose().as_str(),
-            "ending": ending.as_str(),
-            "token": refresh.token(),
-            "delta_ms": delta,
-            "reason": ending.reason().map(Reason::as_str),
-        });
+        let line = json::object([
+            ("event", "refresh".into()),
+            ("route", self.route.path.as_str().into()),
+            ("key", self.key.name()[..16].into()),
+            ("purpose", refresh.purpose().as_str().into()),
+            ("ending", ending.as_str().into()),
+            ("token", refresh.token().into()),
+            ("delta_ms", delta.map(|delta| delta.0).into()),
+            ("reason", ending.reason().map(Reason::as_str).into()),
+        ]);
         web_sys::console::log_1(&json::text(&line).into());
     }
 
@@ -185,22 +187,22 @@ impl Job {
         message: Message,
         entry: Vec<u8>,
     ) -> Result<(Reply, Option<Arc<Entry>>), Lost> {
-        let hint = self.config.location_hint.as_deref();
+        let hint = self.visit.config.location_hint.as_deref();
         let is_acquire = matches!(message, Message::Acquire { .. });
-        let sent = stub::send_within(&self.env, &self.key.name(), hint, message, entry).await;
+        let sent = stub::send_within(&self.visit.env, &self.key.name(), hint, message, entry).await;
         let (reply, beside) = match sent {
             Ok(answered) => answered?,
             Err(late) => {
                 if is_acquire {
                     let job = Rc::clone(self);
-                    self.context.wait_until(async move { job.give_back(late).await });
+                    platform::behind(&self.visit.context, async move { job.give_back(late).await });
                 }
                 return Err(Lost::Broken);
             }
         };
         let now = host::now();
         if self.hear(reply.floor) {
-            colo::hear(&self.host, &self.key, reply.floor, self.route.lifetime.physical()).await;
+            colo::hear(self.host(), &self.key, reply.floor, self.route.lifetime.physical()).await;
         }
         let entry = match &reply.answer {
             Answer::Newer { generation, age, ttl } => match entry::decode(&beside, &self.key.text) {
@@ -242,7 +244,7 @@ impl Job {
     }
 
     /// A grant that comes after everybody has stopped waiting for it would lock the key for a lease.
-    async fn give_back(self: &Rc<Self>, late: timer::Pending<Answered>) {
+    async fn give_back(self: &Rc<Self>, late: Task<Answered>) {
         let Ok((reply, _)) = late.await else { return };
         self.hear(reply.floor);
         if let Answer::Granted { token } = reply.answer {
@@ -286,7 +288,7 @@ impl Job {
 
     async fn store(&self, entry: &Arc<Entry>) {
         if entry.committed {
-            colo::accept(&self.host, &self.key, entry).await;
+            colo::accept(self.host(), &self.key, entry).await;
         }
         isolate::with(|isolate| isolate.memory.accept(self.key.hash, entry, host::now()));
     }
@@ -297,9 +299,13 @@ impl Job {
             return Err(Failure::GivenBack);
         }
         let call = isolate::with(|isolate| isolate.calls.begin(purpose, host::now(), self.route.lease()));
-        let question =
-            Question { config: &self.config, route: &self.route, body: &self.body, headers: &self.headers };
-        let result = origin::compute(&self.env, question).await;
+        let question = Question {
+            config: &self.visit.config,
+            route: &self.route,
+            body: &self.body,
+            headers: &self.headers,
+        };
+        let result = origin::compute(&self.visit.env, question).await;
         let ended = match &result {
             Ok(computed) => Call::Ok(computed.delta),
             Err(Failure::Transient { reason, .. }) => Call::Failed(Some(*reason)),
@@ -365,7 +371,7 @@ impl Job {
         let refresh = Refresh::new(self.subject(seen, delta), Purpose::Cold);
         let (sender, ended) = oneshot::channel();
         let job = Rc::clone(self);
-        self.context.wait_until(async move {
+        platform::behind(&self.visit.context, async move {
             // A client that has hung up hears nothing.
             let _ = sender.send(job.run(refresh, owner).await);
         });
@@ -417,7 +423,10 @@ impl Job {
         let is_news = isolate::with(|isolate| isolate.memory.accept(self.key.hash, entry, host::now()));
         if is_news && entry.committed {
             let (job, entry) = (Rc::clone(self), Arc::clone(entry));
-            self.context.wait_until(async move { colo::accept(&job.host, &job.key, &entry).await });
+            platform::behind(
+                &self.visit.context,
+                async move { colo::accept(job.host(), &job.key, &entry).await },
+            );
         }
     }
 }

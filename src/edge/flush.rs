@@ -1,14 +1,12 @@
 //! Counters on their way to the metrics object: gathered in the isolate, sent in batches. A batch that
 //! may or may not have arrived is sent again as it is, under its old number.
 
-use std::rc::Rc;
-
 use serde::{Deserialize, Serialize};
-use worker::{Context, Env};
+use worker::Env;
 
-use super::{isolate, stub, timer};
+use super::{isolate, platform, router::Visit, stub, timer};
 use crate::{
-    config::{Config, OBJECT_TIMEOUT},
+    config::OBJECT_TIMEOUT,
     frame, host,
     metrics::{Batch, Book, Fact, Gauges, Tally},
     time::Millis,
@@ -65,8 +63,8 @@ impl Flusher {
 }
 
 /// Sees to it that what is counted now is sent within the interval: one timer per isolate.
-pub(super) fn arm(env: &Env, context: &Rc<Context>, config: &Config) {
-    let interval = config.flush_interval;
+pub(super) fn arm(visit: &Visit) {
+    let interval = visit.config.flush_interval;
     let now = host::now();
     let is_armed = isolate::with(|isolate| {
         let flusher = &mut isolate.flusher;
@@ -81,8 +79,8 @@ pub(super) fn arm(env: &Env, context: &Rc<Context>, config: &Config) {
     if is_armed {
         return;
     }
-    let env = env.clone();
-    context.wait_until(async move {
+    let env = visit.env.clone();
+    platform::behind(&visit.context, async move {
         timer::sleep(interval).await;
         isolate::with(|isolate| isolate.flusher.armed_at = None);
         let _ = flush(&env, false).await;

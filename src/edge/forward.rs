@@ -3,11 +3,10 @@
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, Request, RequestInit, RequestRedirect, Response};
-use worker::Env;
 
-use super::{origin, reply, reply::Problem, timer};
+use super::{origin, reply, reply::Problem, router::Visit, timer};
 use crate::{
-    config::{Config, OriginUrl},
+    config::OriginUrl,
     failure::Reason,
     http::{CACHE_NAME, CacheStatus, HOP_BY_HOP},
     time::Millis,
@@ -18,20 +17,14 @@ const HEADERS_TIMEOUT: Millis = Millis(60_000);
 
 /// Passes the request on with method, headers and body as they are, less what belongs to one
 /// connection, and the answer back.
-pub(super) async fn forward(
-    env: &Env,
-    config: &Config,
-    origin: Option<&OriginUrl>,
-    request: &Request,
-    path_and_query: &str,
-) -> Response {
+pub(super) async fn forward(visit: &Visit, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
     let unreachable = || {
         Problem::of(Reason::OriginUnreachable, Millis::SECOND).cache_status(CacheStatus::Bypass).response()
     };
-    let Ok(outgoing) = outgoing(config, origin, request, path_and_query) else {
+    let Ok(outgoing) = outgoing(visit, origin, path_and_query) else {
         return unreachable();
     };
-    let Ok(promise) = origin::fetch(env, origin, &outgoing) else {
+    let Ok(promise) = origin::fetch(&visit.env, origin, &outgoing) else {
         return unreachable();
     };
     let answered = Box::pin(async move { JsFuture::from(promise).await });
@@ -55,23 +48,22 @@ pub(super) async fn forward(
 }
 
 fn outgoing(
-    config: &Config,
+    visit: &Visit,
     origin: Option<&OriginUrl>,
-    request: &Request,
     path_and_query: &str,
 ) -> Result<Request, wasm_bindgen::JsValue> {
-    let headers = Headers::new_with_headers(&request.headers())?;
+    let headers = Headers::new_with_headers(&visit.headers)?;
     strip(&headers);
     headers.delete("host")?;
     headers.append("cdn-loop", CACHE_NAME)?;
-    for (name, value) in &config.origin_headers {
+    for (name, value) in &visit.config.origin_headers {
         headers.set(name, value)?;
     }
     let init = RequestInit::new();
-    init.set_method(&request.method());
+    init.set_method(&visit.request.method());
     init.set_headers(&headers);
     init.set_redirect(RequestRedirect::Manual);
-    if let Some(body) = request.body() {
+    if let Some(body) = visit.request.body() {
         init.set_body(&body);
     }
     Request::new_with_str_and_init(&origin::url(origin, path_and_query), &init)

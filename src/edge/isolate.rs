@@ -15,6 +15,7 @@ use crate::{
     calls::Calls,
     config::{Config, ConfigError, SETTINGS},
     host::{self, Dice},
+    json,
     marks::Marks,
     memory::Memory,
     metrics::{Call, Fact, Gauges},
@@ -98,7 +99,7 @@ fn read(env: &Env) -> Result<Config, ConfigError> {
             None => js_sys::JSON::stringify(&value)
                 .ok()
                 .and_then(|text| text.as_string())
-                .and_then(|text| serde_json::from_str(&text).ok())
+                .and_then(|text| json::parse(&text).ok())
                 .unwrap_or(Value::Null),
         };
         vars.insert(name.to_owned(), value);

@@ -2,19 +2,20 @@
 //! [`crate::lease`], and saves it, in one synchronous block; what it adds is storage, sleepers and the
 //! alarm.
 
-#![allow(missing_docs, reason = "the macro exports undocumented methods of the class")]
-
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
 };
 
 use futures_channel::oneshot;
-use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::JsFuture;
-use worker::{DurableObject, Env, SqlStorage, SqlStorageValue, State, durable_object};
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use web_sys::Request;
 
-use super::{reply, timer};
+use super::{
+    platform::{self, ObjectState},
+    timer,
+};
 use crate::{
     frame,
     host::{self, Dice},
@@ -29,56 +30,61 @@ const WAKE_BYTES_MOST: usize = 32 << 20;
 type Sleepers = Vec<(u64, oneshot::Sender<Rc<[u8]>>)>;
 
 /// A key's object. Class name and binding are part of the deployment's contract.
-#[durable_object(alarm)]
-pub struct RefreshLease {
-    state: State,
+#[wasm_bindgen]
+pub struct RefreshLease(Rc<Object>);
+
+#[wasm_bindgen]
+impl RefreshLease {
+    /// Called by the platform.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(state: ObjectState) -> Self {
+        let sleepers = RefCell::default();
+        Self(Rc::new(Object { state, sleepers, next_sleeper: Cell::new(0), dice: RefCell::default() }))
+    }
+
+    /// Called by the platform.
+    pub fn fetch(&self, request: Request) -> Promise {
+        let object = Rc::clone(&self.0);
+        platform::answer(request, async move |bytes| object.answer(&bytes).await.map(Some))
+    }
+
+    /// Called by the platform.
+    pub fn alarm(&self) -> Promise {
+        let object = Rc::clone(&self.0);
+        platform::promise(Box::pin(async move { object.clean_up().await.map(|()| JsValue::UNDEFINED) }))
+    }
+}
+
+struct Object {
+    state: ObjectState,
     sleepers: RefCell<Sleepers>,
     next_sleeper: Cell<u64>,
     dice: RefCell<Dice>,
 }
 
-impl DurableObject for RefreshLease {
-    fn new(state: State, _: Env) -> Self {
-        Self { state, sleepers: RefCell::default(), next_sleeper: Cell::new(0), dice: RefCell::default() }
-    }
-
-    async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
-        let buffer = JsFuture::from(request.inner().array_buffer()?).await?;
-        let bytes = js_sys::Uint8Array::new(&buffer.unchecked_into::<js_sys::ArrayBuffer>()).to_vec();
-        let answer = self.answer(&bytes).await?;
-        Ok(reply::with_bytes(200, &reply::headers(&[]), &answer).into())
-    }
-
-    async fn alarm(&self) -> worker::Result<worker::Response> {
+impl Object {
+    async fn clean_up(&self) -> Result<(), JsValue> {
         let now = host::now();
-        let sql = self.state.storage().sql();
-        let mut stored = Stored::load(&sql)?;
-        let next = match stored.lease.clean_up(self.sleeping(), now) {
+        let mut stored = Stored::load(&self.state)?;
+        let after = match stored.lease.clean_up(self.sleeping(), now) {
             // Called in the same breath as the decision: nothing comes between.
-            CleanUp::Forget => {
-                self.state.storage().delete_all().await?;
-                None
-            }
+            CleanUp::Forget => return self.state.delete_all().await,
             CleanUp::DropBody(after) => {
-                sql.exec("DELETE FROM entry", None)?;
-                Some(after)
+                self.state.run(DROP_ENTRY, &[])?;
+                after
             }
-            CleanUp::Later(after) => Some(after),
+            CleanUp::Later(after) => after,
         };
-        if let Some(after) = next {
-            stored.alarm_at = Some(now.plus(after));
-            stored.save(&sql)?;
-            self.state.storage().set_alarm(offset(after)).await?;
-        }
-        Ok(reply::empty(204, &reply::headers(&[])).into())
+        let at = now.plus(after);
+        stored.alarm_at = Some(at);
+        stored.save(&self.state)?;
+        self.state.set_alarm(at.0 as f64).await
     }
-}
 
-impl RefreshLease {
-    async fn answer(&self, bytes: &[u8]) -> worker::Result<Vec<u8>> {
+    async fn answer(&self, bytes: &[u8]) -> Result<Vec<u8>, JsValue> {
         let Some((message, entry)) = message::decode_message(bytes) else {
-            let stored = Stored::load(&self.state.storage().sql())?;
-            return stored.reply(&self.state.storage().sql(), Answer::Refused { speaks: PROTOCOL });
+            return Stored::load(&self.state)?.reply(&self.state, Answer::Refused { speaks: PROTOCOL });
         };
         match message {
             Message::Wait { seen, max_waiters } => self.wait(seen, max_waiters).await,
@@ -87,40 +93,36 @@ impl RefreshLease {
             | Message::Fail { .. }
             | Message::Purge { .. } => self.change(message, entry).await,
             Message::Inspect => {
-                let sql = self.state.storage().sql();
-                let stored = Stored::load(&sql)?;
-                stored.reply(&sql, stored.lease.inspect(self.sleeping(), host::now()))
+                let stored = Stored::load(&self.state)?;
+                stored.reply(&self.state, stored.lease.inspect(self.sleeping(), host::now()))
             }
         }
     }
 
     /// Everything that changes the state: load, one pure call, save, without an await between.
-    async fn change(&self, message: Message, entry: &[u8]) -> worker::Result<Vec<u8>> {
+    async fn change(&self, message: Message, entry: &[u8]) -> Result<Vec<u8>, JsValue> {
         let now = host::now();
-        let sql = self.state.storage().sql();
-        let mut stored = Stored::load(&sql)?;
+        let mut stored = Stored::load(&self.state)?;
         let before = stored.lease.committed_generation();
         let (answer, wake) = self.decide(&mut stored.lease, message, now);
         match stored.lease.committed_generation() {
             after if after == before => {}
-            Some(generation) => write_entry(&sql, generation, entry)?,
-            None => {
-                sql.exec("DELETE FROM entry", None)?;
-            }
+            Some(generation) => write_entry(&self.state, generation, entry)?,
+            None => self.state.run(DROP_ENTRY, &[])?,
         }
         // One alarm at a time: it looks for itself when the next is due.
-        let after = stored.lease.next_clean_up(now);
+        let alarm_at = now.plus(stored.lease.next_clean_up(now));
         let alarm_is_due = stored.alarm_at.is_none_or(|at| at <= now);
         if alarm_is_due {
-            stored.alarm_at = Some(now.plus(after));
+            stored.alarm_at = Some(alarm_at);
         }
-        stored.save(&sql)?;
-        let reply = stored.reply(&sql, answer)?;
+        stored.save(&self.state)?;
+        let reply = stored.reply(&self.state, answer)?;
         if let Wake::With(answer) = wake {
             self.wake(&stored.lease.reply(answer), entry);
         }
         if alarm_is_due {
-            self.state.storage().set_alarm(offset(after)).await?;
+            self.state.set_alarm(alarm_at.0 as f64).await?;
         }
         Ok(reply)
     }
@@ -139,11 +141,10 @@ impl RefreshLease {
         }
     }
 
-    async fn wait(&self, seen: u64, max_waiters: u32) -> worker::Result<Vec<u8>> {
-        let sql = self.state.storage().sql();
-        let stored = Stored::load(&sql)?;
+    async fn wait(&self, seen: u64, max_waiters: u32) -> Result<Vec<u8>, JsValue> {
+        let stored = Stored::load(&self.state)?;
         let at_most = match stored.lease.wait(seen, self.sleeping(), max_waiters, host::now()) {
-            Waiting::Now(answer) => return stored.reply(&sql, answer),
+            Waiting::Now(answer) => return stored.reply(&self.state, answer),
             Waiting::Sleep(at_most) => at_most,
         };
         let (id, woken) = self.fall_asleep();
@@ -152,7 +153,7 @@ impl RefreshLease {
         match woken {
             Ok(Ok(reply)) => Ok(reply.to_vec()),
             // The timer, or nobody left to wake it.
-            Ok(Err(_)) | Err(_) => Stored::load(&sql)?.reply(&sql, Answer::Again),
+            Ok(Err(_)) | Err(_) => Stored::load(&self.state)?.reply(&self.state, Answer::Again),
         }
     }
 
@@ -182,9 +183,7 @@ impl RefreshLease {
     }
 }
 
-fn offset(after: Millis) -> i64 {
-    i64::try_from(after.0).unwrap_or(i64::MAX)
-}
+const DROP_ENTRY: &str = "DELETE FROM entry";
 
 /// The version of the stored state. A change of [`lease::State`] is a new one.
 const STATE_FORMAT: u32 = u32::from_le_bytes(*b"XFS1");
@@ -199,55 +198,45 @@ struct Stored {
 impl Stored {
     /// Loads the state, over tables that are there for certain: a clean-up may have taken them away
     /// under a living instance.
-    fn load(sql: &SqlStorage) -> worker::Result<Self> {
-        sql.exec(
+    fn load(state: &ObjectState) -> Result<Self, JsValue> {
+        state.run(
             "CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
              CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, bytes BLOB NOT NULL)",
-            None,
+            &[],
         )?;
-        let row = sql.exec("SELECT state FROM lease", None)?.raw().next().transpose()?;
-        match row.and_then(|row| row.into_iter().next()) {
-            // A state that cannot be read is forgotten: tokens go on increasing with the clock and with
-            // what callers have seen, and a key is never locked for good.
-            Some(SqlStorageValue::Blob(state)) => {
-                Ok(frame::split(STATE_FORMAT, &state).map(|(stored, _)| stored).unwrap_or_default())
-            }
-            _ => Ok(Self::default()),
-        }
+        // A state that cannot be read is forgotten: tokens go on increasing with the clock and with what
+        // callers have seen, and a key is never locked for good.
+        let stored = state.first_bytes("SELECT state FROM lease", &[])?;
+        Ok(stored
+            .and_then(|bytes| frame::split(STATE_FORMAT, &bytes).map(|(stored, _)| stored))
+            .unwrap_or_default())
     }
 
     /// An answer as bytes, with the floor, and beside `Newer` the entry.
-    fn reply(&self, sql: &SqlStorage, answer: Answer) -> worker::Result<Vec<u8>> {
+    fn reply(&self, state: &ObjectState, answer: Answer) -> Result<Vec<u8>, JsValue> {
         let entry = match &answer {
-            Answer::Newer { generation, .. } => read_entry(sql, *generation)?,
+            Answer::Newer { generation, .. } => read_entry(state, *generation)?,
             _ => Vec::new(),
         };
         Ok(message::encode_reply(&self.lease.reply(answer), &entry))
     }
 
-    fn save(&self, sql: &SqlStorage) -> worker::Result<()> {
-        let state = SqlStorageValue::Blob(frame::join(STATE_FORMAT, self, &[]));
-        sql.exec("INSERT OR REPLACE INTO lease (id, state) VALUES (1, ?)", vec![state])?;
-        Ok(())
+    fn save(&self, state: &ObjectState) -> Result<(), JsValue> {
+        let bytes = Uint8Array::from(&frame::join(STATE_FORMAT, self, &[])[..]);
+        state.run("INSERT OR REPLACE INTO lease (id, state) VALUES (1, ?)", &[bytes.into()])
     }
 }
 
-fn write_entry(sql: &SqlStorage, generation: u64, bytes: &[u8]) -> worker::Result<()> {
-    let generation = SqlStorageValue::Integer(generation.cast_signed());
-    let bytes = SqlStorageValue::Blob(bytes.to_vec());
-    sql.exec(
+/// A generation is below 2^53, and so exact as a number.
+fn write_entry(state: &ObjectState, generation: u64, bytes: &[u8]) -> Result<(), JsValue> {
+    state.run(
         "INSERT OR REPLACE INTO entry (id, generation, bytes) VALUES (1, ?, ?)",
-        vec![generation, bytes],
-    )?;
-    Ok(())
+        &[(generation as f64).into(), Uint8Array::from(bytes).into()],
+    )
 }
 
 /// The entry's bytes; nothing when they are of another generation, so that the entry is overtaken.
-fn read_entry(sql: &SqlStorage, generation: u64) -> worker::Result<Vec<u8>> {
-    let generation = SqlStorageValue::Integer(generation.cast_signed());
-    let row = sql.exec("SELECT bytes FROM entry WHERE generation = ?", vec![generation])?.raw().next();
-    match row.transpose()?.and_then(|row| row.into_iter().next()) {
-        Some(SqlStorageValue::Blob(bytes)) => Ok(bytes),
-        _ => Ok(Vec::new()),
-    }
+fn read_entry(state: &ObjectState, generation: u64) -> Result<Vec<u8>, JsValue> {
+    let query = "SELECT bytes FROM entry WHERE generation = ?";
+    Ok(state.first_bytes(query, &[(generation as f64).into()])?.unwrap_or_default())
 }

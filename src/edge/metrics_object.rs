@@ -1,14 +1,14 @@
 //! The Durable Object `Metrics`: one for all, it adds up what the isolates send.
 
-#![allow(missing_docs, reason = "the macro exports undocumented methods of the class")]
+use std::rc::Rc;
 
-use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::JsFuture;
-use worker::{DurableObject, Env, SqlStorage, SqlStorageValue, State, durable_object};
+use js_sys::Promise;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use web_sys::Request as WebRequest;
 
 use super::{
     flush::{Answer, FORMAT, Request},
-    reply,
+    platform::{self, ObjectState},
 };
 use crate::{
     frame,
@@ -17,45 +17,45 @@ use crate::{
 };
 
 /// The counters' object. Class name and binding are part of the deployment's contract.
-#[durable_object(fetch)]
-pub struct Metrics {
-    state: State,
-}
+#[wasm_bindgen]
+pub struct Metrics(Rc<ObjectState>);
 
-impl DurableObject for Metrics {
-    fn new(state: State, _: Env) -> Self {
-        Self { state }
-    }
-
-    async fn fetch(&self, request: worker::Request) -> worker::Result<worker::Response> {
-        let buffer = JsFuture::from(request.inner().array_buffer()?).await?;
-        let bytes = js_sys::Uint8Array::new(&buffer.unchecked_into::<js_sys::ArrayBuffer>()).to_vec();
-        let Some((request, _)) = frame::split(FORMAT, &bytes) else {
-            return Ok(reply::empty(400, &reply::headers(&[])).into());
-        };
-        let answer = self.answer(request)?;
-        Ok(reply::with_bytes(200, &reply::headers(&[]), &frame::join(FORMAT, &answer, &[])).into())
-    }
-}
-
+#[wasm_bindgen]
 impl Metrics {
-    fn answer(&self, request: Request) -> worker::Result<Answer> {
-        let now = host::now();
-        let sql = self.state.storage().sql();
-        let mut book = load(&sql)?;
-        match request {
-            Request::Flush { batch, show } => {
-                if let Some(batch) = batch {
-                    book.take(&batch, now);
-                    save(&sql, &book)?;
-                }
-                Ok(Answer::of(&book, show, now))
+    /// Called by the platform.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(state: ObjectState) -> Self {
+        Self(Rc::new(state))
+    }
+
+    /// Called by the platform.
+    pub fn fetch(&self, request: WebRequest) -> Promise {
+        let state = Rc::clone(&self.0);
+        platform::answer(request, async move |bytes| {
+            let Some((request, _)) = frame::split(FORMAT, &bytes) else {
+                return Ok(None);
+            };
+            Ok(Some(frame::join(FORMAT, &answer(&state, request)?, &[])))
+        })
+    }
+}
+
+fn answer(state: &ObjectState, request: Request) -> Result<Answer, JsValue> {
+    let now = host::now();
+    let mut book = load(state)?;
+    match request {
+        Request::Flush { batch, show } => {
+            if let Some(batch) = batch {
+                book.take(&batch, now);
+                save(state, &book)?;
             }
-            Request::Reset => {
-                book.reset(new_epoch(), now);
-                save(&sql, &book)?;
-                Ok(Answer::of(&book, false, now))
-            }
+            Ok(Answer::of(&book, show, now))
+        }
+        Request::Reset => {
+            book.reset(new_epoch(), now);
+            save(state, &book)?;
+            Ok(Answer::of(&book, false, now))
         }
     }
 }
@@ -66,28 +66,23 @@ fn new_epoch() -> String {
 
 /// Loads the book; one that is missing or cannot be read begins a new epoch, and is saved at once, so
 /// that everybody hears the same name.
-fn load(sql: &SqlStorage) -> worker::Result<Book> {
-    sql.exec(
+fn load(state: &ObjectState) -> Result<Book, JsValue> {
+    state.run(
         "CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), counts BLOB NOT NULL)",
-        None,
+        &[],
     )?;
-    let row = sql.exec("SELECT counts FROM book", None)?.raw().next().transpose()?;
-    let known = row.and_then(|row| match row.into_iter().next() {
-        Some(SqlStorageValue::Blob(bytes)) => frame::split(FORMAT, &bytes).map(|(book, _)| book),
-        _ => None,
-    });
-    match known {
+    let bytes = state.first_bytes("SELECT counts FROM book", &[])?;
+    match bytes.and_then(|bytes| frame::split(FORMAT, &bytes).map(|(book, _)| book)) {
         Some(book) => Ok(book),
         None => {
             let book = Book::new(new_epoch(), host::now());
-            save(sql, &book)?;
+            save(state, &book)?;
             Ok(book)
         }
     }
 }
 
-fn save(sql: &SqlStorage, book: &Book) -> worker::Result<()> {
-    let counts = SqlStorageValue::Blob(frame::join(FORMAT, book, &[]));
-    sql.exec("INSERT OR REPLACE INTO book (id, counts) VALUES (1, ?)", vec![counts])?;
-    Ok(())
+fn save(state: &ObjectState, book: &Book) -> Result<(), JsValue> {
+    let counts = js_sys::Uint8Array::from(&frame::join(FORMAT, book, &[])[..]);
+    state.run("INSERT OR REPLACE INTO book (id, counts) VALUES (1, ?)", &[counts.into()])
 }

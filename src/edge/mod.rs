@@ -11,6 +11,7 @@
 //! | `colo` | the Cache API tier |
 //! | `origin` | calls to the origin |
 //! | `forward` | requests that pass uncached |
+//! | `platform` | what the platform gives beside the web's own types |
 //! | `stub` | messages to a key's object |
 //! | `lease_object`, `metrics_object` | the two Durable Objects |
 //! | `flush` | counters on their way to the metrics object |
@@ -29,6 +30,7 @@ mod isolate;
 mod lease_object;
 mod metrics_object;
 mod origin;
+mod platform;
 mod reply;
 mod router;
 mod stub;

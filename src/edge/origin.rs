@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Headers, Request, RequestInit, RequestRedirect, Response};
@@ -10,6 +11,7 @@ use worker::Env;
 
 use super::{
     body::{self, Unread},
+    platform::Task,
     reply, timer,
 };
 use crate::{
@@ -34,25 +36,21 @@ pub(super) struct Question<'a> {
 
 /// Asks the origin, and measures from just before the call to the last byte.
 pub(super) async fn compute(env: &Env, question: Question<'_>) -> Result<Computed, Failure> {
-    let abort = AbortController::new().map_err(|_| transient(Reason::OriginUnreachable))?;
-    let limits =
-        Limits { response: question.route.max_response as usize, negative_ttl: question.route.negative_ttl };
-    let timeout = question.route.origin_timeout;
-    let request = request(&question, &abort).map_err(|_| transient(Reason::OriginUnreachable))?;
-    let fetched = fetch(env, question.config.origin_of(Some(question.route)), &request);
-    let whole = Box::pin(async move {
-        let started = host::now();
-        let response = match fetched {
-            Ok(promise) => JsFuture::from(promise).await,
-            Err(error) => Err(error),
-        };
-        let response: Response = response
-            .and_then(wasm_bindgen::JsCast::dyn_into)
-            .map_err(|_| transient(Reason::OriginUnreachable))?;
-        read(&response, limits, started).await
+    let unreachable = |_| transient(Reason::OriginUnreachable);
+    let abort = AbortController::new().map_err(unreachable)?;
+    let request = request(&question, &abort).map_err(unreachable)?;
+    let started = host::now();
+    let fetched =
+        fetch(env, question.config.origin_of(Some(question.route)), &request).map_err(unreachable)?;
+    let (max_response, negative_ttl) = (question.route.max_response as usize, question.route.negative_ttl);
+    let whole: Task<Result<Received, Failure>> = Box::pin(async move {
+        let response = JsFuture::from(fetched).await.map_err(unreachable)?;
+        let begun = Begun::of(response.unchecked_into(), max_response)?;
+        let bytes = body::read(begun.response.body(), begun.most).await;
+        Ok(Received { begun, bytes, at: host::now() })
     });
-    match timer::within(timeout, whole).await {
-        Ok(result) => result,
+    match timer::within(question.route.origin_timeout, whole).await {
+        Ok(received) => received?.judged(started, negative_ttl),
         Err(unfinished) => {
             abort.abort();
             drop(unfinished);
@@ -109,64 +107,93 @@ pub(super) fn fetch(
     fetch.call1(&target, request)?.dyn_into()
 }
 
-struct Limits {
-    response: usize,
-    negative_ttl: Millis,
+/// An answer whose head is acceptable.
+struct Begun {
+    response: Response,
+    headers: Headers,
+    is_refusal: bool,
+    content_type: String,
+    most: usize,
+    announced: Option<usize>,
 }
 
-async fn read(response: &Response, limits: Limits, started: Millis) -> Result<Computed, Failure> {
-    let headers = response.headers();
-    let header = |name: &str| reply::get(&headers, name);
-    let retry_after = header("retry-after").and_then(|field| http::retry_after(&field, host::now()));
-    let is_refusal = match http::status(response.status(), retry_after) {
-        http::Status::Success => false,
-        http::Status::Refusal => true,
-        http::Status::Failure(failure) => {
-            discard(response);
-            return Err(failure);
+impl Begun {
+    fn of(response: Response, max_response: usize) -> Result<Self, Failure> {
+        let headers = response.headers();
+        let retry_after = reply::get(&headers, "retry-after");
+        let retry_after = retry_after.and_then(|field| http::retry_after(&field, host::now()));
+        let status = http::status(response.status(), retry_after);
+        let is_refusal = status == http::Status::Refusal;
+        let content_type = reply::get(&headers, "content-type").unwrap_or_default();
+        let most = if is_refusal { REFUSAL_MOST.min(max_response) } else { max_response };
+        // What is encoded has another length than what is read.
+        let announced = match reply::get(&headers, "content-encoding") {
+            None => reply::get(&headers, "content-length").and_then(|length| length.parse::<usize>().ok()),
+            Some(_) => None,
+        };
+        let refused = match status {
+            http::Status::Failure(failure) => Some(failure),
+            http::Status::Success if !http::is_json(&content_type) => Some(transient(Reason::OriginNotJson)),
+            _ if announced.is_some_and(|it| it > most) => Some(transient(Reason::OriginBodyTooLarge)),
+            http::Status::Success | http::Status::Refusal => None,
+        };
+        match refused {
+            None => Ok(Self { response, headers, is_refusal, content_type, most, announced }),
+            Some(failure) => {
+                // Nobody reads this body: the connection need not carry it.
+                if let Some(body) = response.body() {
+                    let _ = body.cancel();
+                }
+                Err(failure)
+            }
         }
-    };
-    let content_type = header("content-type").unwrap_or_default();
-    if !is_refusal && !http::is_json(&content_type) {
-        discard(response);
-        return Err(transient(Reason::OriginNotJson));
     }
-    let most = if is_refusal { REFUSAL_MOST.min(limits.response) } else { limits.response };
-    let is_encoded = header("content-encoding").is_some();
-    let announced = header("content-length").and_then(|length| length.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > most && !is_encoded) {
-        discard(response);
-        return Err(transient(Reason::OriginBodyTooLarge));
-    }
-    let bytes = body::read(response.body(), most).await.map_err(|why| {
-        transient(match why {
-            Unread::TooLarge => Reason::OriginBodyTooLarge,
-            Unread::Broken => Reason::OriginTruncated,
+}
+
+/// An answer with its body, or what of it arrived.
+struct Received {
+    begun: Begun,
+    bytes: Result<Vec<u8>, Unread>,
+    at: Millis,
+}
+
+impl Received {
+    fn judged(self, started: Millis, negative_ttl: Millis) -> Result<Computed, Failure> {
+        let Self { begun, bytes, at } = self;
+        let bytes = bytes.map_err(|why| {
+            transient(match why {
+                Unread::TooLarge => Reason::OriginBodyTooLarge,
+                Unread::Broken => Reason::OriginTruncated,
+            })
+        })?;
+        if begun.announced.is_some_and(|length| length != bytes.len()) {
+            return Err(transient(Reason::OriginTruncated));
+        }
+        let status = begun.response.status();
+        if begun.is_refusal {
+            let body = String::from_utf8(bytes).unwrap_or_default();
+            return Err(Failure::Negative {
+                status,
+                content_type: begun.content_type,
+                body,
+                ttl: negative_ttl,
+            });
+        }
+        // Validated here, once per computation: what is cached is JSON for certain.
+        let is_json =
+            str::from_utf8(&bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+        if !is_json {
+            return Err(transient(Reason::OriginNotJson));
+        }
+        Ok(Computed {
+            status,
+            storable: storable(&begun.headers),
+            headers: kept(&begun.headers),
+            body: Arc::from(bytes),
+            delta: at.minus(started),
+            at,
         })
-    })?;
-    let at = host::now();
-    if announced.is_some_and(|length| length != bytes.len() && !is_encoded) {
-        return Err(transient(Reason::OriginTruncated));
     }
-    if is_refusal {
-        let body = String::from_utf8(bytes).unwrap_or_default();
-        let status = response.status();
-        return Err(Failure::Negative { status, content_type, body, ttl: limits.negative_ttl });
-    }
-    // Validated here, once per computation: what is cached is JSON for certain.
-    let is_json =
-        str::from_utf8(&bytes).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
-    if !is_json {
-        return Err(transient(Reason::OriginNotJson));
-    }
-    Ok(Computed {
-        status: response.status(),
-        storable: storable(&headers),
-        headers: kept(&headers),
-        body: Arc::from(bytes),
-        delta: at.minus(started),
-        at,
-    })
 }
 
 fn storable(headers: &Headers) -> bool {
@@ -183,11 +210,4 @@ fn kept(headers: &Headers) -> Vec<(String, String)> {
         .iter()
         .filter_map(|name| reply::get(headers, name).map(|value| ((*name).to_owned(), value)))
         .collect()
-}
-
-/// Nobody reads this body: the connection need not carry it.
-fn discard(response: &Response) {
-    if let Some(body) = response.body() {
-        let _ = body.cancel();
-    }
 }

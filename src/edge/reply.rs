@@ -1,6 +1,8 @@
 //! Answers to clients.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde_json::Value;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
@@ -12,12 +14,12 @@ use crate::{failure::Reason, http::CacheStatus, json, time::Millis};
 pub(super) struct Problem {
     status: u16,
     code: &'static str,
-    detail: String,
+    detail: Cow<'static, str>,
     headers: Vec<(&'static str, String)>,
 }
 
 impl Problem {
-    pub(super) fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: u16, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { status, code, detail: detail.into(), headers: Vec::new() }
     }
 
@@ -39,13 +41,13 @@ impl Problem {
     }
 
     pub(super) fn response(&self) -> Response {
-        let body = serde_json::json!({
-            "type": "about:blank",
-            "title": title(self.status),
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
-        });
+        let body = json::object([
+            ("type", "about:blank".into()),
+            ("title", title(self.status).into()),
+            ("status", self.status.into()),
+            ("code", self.code.into()),
+            ("detail", (*self.detail).into()),
+        ]);
         let headers = headers(&[
             ("content-type", "application/problem+json"),
             ("cache-control", "no-store"),
@@ -123,7 +125,7 @@ pub(super) fn with_bytes(status: u16, headers: &Headers, bytes: &[u8]) -> Respon
 }
 
 /// A JSON answer of the cache's own.
-pub(super) fn json<T: Serialize>(status: u16, value: &T) -> Response {
+pub(super) fn json(status: u16, value: &Value) -> Response {
     let headers = headers(&[
         ("content-type", "application/json"),
         ("cache-control", "no-store"),

@@ -11,111 +11,135 @@ use crate::{
     host,
     http::{self, CACHE_NAME},
     metrics::{Class, Fact},
+    time::Millis,
 };
 
-/// The parts of a request's URL, as the runtime's parser has left them: dot segments are resolved,
-/// nothing else is decoded.
+/// One request, and what it takes to answer it.
+pub(super) struct Visit {
+    pub(super) request: Request,
+    pub(super) headers: Headers,
+    pub(super) env: Env,
+    pub(super) context: Context,
+    pub(super) config: Rc<Config>,
+    pub(super) target: Target,
+}
+
+impl Visit {
+    /// A header of the request.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        reply::get(&self.headers, name)
+    }
+
+    /// Counts what this request was answered with.
+    pub(super) fn answered(&self, class: Class, took: Millis) {
+        isolate::count(Fact::Answered { class, took });
+        flush::arm(self);
+    }
+}
+
+/// A request's URL, as the runtime's parser has left it: dot segments are resolved, nothing else is
+/// decoded.
 pub(super) struct Target {
-    pub(super) scheme_and_host: String,
-    pub(super) host: String,
-    pub(super) path: String,
-    pub(super) has_query: bool,
-    pub(super) path_and_query: String,
+    url: String,
+    /// Where the host begins, where the path does, and where the path ends.
+    places: [usize; 3],
 }
 
 impl Target {
-    fn parse(url: &str) -> Self {
-        let url = url.split('#').next().unwrap_or(url);
-        let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
-        let (host, _) = rest.split_once('/').unwrap_or((rest, ""));
-        let path_and_query = rest.strip_prefix(host).unwrap_or("/");
-        let (path, has_query) = match path_and_query.split_once('?') {
-            Some((path, _)) => (path, true),
-            None => (path_and_query, false),
-        };
-        Self {
-            scheme_and_host: format!("{scheme}://{host}"),
-            host: host.to_owned(),
-            path: path.to_owned(),
-            has_query,
-            path_and_query: path_and_query.to_owned(),
-        }
+    fn parse(mut url: String) -> Self {
+        url.truncate(url.find('#').unwrap_or(url.len()));
+        let host = url.find(':').map_or(0, |at| at + "://".len());
+        let path = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
+        let end = url[path..].find('?').map_or(url.len(), |at| path + at);
+        Self { url, places: [host, path, end] }
+    }
+
+    fn scheme_and_host(&self) -> &str {
+        &self.url[..self.places[1]]
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.url[self.places[0]..self.places[1]]
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.url[self.places[1]..self.places[2]]
+    }
+
+    pub(super) fn path_and_query(&self) -> &str {
+        &self.url[self.places[1]..]
+    }
+
+    /// What follows the question mark, if there is one.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.url[self.places[2]..].strip_prefix('?')
     }
 }
 
 /// Answers one request. Every request gets an answer; what goes wrong inside is never shown.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
-    let context = Rc::new(context);
-    let target = Target::parse(&request.url());
+    let target = Target::parse(request.url());
     let config = match isolate::config(&env) {
         Ok(config) => config,
-        Err(refused) => return refuse(&refused, &target.path),
+        Err(refused) => return refuse(&refused, target.path()),
     };
-    let response = route(&request, &env, &context, &config, target).await;
-    if !config.cors_origins.is_empty() {
-        allow_origin(&config, &request, &response.headers());
+    let headers = request.headers();
+    let visit = Rc::new(Visit { request, headers, env, context, config, target });
+    let response = route(&visit).await;
+    if !visit.config.cors_origins.is_empty() {
+        allow_origin(&visit, &response.headers());
     }
     response
 }
 
-async fn route(
-    request: &Request,
-    env: &Env,
-    context: &Rc<Context>,
-    config: &Rc<Config>,
-    target: Target,
-) -> Response {
-    if target.path.starts_with("/_xfetch/") {
-        return admin::answer(request, env, config, &target).await;
+async fn route(visit: &Rc<Visit>) -> Response {
+    let (config, path) = (&visit.config, visit.target.path());
+    if path.starts_with("/_xfetch/") {
+        return admin::answer(visit).await;
     }
-    if let Some(route) = config.route(&target.path).cloned() {
-        if let Some(problem) = loops(request, config.origin_of(Some(&route)), &target) {
-            return reject(env, context, config, &problem);
+    if let Some(route) = config.route(path) {
+        if let Some(problem) = loops(visit, config.origin_of(Some(route))) {
+            return reject(visit, &problem);
         }
-        return cached::answer(request, env.clone(), Rc::clone(context), Rc::clone(config), route, target)
-            .await;
+        return cached::answer(visit, Rc::clone(route)).await;
     }
-    if config.is_forwarded(&target.path) {
+    if config.is_forwarded(path) {
         let origin = config.origin_of(None);
-        if let Some(problem) = loops(request, origin, &target) {
-            return reject(env, context, config, &problem);
+        if let Some(problem) = loops(visit, origin) {
+            return reject(visit, &problem);
         }
-        let is_plain = http::unambiguous(&target.path)
+        let is_plain = http::unambiguous(path)
             .is_some_and(|path| !config.routes.iter().any(|route| http::reads_as(&path, &route.path)));
         if !is_plain {
             let problem =
                 Problem::new(400, "ambiguous_path", "This path means different things to different servers.");
-            return reject(env, context, config, &problem);
+            return reject(visit, &problem);
         }
         let started = host::now();
-        let response = forward::forward(env, config, origin, request, &target.path_and_query).await;
-        isolate::count(Fact::Answered { class: Class::Bypass, took: host::now().minus(started) });
-        flush::arm(env, context, config);
+        let response = forward::forward(visit, origin, visit.target.path_and_query()).await;
+        visit.answered(Class::Bypass, host::now().minus(started));
         return response;
     }
-    if target.path == "/" && config.page && request.method() == "GET" {
+    if path == "/" && config.page && visit.request.method() == "GET" {
         return index(config);
     }
     Problem::new(404, "not_found", "There is nothing here.").response()
 }
 
 /// A request that this cache has sent itself must not go round again (RFC 8586).
-fn loops(request: &Request, origin: Option<&OriginUrl>, target: &Target) -> Option<Problem> {
-    let has_been_here =
-        reply::get(&request.headers(), "cdn-loop").is_some_and(|field| http::list_names(&field, CACHE_NAME));
-    if has_been_here {
+fn loops(visit: &Visit, origin: Option<&OriginUrl>) -> Option<Problem> {
+    if visit.header("cdn-loop").is_some_and(|field| http::list_names(&field, CACHE_NAME)) {
         return Some(Problem::new(508, "loop_detected", "This request has passed here before."));
     }
-    if origin.is_some_and(|origin| origin.as_str() == target.scheme_and_host) {
+    if origin.is_some_and(|origin| origin.as_str() == visit.target.scheme_and_host()) {
         let detail = "The origin of this route is this Worker itself.";
         return Some(Problem::new(503, "configuration_refused", detail));
     }
     None
 }
 
-fn reject(env: &Env, context: &Rc<Context>, config: &Config, problem: &Problem) -> Response {
-    isolate::count(Fact::Answered { class: Class::Rejected, took: crate::time::Millis::ZERO });
-    flush::arm(env, context, config);
+fn reject(visit: &Visit, problem: &Problem) -> Response {
+    visit.answered(Class::Rejected, Millis::ZERO);
     problem.response()
 }
 
@@ -124,24 +148,24 @@ fn refuse(refused: &ConfigError, path: &str) -> Response {
     let sentence = refused.to_string();
     web_sys::console::error_1(&format!("configuration refused: {sentence}").into());
     if !path.starts_with("/_xfetch/") {
-        isolate::count(Fact::Answered { class: Class::Rejected, took: crate::time::Millis::ZERO });
+        isolate::count(Fact::Answered { class: Class::Rejected, took: Millis::ZERO });
     }
     Problem::new(503, "configuration_refused", sentence).response()
 }
 
 /// Lets a page of an allowed origin read the answer.
-fn allow_origin(config: &Config, request: &Request, headers: &Headers) {
+fn allow_origin(visit: &Visit, headers: &Headers) {
     let _ = headers.append("vary", "Origin");
-    if let Some(origin) = allowed_origin(config, request) {
+    if let Some(origin) = allowed_origin(visit) {
         reply::set(headers, "access-control-allow-origin", &origin);
         reply::set(headers, "access-control-expose-headers", "Age, Cache-Status, ETag, Retry-After");
     }
 }
 
 /// The page's origin, in the sense of CORS, if it is allowed.
-pub(super) fn allowed_origin(config: &Config, request: &Request) -> Option<String> {
-    let origin = reply::get(&request.headers(), "origin")?;
-    config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
+pub(super) fn allowed_origin(visit: &Visit) -> Option<String> {
+    let origin = visit.header("origin")?;
+    visit.config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
 }
 
 /// What runs here, for somebody who opens the address in a browser.

@@ -2,12 +2,10 @@
 //! what follows are in the core.
 
 use js_sys::Reflect;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{Request, RequestInit, Response};
+use wasm_bindgen::JsValue;
 use worker::Env;
 
-use super::timer;
+use super::{platform, timer};
 use crate::{
     config::OBJECT_TIMEOUT,
     lease::WAIT_MOST,
@@ -65,28 +63,11 @@ pub(super) async fn post(
     location_hint: Option<&str>,
     bytes: &[u8],
 ) -> Result<Vec<u8>, Lost> {
-    // A new stub for each message: one that has failed once may fail for ever.
-    let namespace = env.durable_object(binding).map_err(|_| Lost::Broken)?;
-    let stub = match location_hint {
-        Some(hint) => namespace.get_by_name_with_location_hint(name, hint),
-        None => namespace.get_by_name(name),
+    let namespace = Reflect::get(env, &JsValue::from_str(binding)).map_err(|_| Lost::Broken)?;
+    match platform::post(&namespace, name, location_hint, bytes).await {
+        Ok(answer) => answer.ok_or(Lost::Broken),
+        Err(error) => Err(sort(&error)),
     }
-    .map_err(|_| Lost::Broken)?;
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_body(&js_sys::Uint8Array::from(bytes));
-    let request = Request::new_with_str_and_init("https://object/", &init).map_err(|_| Lost::Broken)?;
-    let response = stub
-        .fetch_with_request(worker::Request::from(request))
-        .await
-        .map_err(|error| sort(&JsValue::from(error)))?;
-    let response = Response::from(response);
-    if response.status() != 200 {
-        return Err(Lost::Broken);
-    }
-    let buffer = response.array_buffer().map_err(|_| Lost::Broken)?;
-    let buffer = JsFuture::from(buffer).await.map_err(|error| sort(&error))?;
-    Ok(js_sys::Uint8Array::new(&buffer.unchecked_into::<js_sys::ArrayBuffer>()).to_vec())
 }
 
 /// The platform marks its errors.
@@ -108,7 +89,7 @@ pub(super) async fn send_within(
     location_hint: Option<&str>,
     message: Message,
     entry: Vec<u8>,
-) -> Result<Answered, timer::Pending<Answered>> {
+) -> Result<Answered, platform::Task<Answered>> {
     let limit = time_limit(&message);
     let sent = Box::pin(send(env.clone(), name.to_owned(), location_hint.map(str::to_owned), message, entry));
     timer::within(limit, sent).await

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use xfetch_edge::{
     config::Config,
     entry::{self, Entry, Floor, Lifetime},
-    http, key,
+    http::{self, CacheStatus},
+    json, key,
     lookup::{self, Eagerness},
     memory::Memory,
     message::{decode_message, decode_reply},
@@ -125,6 +126,33 @@ proptest! {
         let text = serde_json::to_string_pretty(&value).unwrap();
         if let Ok(canonical) = key::canonical_body(text.as_bytes(), None) {
             prop_assert_eq!(key::canonical_body(canonical.as_bytes(), None).unwrap(), canonical);
+        }
+    }
+
+    #[test]
+    fn the_canonical_text_is_the_librarys(value in any_json()) {
+        prop_assert_eq!(json::text(&value), serde_json_canonicalizer::to_string(&value).unwrap());
+    }
+
+    #[test]
+    fn every_finite_double_is_written_as_the_library_does(bits in any::<u64>()) {
+        let number = f64::from_bits(bits);
+        if number.is_finite() {
+            prop_assert_eq!(json::text(&number.into()), serde_json_canonicalizer::to_string(&number).unwrap());
+        }
+    }
+
+    #[test]
+    fn every_cache_status_is_a_structured_field(ttl in any::<i64>()) {
+        let all = [
+            CacheStatus::Hit { ttl, is_stale: false }, CacheStatus::Hit { ttl, is_stale: true },
+            CacheStatus::Stored, CacheStatus::Miss, CacheStatus::Collapsed, CacheStatus::FellBack { ttl },
+            CacheStatus::Bypass,
+        ];
+        for status in all {
+            let value = status.value();
+            let item = sfv::Parser::new(&value).parse::<sfv::Item>().unwrap();
+            prop_assert!(item.params.contains_key("hit") != item.params.contains_key("fwd"), "{}", value);
         }
     }
 

@@ -4,15 +4,14 @@
 use std::{cell::RefCell, rc::Rc};
 
 use futures_util::future::join3;
-use serde_json::json;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Request, RequestInit, RequestRedirect, Response};
 use worker::Env;
 
 use crate::{
-    config::{Config, OBJECT_TIMEOUT},
-    edge::{colo, flush, origin, reply, stub, timer},
-    host,
+    config::OBJECT_TIMEOUT,
+    edge::{colo, flush, origin, reply, router::Visit, stub, timer},
+    host, json,
     message::Message,
     time::Millis,
 };
@@ -26,55 +25,54 @@ thread_local! {
 
 /// It runs, and its configuration is not refused: a refused one does not get here.
 pub(super) fn brief() -> Response {
-    reply::json(200, &json!({ "status": "ok" }))
+    reply::json(200, &json::object([("status", "ok".into())]))
 }
 
 /// Every part, tried now.
-pub(super) async fn answer(env: &Env, config: &Rc<Config>, host: &str) -> Response {
-    let checks = join3(check(colo_works(host.to_owned())), objects(env), origin_answers(env, config));
+pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
+    let (config, at) = (&visit.config, Rc::clone(visit));
+    let colo = check(async move { colo::works(at.target.host()).await });
+    let checks = join3(colo, objects(&visit.env), origin_answers(visit));
     let (cache, (lease, metrics), origin) = checks.await;
     let is_well = lease && metrics && origin;
-    let word = |works: bool| if works { "ok" } else { "failing" };
+    let word = |works: bool| if works { "ok" } else { "failing" }.into();
+    let checks = json::object([
+        ("configuration", word(true)),
+        ("cache_api", word(cache)),
+        ("refresh_lease", word(lease)),
+        ("metrics", word(metrics)),
+        ("origin", word(origin)),
+    ]);
     let routes: Vec<_> = config
         .routes
         .iter()
         .map(|route| {
-            json!({
-                "path": route.path,
-                "ttl": route.lifetime.ttl.as_seconds(),
-                "stale_while_revalidate": route.lifetime.stale_while_revalidate.as_seconds(),
-                "stale_if_error": route.lifetime.stale_if_error.as_seconds(),
-                "early_window": route.early_window,
-                "origin_timeout": route.origin_timeout.as_seconds(),
-                "lease": route.lease().as_seconds(),
-                "delta_near_ttl": route.origin_timeout > route.lifetime.ttl,
-            })
+            json::object([
+                ("path", route.path.as_str().into()),
+                ("ttl", route.lifetime.ttl.as_seconds().into()),
+                ("stale_while_revalidate", route.lifetime.stale_while_revalidate.as_seconds().into()),
+                ("stale_if_error", route.lifetime.stale_if_error.as_seconds().into()),
+                ("early_window", route.early_window.into()),
+                ("origin_timeout", route.origin_timeout.as_seconds().into()),
+                ("lease", route.lease().as_seconds().into()),
+                ("delta_near_ttl", (route.origin_timeout > route.lifetime.ttl).into()),
+            ])
         })
         .collect();
     reply::json(
         200,
-        &json!({
-            "status": if is_well { "ok" } else { "degraded" },
-            "service": "xfetch-edge",
-            "version": env!("CARGO_PKG_VERSION"),
-            "checks": {
-                "configuration": "ok",
-                "cache_api": word(cache),
-                "refresh_lease": word(lease),
-                "metrics": word(metrics),
-                "origin": word(origin),
-            },
-            "routes": routes,
-        }),
+        &json::object([
+            ("status", if is_well { "ok" } else { "degraded" }.into()),
+            ("service", "xfetch-edge".into()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("checks", checks),
+            ("routes", routes.into()),
+        ]),
     )
 }
 
 async fn check(works: impl Future<Output = bool> + 'static) -> bool {
     timer::within(CHECK_MOST, Box::pin(works)).await.unwrap_or(false)
-}
-
-async fn colo_works(host: String) -> bool {
-    colo::works(&host).await
 }
 
 /// Both objects, each asked something that changes nothing.
@@ -89,26 +87,26 @@ async fn objects(env: &Env) -> (bool, bool) {
 }
 
 /// Any status counts; the answer is remembered for ten seconds.
-async fn origin_answers(env: &Env, config: &Rc<Config>) -> bool {
+async fn origin_answers(visit: &Rc<Visit>) -> bool {
     let now = host::now();
     let known = ORIGIN.with_borrow(|known| *known);
     if let Some((_, works)) = known.filter(|(at, _)| at.covers(REMEMBERED, now)) {
         return works;
     }
-    let (env, config) = (env.clone(), Rc::clone(config));
-    let works = check(async move { head(&env, &config).await.unwrap_or(false) }).await;
+    let visit = Rc::clone(visit);
+    let works = check(async move { head(&visit).await.unwrap_or(false) }).await;
     ORIGIN.set(Some((now, works)));
     works
 }
 
-async fn head(env: &Env, config: &Config) -> Result<bool, wasm_bindgen::JsValue> {
+async fn head(visit: &Visit) -> Result<bool, wasm_bindgen::JsValue> {
     let abort = AbortController::new()?;
     let init = RequestInit::new();
     init.set_method("HEAD");
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&abort.signal()));
-    let origin = config.origin_of(None);
+    let origin = visit.config.origin_of(None);
     let request = Request::new_with_str_and_init(&origin::url(origin, "/"), &init)?;
-    let promise = origin::fetch(env, origin, &request)?;
+    let promise = origin::fetch(&visit.env, origin, &request)?;
     Ok(JsFuture::from(promise).await.is_ok())
 }

@@ -1,15 +1,16 @@
 //! `GET /_xfetch/metrics` and `POST /_xfetch/metrics/reset`.
 
-use serde_json::{Map, Value, json};
-use web_sys::{Request, Response};
-use worker::Env;
+use serde_json::{Map, Value};
+use web_sys::Response;
 
 use crate::{
     edge::{
         flush::{self, Answer},
         reply,
         reply::Problem,
+        router::Visit,
     },
+    json,
     metrics::{BUCKETS, COUNTERS, Gauges, Histogram, Tally},
 };
 
@@ -30,16 +31,15 @@ fn gauges(gauges: Gauges) -> [(&'static str, &'static str, u64); 3] {
 
 /// All counters, as JSON or as Prometheus text. What this isolate has counted is sent first, so that
 /// the answer includes every request it has answered before.
-pub(super) async fn read(request: &Request, env: &Env) -> Response {
-    let Some(answer) = flush::flush(env, true).await else {
+pub(super) async fn read(visit: &Visit) -> Response {
+    let Some(answer) = flush::flush(&visit.env, true).await else {
         return unavailable();
     };
-    let accepts_text = reply::get(&request.headers(), "accept").is_some_and(|accept| {
+    let accepts_text = visit.header("accept").is_some_and(|accept| {
         let types = accept.split(',').map(|it| it.split(';').next().unwrap_or_default().trim());
         types.into_iter().find(|it| matches!(*it, "text/plain" | "application/json")) == Some("text/plain")
     });
-    let query = request.url();
-    let query = query.split_once('?').map_or("", |(_, query)| query);
+    let query = visit.target.query().unwrap_or_default();
     match query.split('&').find_map(|pair| pair.strip_prefix("format=")) {
         Some("prometheus") => as_text(&answer),
         Some("json") => as_json(&answer),
@@ -50,9 +50,12 @@ pub(super) async fn read(request: &Request, env: &Env) -> Response {
 }
 
 /// Zeros, and a new epoch.
-pub(super) async fn reset(env: &Env) -> Response {
-    match flush::reset(env).await {
-        Some(answer) => reply::json(200, &json!({ "epoch": answer.epoch, "since": answer.since })),
+pub(super) async fn reset(visit: &Visit) -> Response {
+    match flush::reset(&visit.env).await {
+        Some(answer) => reply::json(
+            200,
+            &json::object([("epoch", answer.epoch.into()), ("since", answer.since.0.into())]),
+        ),
         None => unavailable(),
     }
 }
@@ -63,26 +66,21 @@ fn unavailable() -> Response {
 
 fn as_json(answer: &Answer) -> Response {
     let (tally, current) = answer.shown.clone().unwrap_or_default();
-    let counters: Map<String, Value> = COUNTERS
-        .iter()
-        .enumerate()
-        .map(|(place, (name, _))| ((*name).to_owned(), tally.at(place).into()))
-        .collect();
-    let gauges: Map<String, Value> =
-        gauges(current).iter().map(|(name, _, value)| ((*name).to_owned(), (*value).into())).collect();
-    let histograms: Map<String, Value> = histograms(&tally)
-        .iter()
-        .map(|(name, _, counted)| ((*name).to_owned(), histogram(counted)))
-        .collect();
+    let mut counters = Map::new();
+    for (place, (name, _)) in COUNTERS.iter().enumerate() {
+        counters.insert((*name).to_owned(), tally.at(place).into());
+    }
+    let gauges = json::object(gauges(current).map(|(name, _, value)| (name, value.into())));
+    let histograms = json::object(histograms(&tally).map(|(name, _, counted)| (name, histogram(counted))));
     reply::json(
         200,
-        &json!({
-            "epoch": answer.epoch,
-            "since": answer.since,
-            "counters": counters,
-            "gauges": gauges,
-            "histograms": histograms,
-        }),
+        &json::object([
+            ("epoch", answer.epoch.as_str().into()),
+            ("since", answer.since.0.into()),
+            ("counters", counters.into()),
+            ("gauges", gauges),
+            ("histograms", histograms),
+        ]),
     )
 }
 
@@ -94,10 +92,10 @@ fn histogram(histogram: &Histogram) -> Value {
         .zip(histogram.counts)
         .map(|(le, more)| {
             count += more;
-            json!({ "le": le, "count": count })
+            json::object([("le", le), ("count", count.into())])
         })
         .collect();
-    json!({ "count": count, "sum": histogram.sum, "buckets": buckets })
+    json::object([("count", count.into()), ("sum", histogram.sum.into()), ("buckets", buckets.into())])
 }
 
 /// The text format 0.0.4 of Prometheus. All values are whole numbers and the names are ours, so there

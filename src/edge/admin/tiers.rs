@@ -2,23 +2,24 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value, json};
-use web_sys::{Request, Response};
-use worker::Env;
+use serde_json::Value;
+use web_sys::Response;
 
 use crate::{
-    config::{Beta, Config, Route},
+    config::{Beta, Route},
     edge::{
         body, cached, colo, isolate, reply,
         reply::Problem,
-        router::Target,
+        router::Visit,
         stub::{self, Answered, Lost},
     },
-    entry::Entry,
+    entry::{Entry, Floor},
+    failure::Failure,
     host, json,
     key::{self, Key},
     lookup,
-    message::{Answer, Message},
+    message::{Answer, Inspection, Message},
+    time::Millis,
     xfetch::{self, Draw},
 };
 
@@ -33,17 +34,19 @@ struct Subject {
     hard: bool,
 }
 
-async fn subject(request: &Request, config: &Config) -> Result<Subject, Problem> {
+async fn subject(visit: &Visit) -> Result<Subject, Problem> {
+    let config = &visit.config;
     let bad = |detail: String| Problem::new(400, "bad_body", detail);
-    let bytes = body::read(request.body(), REQUEST_MOST)
+    let bytes = body::read(visit.request.body(), REQUEST_MOST)
         .await
         .map_err(|_| bad("The body could not be read, or is too large.".to_owned()))?;
-    let named: Value = serde_json::from_slice(&bytes).map_err(|error| bad(format!("{SHAPE}: {error}.")))?;
+    let text = String::from_utf8(bytes).map_err(|_| bad(format!("{SHAPE}, in UTF-8.")))?;
+    let named = json::parse(&text).map_err(|why| bad(format!("{SHAPE}: {why}.")))?;
     let fields = named.as_object().ok_or_else(|| bad(format!("{SHAPE}.")))?;
     if let Some(unknown) =
         fields.keys().find(|it| !["path", "body", "headers", "hard"].contains(&it.as_str()))
     {
-        return Err(bad(format!("{SHAPE}; {} is not known.", json::text(unknown))));
+        return Err(bad(format!("{SHAPE}; {} is not known.", json::text(&unknown.as_str().into()))));
     }
     let hard = match &named["hard"] {
         Value::Null => false,
@@ -79,20 +82,20 @@ fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<Str
     is_known.then(|| route.headers.iter().map(|name| (name.clone(), value(name))).collect())
 }
 
-async fn send(env: &Env, config: &Config, key: &Key, message: Message) -> Answered {
-    let hint = config.location_hint.as_deref();
-    stub::send_within(env, &key.name(), hint, message, Vec::new()).await.unwrap_or(Err(Lost::Broken))
+async fn send(visit: &Visit, key: &Key, message: Message) -> Answered {
+    let hint = visit.config.location_hint.as_deref();
+    stub::send_within(&visit.env, &key.name(), hint, message, Vec::new()).await.unwrap_or(Err(Lost::Broken))
 }
 
 /// The object first: what is dropped here before that could be brought back from it.
-pub(super) async fn purge(request: &Request, env: &Env, config: &Config, target: &Target) -> Response {
-    let subject = match subject(request, config).await {
+pub(super) async fn purge(visit: &Visit) -> Response {
+    let subject = match subject(visit).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
     let Subject { route, key, hard } = subject;
     let physical = route.lifetime.physical();
-    let floor = match send(env, config, &key, Message::Purge { hard, physical }).await {
+    let floor = match send(visit, &key, Message::Purge { hard, physical }).await {
         Ok((reply, _)) if reply.answer == Answer::Purged => reply.floor,
         Ok(_) | Err(_) => {
             return Problem::new(
@@ -108,13 +111,21 @@ pub(super) async fn purge(request: &Request, env: &Env, config: &Config, target:
         isolate.memory.hear(key.hash, floor, host::now());
         isolate.marks.forget(&key.hash);
     });
-    colo::hear(&target.host, &key, floor, physical).await;
-    reply::json(200, &json!({ "purged": true, "hard": hard, "key": key.name(), "floor": floor.highest() }))
+    colo::hear(visit.target.host(), &key, floor, physical).await;
+    reply::json(
+        200,
+        &json::object([
+            ("purged", true.into()),
+            ("hard", hard.into()),
+            ("key", key.name().into()),
+            ("floor", floor.highest().into()),
+        ]),
+    )
 }
 
 /// What each tier holds. Changes nothing.
-pub(super) async fn inspect(request: &Request, env: &Env, config: &Config, target: &Target) -> Response {
-    let Subject { route, key, .. } = match subject(request, config).await {
+pub(super) async fn inspect(visit: &Visit) -> Response {
+    let Subject { route, key, .. } = match subject(visit).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
@@ -123,29 +134,56 @@ pub(super) async fn inspect(request: &Request, env: &Env, config: &Config, targe
         let entry = isolate.memory.get(&key.hash, &key.text, now);
         (entry, isolate.memory.floor(&key.hash), isolate.memory.rate(&key.hash))
     });
-    let record = colo::look_up(&target.host, &key).await;
-    let object = match send(env, config, &key, Message::Inspect).await {
+    let record = colo::look_up(visit.target.host(), &key).await;
+    let object = match send(visit, &key, Message::Inspect).await {
         Ok((reply, _)) => match reply.answer {
-            Answer::Inspected(inspection) => {
-                json!({ "reachable": true, "floor": reply.floor, "holds": inspection })
-            }
-            _ => json!({ "reachable": false }),
+            Answer::Inspected(inspection) => json::object([
+                ("reachable", true.into()),
+                ("floor", floors(reply.floor)),
+                ("holds", held(&inspection)),
+            ]),
+            _ => json::object([("reachable", false.into())]),
         },
-        Err(_) => json!({ "reachable": false }),
+        Err(_) => json::object([("reachable", false.into())]),
     };
-    let describe = |entry: Option<&Entry>| entry.map(|entry| described(entry, &route, rate));
+    let tier = |entry: Option<&Entry>, floor: Floor| {
+        let entry = entry.map(|entry| described(entry, &route, rate));
+        json::object([("entry", entry.into()), ("floor", floors(floor))])
+    };
+    let beta = match route.beta {
+        Beta::Fixed(beta) => beta.into(),
+        Beta::Auto { .. } => "auto".into(),
+    };
     reply::json(
         200,
-        &json!({
-            "key": key.name(),
-            "canonical": &*key.text,
-            "rate": rate,
-            "beta": match route.beta { Beta::Fixed(beta) => json!(beta), Beta::Auto { .. } => json!("auto") },
-            "memory": { "entry": describe(memory.as_deref()), "floor": memory_floor },
-            "colo": { "entry": describe(record.entry.as_deref()), "floor": record.floor },
-            "object": object,
-        }),
+        &json::object([
+            ("key", key.name().into()),
+            ("canonical", (*key.text).into()),
+            ("rate", rate.into()),
+            ("beta", beta),
+            ("memory", tier(memory.as_deref(), memory_floor)),
+            ("colo", tier(record.entry.as_deref(), record.floor)),
+            ("object", object),
+        ]),
     )
+}
+
+fn floors(floor: Floor) -> Value {
+    json::object([("soft", floor.soft.into()), ("hard", floor.hard.into())])
+}
+
+fn held(inspection: &Inspection) -> Value {
+    let seconds = |time: Option<Millis>| time.map(Millis::as_seconds).into();
+    json::object([
+        ("generation", inspection.generation.into()),
+        ("age", seconds(inspection.age)),
+        ("last_token", inspection.last_token.into()),
+        ("lease_token", inspection.lease_token.into()),
+        ("lease_remaining", seconds(inspection.lease_remaining)),
+        ("failure", inspection.failure.as_ref().map(Failure::as_str).into()),
+        ("failure_remaining", seconds(inspection.failure_remaining)),
+        ("waiters", inspection.waiters.into()),
+    ])
 }
 
 fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
@@ -155,18 +193,18 @@ fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
     let probability = xfetch::probability(entry.expiry().minus(now), rule);
     // Without a draw: whether it refreshes early is chance, and shown as such.
     let verdict = lookup::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY);
-    json!({
-        "generation": entry.generation,
-        "committed": entry.committed,
-        "age": entry.age(now).as_seconds(),
-        "ttl": entry.lifetime.ttl.as_seconds(),
-        "remaining": entry.expiry().0 as f64 / 1_000.0 - now.as_seconds(),
-        "delta": entry.delta.as_seconds(),
-        "beta": eagerness.beta,
-        "early_window": rule.window.as_seconds(),
-        "refresh_probability": probability,
-        "verdict": verdict.as_str(),
-        "etag": entry.etag,
-        "bytes": entry.body.len(),
-    })
+    json::object([
+        ("generation", entry.generation.into()),
+        ("committed", entry.committed.into()),
+        ("age", entry.age(now).as_seconds().into()),
+        ("ttl", entry.lifetime.ttl.as_seconds().into()),
+        ("remaining", (entry.expiry().as_seconds() - now.as_seconds()).into()),
+        ("delta", entry.delta.as_seconds().into()),
+        ("beta", eagerness.beta.into()),
+        ("early_window", rule.window.as_seconds().into()),
+        ("refresh_probability", probability.into()),
+        ("verdict", verdict.as_str().into()),
+        ("etag", entry.etag.as_str().into()),
+        ("bytes", entry.body.len().into()),
+    ])
 }
