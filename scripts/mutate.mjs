@@ -32,6 +32,9 @@ const MISTAKES = [
   ["a mark for ever", "src/marks.rs", "self.since.covers(self.length, now)", "self.since <= now"],
   ["a cold request that sends 0 for ever", "src/cold.rs", "self.seen = self.seen.max(entry.generation);", ""],
   ["an older entry overwrites a newer one", "src/entry.rs", "std::cmp::Ordering::Less => false", "std::cmp::Ordering::Less => true"],
+  ["a purge that a waiting request does not hear", "src/cold.rs", "self.floor = self.floor.raised(floor);", ""],
+  ["what was warm on arrival waits after the look", "src/local.rs", "in_hand.filter(is_servable).or(newest)", "newest"],
+  ["a mark that a purge does not take away", "src/local.rs", "self.marks.forget(&hash);", ""],
   ["a lease that survives a clock stepping back", "src/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
 ];
 

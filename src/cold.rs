@@ -119,6 +119,11 @@ impl Cold {
         Self { seen, since: now, floor: Floor::default(), fallback, object_lost: false }
     }
 
+    /// Hears a purge floor that its isolate knows of, from whomever: what it holds in hand may be purged.
+    pub fn hear(&mut self, floor: Floor) {
+        self.floor = self.floor.raised(floor);
+    }
+
     /// The next step. After [`Action::Answer`] nothing is to be fed.
     pub fn on(&mut self, event: Event, now: Millis) -> Action {
         match event {

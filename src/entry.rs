@@ -78,6 +78,12 @@ impl Entry {
         self.age(now) >= self.lifetime.physical()
     }
 
+    /// Whether it may be served without waiting for the origin.
+    #[must_use]
+    pub fn is_servable(&self, now: Millis) -> bool {
+        now < self.expiry().plus(self.lifetime.stale_while_revalidate)
+    }
+
     /// Whether it may answer when the origin cannot.
     #[must_use]
     pub fn is_usable_on_error(&self, now: Millis) -> bool {

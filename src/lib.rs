@@ -25,7 +25,9 @@
 //! | | [`marks`] | what an isolate remembers of refreshes under way |
 //! | | [`calls`] | the origin calls that an isolate has under way |
 //! | | [`memory`] | the nearest tier |
+//! | | [`local`] | what one isolate knows, and the decisions that need nothing else |
 //! | | [`metrics`] | the facts worth counting, as a fold |
+//! | | [`sim`] | a world made up: colos, objects, an origin, faults, one clock, one seed |
 //! | the world | `host` | clock, entropy, timers |
 //! | | `edge` | the Worker: handler, driver, tiers, origin, the two Durable Objects |
 //!
@@ -42,6 +44,7 @@ pub mod http;
 pub mod json;
 pub mod key;
 pub mod lease;
+pub mod local;
 pub mod lookup;
 pub mod marks;
 pub mod memory;
@@ -49,6 +52,7 @@ pub mod message;
 pub mod metrics;
 pub mod rate;
 pub mod refresh;
+pub mod sim;
 pub mod time;
 pub mod xfetch;
 

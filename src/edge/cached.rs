@@ -22,10 +22,10 @@ use crate::{
     host,
     http::{self, CacheStatus},
     key::{self, Key, Scope},
-    lookup::{self, Verdict},
+    lookup::Verdict,
     marks::Blocked,
     metrics::{Class, Fact},
-    refresh::{Computed, Purpose, Trigger},
+    refresh::{Computed, Purpose},
     time::Millis,
 };
 
@@ -163,41 +163,37 @@ pub(super) fn key_of(
 }
 
 /// The verdict of what memory holds, and on whatever it is.
-pub(super) fn judge(job: &Job, entry: Option<&Arc<Entry>>) -> Verdict {
-    let now = host::now();
+fn judge(job: &Job, entry: Option<&Arc<Entry>>, now: Millis) -> Verdict {
     isolate::with(|isolate| {
-        let rate = || isolate.memory.rate(&job.key.hash);
-        let eagerness = lookup::eagerness(entry.map(|it| &**it), now, &job.route, rate);
-        lookup::judge(entry.map(|it| &**it), now, eagerness, isolate.dice.draw())
+        let draw = isolate.dice.draw();
+        isolate.local.judge(&job.key.hash, &job.route, entry.map(|it| &**it), now, draw)
     })
 }
 
 async fn serve(job: &Rc<Job>) -> (Class, Response) {
     let none_match = job.visit.header("if-none-match");
-    let found = job.look_up_memory();
-    isolate::with(|isolate| {
-        isolate.memory.arrived(&job.key.hash, host::now(), job.route.lifetime.ttl);
-    });
-    let verdict = judge(job, found.as_ref());
+    let arrived = host::now();
+    let found = isolate::with(|isolate| isolate.local.arrived(&job.key, &job.route, arrived));
+    let verdict = judge(job, found.as_ref(), arrived);
     let (found, verdict, owner) = match verdict {
         Verdict::Fresh | Verdict::RefreshEarly => (found, verdict, None),
         // What is stale here may have been refreshed elsewhere in the colo. One request asks.
-        Verdict::Stale => match begin(job, OBJECT_TIMEOUT) {
+        Verdict::Stale => match begin_look_up(job) {
             Err(_) => (found, verdict, None),
             Ok(owner) => {
-                let found = job.look_up_both().await;
-                let verdict = judge(job, found.as_ref());
+                let found = job.look_up_both(found, arrived).await;
+                let verdict = judge(job, found.as_ref(), arrived);
                 (found, verdict, Some(owner))
             }
         },
         Verdict::Miss { .. } => {
-            let found = job.look_up_both().await;
-            let verdict = judge(job, found.as_ref());
+            let found = job.look_up_both(found, arrived).await;
+            let verdict = judge(job, found.as_ref(), arrived);
             (found, verdict, None)
         }
     };
     if let Some(owner) = owner {
-        isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
+        isolate::with(|isolate| isolate.local.marks.end(&job.key.hash, owner));
     }
     match (found, verdict) {
         (Some(entry), Verdict::Fresh) => hit(job, &entry, false, none_match.as_deref()),
@@ -219,27 +215,18 @@ async fn serve(job: &Rc<Job>) -> (Class, Response) {
     }
 }
 
-/// The check before the lock: sets this isolate's mark for so long at most, unless there is one.
-fn begin(job: &Job, length: Millis) -> Result<u64, Blocked> {
-    let now = host::now();
-    isolate::with(|isolate| match isolate.marks.blocked(&job.key.hash, now) {
-        Some(blocked) => Err(blocked),
-        None => Ok(isolate.marks.begin(job.key.hash, now, length)),
-    })
+/// One request at a time asks the colo for what is stale in memory.
+fn begin_look_up(job: &Job) -> Result<u64, Blocked> {
+    isolate::with(|isolate| isolate.local.begin(job.key.hash, host::now(), OBJECT_TIMEOUT))
 }
 
 /// A trigger: a refresh behind the answer, or the reason why there is none.
 fn trigger(job: &Rc<Job>, entry: &Entry, purpose: Purpose) {
-    let trigger = match begin(job, job.route.lease()) {
-        Ok(owner) if job.has_room() => return job.refresh_behind(entry, purpose, owner),
-        Ok(owner) => {
-            isolate::with(|isolate| isolate.marks.end(&job.key.hash, owner));
-            Trigger::Backoff
-        }
-        Err(Blocked::UnderWay) => Trigger::Contention,
-        Err(Blocked::BackingOff { .. }) => Trigger::Backoff,
-    };
-    isolate::count(Fact::Triggered { purpose, trigger });
+    let begun = isolate::with(|isolate| isolate.local.trigger(job.key.hash, &job.route, host::now()));
+    match begun {
+        Ok(owner) => job.refresh_behind(entry, purpose, owner),
+        Err(trigger) => isolate::count(Fact::Triggered { purpose, trigger }),
+    }
 }
 
 /// An entry as it was judged: a clock that has stepped can make one stale before its expiry.
@@ -266,7 +253,7 @@ async fn tell(job: &Rc<Job>, outcome: Outcome, none_match: Option<&str>) -> (Cla
         Outcome::Computed(entry, false) => miss(&entry, CacheStatus::Miss),
         Outcome::Collapsed(entry) => miss(&entry, CacheStatus::Collapsed),
         Outcome::Hit(entry) => {
-            let verdict = judge(job, Some(&entry));
+            let verdict = judge(job, Some(&entry), host::now());
             match verdict {
                 Verdict::RefreshEarly => trigger(job, &entry, Purpose::Early),
                 Verdict::Stale => trigger(job, &entry, Purpose::Stale),
@@ -278,7 +265,9 @@ async fn tell(job: &Rc<Job>, outcome: Outcome, none_match: Option<&str>) -> (Cla
         Outcome::Passed(computed) => (Class::Miss, uncached_response(&computed)),
         Outcome::Uncached(fallback) => match (job.compute(Purpose::Cold).await, fallback) {
             (Ok(computed), _) => (Class::Miss, uncached_response(&computed)),
-            (Err(Failure::Transient { .. } | Failure::GivenBack), Some(entry)) => {
+            (Err(Failure::Transient { .. } | Failure::GivenBack), Some(entry))
+                if entry.generation >= job.floor().hard =>
+            {
                 fall_back(job, &entry, none_match)
             }
             (Err(failure), _) => tell_failure(failure),

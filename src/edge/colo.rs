@@ -108,7 +108,7 @@ fn decode(bytes: &[u8], key: &Key) -> Record {
 pub(super) async fn accept(host: &str, key: &Key, entry: &Entry) {
     let now = host::now();
     let held = look_up(host, key).await;
-    let floor = held.floor.raised(isolate::with(|isolate| isolate.memory.floor(&key.hash)));
+    let floor = held.floor.raised(isolate::with(|isolate| isolate.local.memory.floor(&key.hash)));
     let Some(entry) = floor.applied(entry.clone(), now).filter(|entry| !entry.is_gone(now)) else {
         return;
     };

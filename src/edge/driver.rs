@@ -42,42 +42,40 @@ impl Job {
     }
 
     pub(super) fn look_up_memory(&self) -> Option<Arc<Entry>> {
-        isolate::with(|isolate| isolate.memory.get(&self.key.hash, &self.key.text, host::now()))
+        isolate::with(|isolate| isolate.local.memory.get(&self.key.hash, &self.key.text, host::now()))
     }
 
-    /// What the colo holds, less what was purged; memory takes it over, and hears the colo's floor.
+    /// What the colo holds, less what was purged.
     pub(super) async fn look_up_colo(&self) -> Option<Arc<Entry>> {
         let record = colo::look_up(self.host(), &self.key).await;
-        let now = host::now();
-        self.hear(record.floor);
-        let floor = isolate::with(|isolate| isolate.memory.floor(&self.key.hash));
-        let entry = floor.applied((*record.entry?).clone(), now).map(Arc::new)?;
-        isolate::with(|isolate| isolate.memory.accept(self.key.hash, &entry, now));
-        Some(entry)
-    }
-
-    /// What memory and the colo's cache hold together. An entry too large for memory is served from the
-    /// colo.
-    pub(super) async fn look_up_both(&self) -> Option<Arc<Entry>> {
-        let in_colo = self.look_up_colo().await;
-        self.look_up_memory().or(in_colo)
-    }
-
-    /// Hears a floor; whether it was news. What was known of refreshes under way is then about purged
-    /// content.
-    fn hear(&self, floor: Floor) -> bool {
         isolate::with(|isolate| {
-            let is_news = isolate.memory.hear(self.key.hash, floor, host::now());
-            if is_news {
-                isolate.marks.forget(&self.key.hash);
-            }
-            is_news
+            isolate.local.adopt_from_colo(self.key.hash, record.floor, record.entry, host::now())
         })
     }
 
+    /// What memory and the colo's cache hold together, and what is in hand already. An entry too large
+    /// for memory is served from the colo.
+    pub(super) async fn look_up_both(
+        &self,
+        in_hand: Option<Arc<Entry>>,
+        arrived: Millis,
+    ) -> Option<Arc<Entry>> {
+        let in_colo = self.look_up_colo().await;
+        isolate::with(|isolate| isolate.local.after_colo(&self.key, in_colo, in_hand, arrived))
+    }
+
+    /// The purge floor that this isolate has heard.
+    pub(super) fn floor(&self) -> Floor {
+        isolate::with(|isolate| isolate.local.memory.floor(&self.key.hash))
+    }
+
+    fn hear(&self, floor: Floor) -> bool {
+        isolate::with(|isolate| isolate.local.hear(self.key.hash, floor, host::now()))
+    }
+
     /// The origin may be asked once more, over all keys of this isolate.
-    pub(super) fn has_room(&self) -> bool {
-        isolate::with(|isolate| isolate.calls.under_way()) < self.route.max_origin_calls as usize
+    fn has_room(&self) -> bool {
+        isolate::with(|isolate| isolate.local.has_room(&self.route))
     }
 
     fn subject(&self, seen: u64, delta: Option<Millis>) -> Subject {
@@ -122,32 +120,8 @@ impl Job {
     }
 
     fn ended(self: &Rc<Self>, refresh: &Refresh, ending: &Ending, owner: u64) {
-        let now = host::now();
-        let key = self.key.hash;
-        isolate::with(|isolate| match ending {
-            Ending::Held { retry_in } => isolate.marks.end_held(key, owner, now, *retry_in),
-            Ending::BackedOff { failure, retry_after } => {
-                isolate.marks.end_failed(key, owner, failure, now, *retry_after);
-            }
-            // Without a lease nobody else remembers the failure: for a moment this isolate does.
-            Ending::Failed(failure) => {
-                let pause = match failure {
-                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
-                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::ZERO,
-                };
-                isolate.marks.end_failed(key, owner, failure, now, pause);
-            }
-            // An object out of reach is not asked again by the next request.
-            Ending::Uncommitted(_) | Ending::ObjectLost if refresh.purpose() != Purpose::Cold => {
-                isolate.marks.end_held(key, owner, now, refresh.pause());
-            }
-            Ending::Stored(_)
-            | Ending::Adopted(_)
-            | Ending::AdoptedFromColo(_)
-            | Ending::Uncommitted(_)
-            | Ending::Rejected(_)
-            | Ending::Passed(_)
-            | Ending::ObjectLost => isolate.marks.end(&key, owner),
+        isolate::with(|isolate| {
+            isolate.local.ended(self.key.hash, owner, refresh, ending, host::now());
         });
         if let Ending::Rejected(_) = ending {
             isolate::count(Fact::CommitRejected);
@@ -253,13 +227,10 @@ impl Job {
         }
     }
 
-    /// At most one call per isolate and key per delta; for a cold key one at a time.
     fn may_compute_without_lease(&self, refresh: &Refresh) -> bool {
-        let pause = match refresh.purpose() {
-            Purpose::Early | Purpose::Stale => refresh.pause(),
-            Purpose::Cold => self.route.origin_timeout.plus(Millis::SECOND),
-        };
-        isolate::with(|isolate| isolate.marks.may_compute_without_lease(self.key.hash, host::now(), pause))
+        isolate::with(|isolate| {
+            isolate.local.may_compute_without_lease(self.key.hash, &self.route, refresh, host::now())
+        })
     }
 
     async fn commit(self: &Rc<Self>, entry: &Arc<Entry>) -> Event {
@@ -290,7 +261,7 @@ impl Job {
         if entry.committed {
             colo::accept(self.host(), &self.key, entry).await;
         }
-        isolate::with(|isolate| isolate.memory.accept(self.key.hash, entry, host::now()));
+        isolate::with(|isolate| isolate.local.memory.accept(self.key.hash, entry, host::now()));
     }
 
     /// One origin call, counted once.
@@ -298,7 +269,8 @@ impl Job {
         if !self.has_room() {
             return Err(Failure::GivenBack);
         }
-        let call = isolate::with(|isolate| isolate.calls.begin(purpose, host::now(), self.route.lease()));
+        let call =
+            isolate::with(|isolate| isolate.local.calls.begin(purpose, host::now(), self.route.lease()));
         let question = Question {
             config: &self.visit.config,
             route: &self.route,
@@ -312,7 +284,7 @@ impl Job {
             Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => Call::Failed(None),
         };
         isolate::with(|isolate| {
-            if isolate.calls.settle(call) {
+            if isolate.local.calls.settle(call) {
                 isolate.flusher.fold(Fact::Called { purpose, call: ended });
             }
         });
@@ -332,6 +304,7 @@ impl Job {
             None => cold::Event::Started { led_here: false },
         };
         loop {
+            cold.hear(self.floor());
             let step: LocalBoxFuture<'_, cold::Event> = match cold.on(event, host::now()) {
                 cold::Action::Lead { seen } => Box::pin(self.lead(seen, delta)),
                 cold::Action::Wait { seen } => Box::pin(self.wait(seen)),
@@ -352,12 +325,11 @@ impl Job {
     }
 
     fn blocked(&self) -> Option<Blocked> {
-        isolate::with(|isolate| isolate.marks.blocked(&self.key.hash, host::now()))
+        isolate::with(|isolate| isolate.local.marks.blocked(&self.key.hash, host::now()))
     }
 
     fn backing_off(&self, failure: Failure, retry_after: Millis) -> cold::Event {
-        let floor = isolate::with(|isolate| isolate.memory.floor(&self.key.hash));
-        cold::Event::Led(Ending::BackedOff { failure, retry_after }, floor)
+        cold::Event::Led(Ending::BackedOff { failure, retry_after }, self.floor())
     }
 
     /// Leads in `waitUntil`, so that a client that hangs up does not lose the computation.
@@ -366,8 +338,9 @@ impl Job {
             // Asking for a lease only to give it back would wake everybody who waits.
             return cold::Event::Led(Ending::Failed(Failure::GivenBack), Floor::default());
         }
-        let owner =
-            isolate::with(|isolate| isolate.marks.begin(self.key.hash, host::now(), self.route.lease()));
+        let owner = isolate::with(|isolate| {
+            isolate.local.marks.begin(self.key.hash, host::now(), self.route.lease())
+        });
         let refresh = Refresh::new(self.subject(seen, delta), Purpose::Cold);
         let (sender, ended) = oneshot::channel();
         let job = Rc::clone(self);
@@ -396,7 +369,7 @@ impl Job {
         timer::sleep(PAUSE_MOST.share(share)).await;
         let found = match self.look_up_memory() {
             Some(entry) => Some(entry),
-            None => self.look_up_both().await,
+            None => self.look_up_both(None, host::now()).await,
         };
         cold::Event::LookedAround(found)
     }
@@ -420,7 +393,7 @@ impl Job {
 
     /// What the object has sent is kept by the nearer tiers too.
     fn adopt(self: &Rc<Self>, entry: &Arc<Entry>) {
-        let is_news = isolate::with(|isolate| isolate.memory.accept(self.key.hash, entry, host::now()));
+        let is_news = isolate::with(|isolate| isolate.local.memory.accept(self.key.hash, entry, host::now()));
         if is_news && entry.committed {
             let (job, entry) = (Rc::clone(self), Arc::clone(entry));
             platform::behind(

@@ -12,12 +12,10 @@ use super::{
     stub,
 };
 use crate::{
-    calls::Calls,
     config::{Config, ConfigError, SETTINGS},
     host::{self, Dice},
     json,
-    marks::Marks,
-    memory::Memory,
+    local::Local,
     metrics::{Call, Fact, Gauges},
 };
 
@@ -26,9 +24,7 @@ const KEYS_MOST: usize = 10_000;
 
 pub(super) struct Isolate {
     config: Option<Result<Rc<Config>, ConfigError>>,
-    pub(super) memory: Memory,
-    pub(super) marks: Marks,
-    pub(super) calls: Calls,
+    pub(super) local: Local,
     pub(super) dice: Dice,
     pub(super) flusher: Flusher,
     pub(super) has_no_cache: bool,
@@ -49,7 +45,7 @@ pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
         if isolate.config.is_none() {
             let config = read(env).map(Rc::new);
             let memory_bytes = config.as_ref().map_or(0, |config| config.memory_bytes);
-            isolate.memory = Memory::new(memory_bytes, KEYS_MOST);
+            isolate.local = Local::new(memory_bytes, KEYS_MOST);
             isolate.config = Some(config);
         }
         isolate.config.clone().unwrap_or_else(|| read(env).map(Rc::new))
@@ -65,9 +61,7 @@ impl Isolate {
     fn new() -> Self {
         Self {
             config: None,
-            memory: Memory::new(0, KEYS_MOST),
-            marks: Marks::new(KEYS_MOST),
-            calls: Calls::default(),
+            local: Local::new(0, KEYS_MOST),
             dice: Dice::default(),
             flusher: Flusher::default(),
             has_no_cache: false,
@@ -76,13 +70,13 @@ impl Isolate {
 
     /// Counts what was cut off, and tells what the isolate holds.
     pub(super) fn gauges(&mut self) -> Gauges {
-        for purpose in self.calls.sweep(host::now()) {
+        for purpose in self.local.calls.sweep(host::now()) {
             self.flusher.fold(Fact::Called { purpose, call: Call::Abandoned });
         }
         Gauges {
-            computations_in_flight: self.calls.under_way() as u64,
-            memory_entries: self.memory.entries() as u64,
-            memory_bytes: self.memory.bytes() as u64,
+            computations_in_flight: self.local.calls.under_way() as u64,
+            memory_entries: self.local.memory.entries() as u64,
+            memory_bytes: self.local.memory.bytes() as u64,
         }
     }
 }

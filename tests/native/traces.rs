@@ -7,7 +7,9 @@ use xfetch_edge::{
     cold::{self, Cold, Outcome},
     entry::{Entry, Floor, Lifetime},
     failure::{Failure, Reason},
+    key::Key,
     lease::{CleanUp, State, Waiting, Wake},
+    local::Local,
     marks::{Blocked, Marks},
     memory::Memory,
     message::{Answer, Reply, Terms},
@@ -371,6 +373,30 @@ fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for(
     assert_eq!(fallback().on(led(backed_off), NOW), outcome);
     assert_eq!(fallback().on(led(Ending::ObjectLost), NOW), outcome);
     assert_eq!(fallback().on(cold::Event::TimedOut, NOW), outcome);
+}
+
+#[test]
+fn an_old_entry_in_hand_that_was_purged_meanwhile_answers_nobody() {
+    let old = Arc::new(entry(7, NOW.0 - 20_000));
+    let mut cold = Cold::new(7, Some(old), NOW);
+    cold.hear(Floor { soft: 0, hard: 8 });
+    let lost = cold::Event::Led(Ending::ObjectLost, Floor::default());
+    assert_eq!(cold.on(lost, NOW), cold::Action::WatchMemory);
+}
+
+#[test]
+fn what_was_warm_when_the_request_came_is_served_whatever_the_look_brings() {
+    let key = Key { text: "key".into(), hash: [1; 32] };
+    let stale = Arc::new(entry(7, NOW.0 - 6_000));
+    let older = Arc::new(entry(9, NOW.0 - 60_000));
+    let mut local = Local::new(1 << 20, 10);
+    // Memory has nothing any more, or a committed generation that is older in time.
+    assert_eq!(local.after_colo(&key, None, Some(stale.clone()), NOW), Some(stale.clone()));
+    assert_eq!(local.after_colo(&key, Some(older.clone()), Some(stale.clone()), NOW), Some(stale.clone()));
+    assert_eq!(local.after_colo(&key, Some(older.clone()), None, NOW), Some(older));
+    // A purge that was heard meanwhile takes it out of the request's hands.
+    local.hear(key.hash, Floor { soft: 0, hard: 8 }, NOW);
+    assert_eq!(local.after_colo(&key, None, Some(stale), NOW), None);
 }
 
 #[test]

@@ -108,8 +108,8 @@ pub(super) async fn purge(visit: &Visit) -> Response {
         }
     };
     isolate::with(|isolate| {
-        isolate.memory.hear(key.hash, floor, host::now());
-        isolate.marks.forget(&key.hash);
+        isolate.local.hear(key.hash, floor, host::now());
+        isolate.local.marks.forget(&key.hash);
     });
     colo::hear(visit.target.host(), &key, floor, physical).await;
     reply::json(
@@ -131,8 +131,8 @@ pub(super) async fn inspect(visit: &Visit) -> Response {
     };
     let now = host::now();
     let (memory, memory_floor, rate) = isolate::with(|isolate| {
-        let entry = isolate.memory.get(&key.hash, &key.text, now);
-        (entry, isolate.memory.floor(&key.hash), isolate.memory.rate(&key.hash))
+        let entry = isolate.local.memory.get(&key.hash, &key.text, now);
+        (entry, isolate.local.memory.floor(&key.hash), isolate.local.memory.rate(&key.hash))
     });
     let record = colo::look_up(visit.target.host(), &key).await;
     let object = match send(visit, &key, Message::Inspect).await {

@@ -1,0 +1,147 @@
+//! The simulations of `npm run simulate`: hostile worlds by the thousand, and the strategies side by side.
+//!
+//! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks), or `strategies SECONDS`.
+
+use std::time::{Duration, Instant};
+
+use xfetch_edge::{
+    metrics::Counter,
+    sim::{self, Scenario, Strategy},
+    time::Millis,
+};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |place: usize| arguments.get(place).and_then(|it| it.parse::<u64>().ok());
+    let is_well = match (arguments.first().map(String::as_str), number(1), number(2)) {
+        (Some("seeds"), Some(first), Some(count)) => seeds(first, count),
+        (Some("seed"), Some(seed), _) => one(seed),
+        (Some("strategies"), Some(seconds), _) => strategies(seconds),
+        _ => {
+            eprintln!("seeds FIRST COUNT, seed N, or strategies SECONDS");
+            false
+        }
+    };
+    if !is_well {
+        std::process::exit(1);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program that shows its progress")]
+fn seeds(first: u64, count: u64) -> bool {
+    let began = Instant::now();
+    let mut shown = began;
+    let (mut steps, mut requests, mut calls, mut errors) = (0, 0, 0, 0);
+    for done in 0..count {
+        match sim::hostile(first + done) {
+            Ok(figures) => {
+                steps += figures.steps;
+                requests += figures.tally.get(Counter::TotalRequests);
+                calls += figures.calls;
+                errors += figures.errors;
+            }
+            Err(broken) => {
+                println!("\nseed {}: {broken}", first + done);
+                return one(first + done);
+            }
+        }
+        if shown.elapsed() > Duration::from_secs(2) {
+            shown = Instant::now();
+            let share = (done + 1) as f64 / count as f64;
+            let left = began.elapsed().as_secs_f64() * (1.0 - share) / share;
+            eprint!("\r{} of {count} seeds, {left:.0} s left   ", done + 1);
+        }
+    }
+    eprint!("\r");
+    println!("{count} seeds from {first}: every promise held after each of {steps} events.");
+    println!(
+        "{requests} requests, {calls} origin calls, {errors} answered with an error, {:.1} s.",
+        began.elapsed().as_secs_f64()
+    );
+    true
+}
+
+/// One world, by its transcript where it breaks a promise.
+fn one(seed: u64) -> bool {
+    let scenario = Scenario::hostile(seed);
+    let Err(broken) = sim::run(scenario.clone()) else {
+        println!("seed {seed}: every promise held.");
+        return true;
+    };
+    let smaller = sim::shrunk(scenario, &broken);
+    let lines = sim::transcript(smaller.clone());
+    let file = "target/simulate.log";
+    if let Err(error) = std::fs::write(file, lines.join("\n")) {
+        eprintln!("{file}: {error}");
+    }
+    println!(
+        "The last of {} events in the smallest world that breaks it; all of them are in {file}.\n",
+        lines.len()
+    );
+    for line in &lines[lines.len().saturating_sub(60)..] {
+        println!("{line}");
+    }
+    if let Err(broken) = sim::run(smaller.clone()) {
+        println!("\n{broken}\n\n{smaller:#?}");
+    }
+    false
+}
+
+/// A figure of one strategy, as the table shows it.
+type Row = [String; 9];
+
+fn strategies(seconds: u64) -> bool {
+    let head = ["", "calls", "/ least", "at once", "slow", "past TTL", "age", "p50 ms", "p99.9 ms"];
+    let stories: [(&str, Scenario); 4] = [
+        ("a hot key: 60 requests/s, TTL 10 s, origin 1 s", Scenario::default()),
+        ("a rare key: 0.5 requests/s", Scenario { rate: 0.5, ..Scenario::default() }),
+        (
+            "1,000 keys by Zipf's law: 200 requests/s over 10 colos",
+            Scenario { keys: 1_000, rate: 200.0, colos: 10, ..Scenario::default() },
+        ),
+        (
+            "an outage of 20 s in the middle",
+            Scenario {
+                outage: Some(sim::Outage {
+                    from: Millis(seconds * 500 - 10_000),
+                    until: Millis(seconds * 500 + 10_000),
+                }),
+                ..Scenario::default()
+            },
+        ),
+    ];
+    for (story, scenario) in stories {
+        println!("\n{story}");
+        print_row(&head.map(str::to_owned));
+        for strategy in Strategy::ALL {
+            let duration = Millis(seconds * 1_000);
+            match sim::run(Scenario { strategy, duration, ..scenario.clone() }) {
+                Ok(figures) => print_row(&row(strategy, &figures)),
+                Err(broken) => {
+                    println!("{}: {broken}", strategy.as_str());
+                    return false;
+                }
+            }
+        }
+    }
+    true
+}
+
+fn row(strategy: Strategy, figures: &sim::Figures) -> Row {
+    [
+        strategy.as_str().to_owned(),
+        figures.calls.to_string(),
+        format!("{:.2}", figures.calls as f64 / figures.least_calls.max(1) as f64),
+        figures.most_in_flight.to_string(),
+        figures.slow.to_string(),
+        format!("{:.2} %", 100.0 * figures.past_ttl_share()),
+        format!("{:.1} s", figures.mean_age()),
+        format!("{:.0}", figures.quantile(0.5)),
+        format!("{:.0}", figures.quantile(0.999)),
+    ]
+}
+
+fn print_row(cells: &Row) {
+    let [name, rest @ ..] = cells;
+    println!("  {name:<24}{}", rest.each_ref().map(|cell| format!("{cell:>10}")).concat());
+}

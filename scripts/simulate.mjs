@@ -1,0 +1,51 @@
+// `npm run simulate`: the made-up world at scale. Hostile worlds, in each of which every promise is checked
+// after every event, and the strategies side by side on the same arrivals.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { toolEnvironment } from "./setup.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const usage = `npm run simulate -- [--seeds N] [--from SEED] [--seed SEED] [--strategies] [--seconds N]
+  --seeds N      runs N hostile worlds (default 10000), and shows the first broken promise, shrunk
+  --from SEED    the first of them (default 1)
+  --seed SEED    runs one hostile world
+  --strategies   only the strategies side by side
+  --seconds N    how long they run, in virtual time (default 600)`;
+
+function whole(options, name, least) {
+  const number = Number(options[name]);
+  if (!Number.isSafeInteger(number) || number < least) {
+    throw new Error(`--${name} is ${options[name]}, but must be a whole number of at least ${least}.`);
+  }
+  return String(number);
+}
+
+function program(...args) {
+  const command = ["run", "--release", "--quiet", "--example", "simulate", "--", ...args];
+  const { status } = spawnSync("cargo", command, { cwd: root, stdio: "inherit", env: toolEnvironment().env });
+  return status ?? 1;
+}
+
+try {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: "string", default: "10000" },
+      from: { type: "string", default: "1" },
+      seed: { type: "string" },
+      strategies: { type: "boolean", default: false },
+      seconds: { type: "string", default: "600" },
+    },
+  });
+  if (values.seed !== undefined) {
+    process.exitCode = program("seed", whole(values, "seed", 0));
+  } else {
+    const worlds = values.strategies ? 0 : program("seeds", whole(values, "from", 0), whole(values, "seeds", 1));
+    process.exitCode = worlds || program("strategies", whole(values, "seconds", 30));
+  }
+} catch (error) {
+  console.error(`${error.message}\n\n${usage}`);
+  process.exitCode = 2;
+}

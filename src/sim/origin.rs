@@ -1,0 +1,154 @@
+//! The made-up origin: what a computation costs, how it fails, and its own count of the calls.
+
+use std::sync::Arc;
+
+use super::{Scenario, chance::Chance};
+use crate::{
+    failure::{Failure, Reason},
+    time::Millis,
+};
+
+/// A time in which every call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// Its begin.
+    pub from: Millis,
+    /// Its end.
+    pub until: Millis,
+}
+
+/// A way to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// 500.
+    Error,
+    /// 503 with `Retry-After`.
+    Busy,
+    /// No answer at all.
+    Hang,
+    /// The connection breaks.
+    Reset,
+    /// A body that breaks off.
+    Truncate,
+    /// Not JSON.
+    Garbage,
+    /// 404, with a body of its own.
+    Refuse,
+    /// A good answer that must not be stored.
+    Private,
+}
+
+impl Mood {
+    /// Every way.
+    pub const ALL: [Self; 8] = [
+        Self::Error,
+        Self::Busy,
+        Self::Hang,
+        Self::Reset,
+        Self::Truncate,
+        Self::Garbage,
+        Self::Refuse,
+        Self::Private,
+    ];
+}
+
+/// What a call will come to.
+#[derive(Clone, Debug)]
+pub(super) enum Fate {
+    /// A body, and whether it may be stored.
+    Body(Arc<[u8]>, bool),
+    /// A failure.
+    Failure(Failure),
+}
+
+/// One call under way.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) began: Millis,
+    pub(super) takes: Millis,
+    pub(super) fate: Fate,
+}
+
+#[derive(Debug)]
+pub(super) struct Origin {
+    chance: Chance,
+    /// Calls per key: now, and in all.
+    pub(super) under_way: Vec<u32>,
+    pub(super) calls: u64,
+    /// When each computation began, by its number: how old a body really is.
+    pub(super) ended: Vec<Millis>,
+}
+
+impl Origin {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self {
+            chance: Chance::new(scenario.seed, 2),
+            under_way: vec![0; scenario.keys as usize],
+            calls: 0,
+            ended: Vec::new(),
+        }
+    }
+
+    /// A call begins; the caller gives up after its time-out.
+    pub(super) fn call(&mut self, scenario: &Scenario, key: usize, now: Millis, elapsed: Millis) -> Call {
+        self.calls += 1;
+        self.under_way[key] += 1;
+        let takes = self.chance.lognormal(scenario.delta, scenario.spread).max(Millis(1));
+        let is_out = scenario.outage.is_some_and(|outage| outage.from <= elapsed && elapsed < outage.until);
+        let is_hostile = elapsed < scenario.faults.until || !scenario.faults.any();
+        // In a kind world the origin is quick enough, however slow it was before.
+        let takes = if is_hostile { takes } else { takes.min(scenario.origin_timeout.share(0.8)) };
+        let fails = is_out || (is_hostile && self.chance.happens(scenario.failing));
+        let (takes, fate) =
+            if fails { self.failure(scenario, takes) } else { (takes, self.body(key, now, takes, true)) };
+        let (takes, fate) = if takes < scenario.origin_timeout {
+            (takes, fate)
+        } else {
+            (scenario.origin_timeout, transient(Reason::OriginTimeout, None))
+        };
+        Call { began: now, takes, fate }
+    }
+
+    fn failure(&mut self, scenario: &Scenario, takes: Millis) -> (Millis, Fate) {
+        let moods = &scenario.faults.moods;
+        let mood = match moods.len() {
+            0 => Mood::Error,
+            count => moods[self.chance.below(count as u64) as usize],
+        };
+        let soon = takes.share(0.1).max(Millis(1));
+        match mood {
+            Mood::Error => (soon, transient(Reason::OriginError, None)),
+            Mood::Busy => (soon, transient(Reason::OriginBusy, Some(Millis(3_000)))),
+            Mood::Hang => (Millis(u64::MAX), transient(Reason::OriginTimeout, None)),
+            Mood::Reset => (soon, transient(Reason::OriginUnreachable, None)),
+            Mood::Truncate => (takes, transient(Reason::OriginTruncated, None)),
+            Mood::Garbage => (takes, transient(Reason::OriginNotJson, None)),
+            Mood::Refuse => {
+                let content_type = "application/json".to_owned();
+                let no =
+                    Failure::Negative { status: 404, content_type, body: "{}".to_owned(), ttl: Millis::ZERO };
+                (soon, Fate::Failure(no))
+            }
+            Mood::Private => (takes, Fate::Body(Arc::from([]), false)),
+        }
+    }
+
+    /// A body that says whose it is, and which computation it comes from.
+    fn body(&mut self, key: usize, now: Millis, takes: Millis, storable: bool) -> Fate {
+        let number = self.ended.len() as u32;
+        self.ended.push(now.plus(takes));
+        let body = [(key as u32).to_le_bytes(), number.to_le_bytes()].concat();
+        Fate::Body(Arc::from(body), storable)
+    }
+}
+
+/// The key and the instant that a body of ours names.
+pub(super) fn read(body: &[u8]) -> Option<(usize, usize)> {
+    let (key, number) = body.split_first_chunk::<4>()?;
+    let number = number.try_into().ok()?;
+    Some((u32::from_le_bytes(*key) as usize, u32::from_le_bytes(number) as usize))
+}
+
+fn transient(reason: Reason, retry_after: Option<Millis>) -> Fate {
+    Fate::Failure(Failure::Transient { reason, retry_after })
+}

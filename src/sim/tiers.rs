@@ -1,0 +1,82 @@
+//! The made-up colos: a cache each, isolates with the deployed memory and marks, and a clock that may be
+//! wrong.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    entry::{Entry, Floor},
+    local::Local,
+    time::Millis,
+};
+
+/// Off from the true time, by so many milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clock(pub(super) i64);
+
+impl Clock {
+    pub(super) fn read(self, now: Millis) -> Millis {
+        Millis(now.0.saturating_add_signed(self.0))
+    }
+}
+
+/// What a colo's cache holds for a key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record {
+    pub(super) floor: Floor,
+    pub(super) entry: Option<Arc<Entry>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Colo {
+    pub(super) clock: Clock,
+    cache: BTreeMap<usize, Record>,
+}
+
+impl Colo {
+    /// What is left of the record at this instant, by this colo's clock.
+    pub(super) fn look_up(&self, key: usize, now: Millis) -> Record {
+        let Some(record) = self.cache.get(&key) else { return Record::default() };
+        let entry = record.entry.as_ref();
+        let entry = entry.and_then(|entry| record.floor.applied((**entry).clone(), now));
+        Record { floor: record.floor, entry: entry.filter(|it| !it.is_gone(now)).map(Arc::new) }
+    }
+
+    /// The record that a write of this entry would leave, as somebody sees it who looks now and writes
+    /// later: the Cache API has no compare-and-set.
+    pub(super) fn with(&self, key: usize, heard: Floor, entry: &Entry, now: Millis) -> Option<Record> {
+        let held = self.look_up(key, now);
+        let floor = held.floor.raised(heard);
+        let entry = floor.applied(entry.clone(), now).filter(|it| !it.is_gone(now))?;
+        let is_newer = held.entry.is_none_or(|held| entry.supersedes(&held));
+        is_newer.then(|| Record { floor, entry: Some(Arc::new(entry)) })
+    }
+
+    pub(super) fn put(&mut self, key: usize, record: Record) {
+        self.cache.insert(key, record);
+    }
+
+    /// Hears a floor, and leaves it for those who come.
+    pub(super) fn hear(&mut self, key: usize, floor: Floor, now: Millis) {
+        let held = self.look_up(key, now);
+        let floor = held.floor.raised(floor);
+        let entry = held.entry.and_then(|entry| floor.applied((*entry).clone(), now)).map(Arc::new);
+        self.cache.insert(key, Record { floor, entry });
+    }
+
+    pub(super) fn lose(&mut self, key: usize) {
+        self.cache.remove(&key);
+    }
+}
+
+/// An isolate of the deployed Worker.
+#[derive(Debug)]
+pub(super) struct Isolate {
+    pub(super) colo: usize,
+    pub(super) local: Local,
+}
+
+impl Isolate {
+    pub(super) fn new(colo: usize) -> Self {
+        Self { colo, local: Local::new(32 << 20, 10_000) }
+    }
+}

@@ -1,0 +1,170 @@
+//! The made-up world: thousands of hostile ones in which every promise holds, and kind ones that obey the
+//! closed forms of the theory.
+
+use xfetch_edge::{
+    entry::Lifetime,
+    metrics::Counter,
+    sim::{self, Cycle, Figures, Scenario, Strategy},
+    time::Millis,
+};
+
+/// As many hostile worlds as `npm test` has time for; `npm run simulate` runs any number.
+const SEEDS: u64 = 2_000;
+
+#[test]
+fn every_promise_holds_in_every_hostile_world() {
+    let shares = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    std::thread::scope(|scope| {
+        for share in 0..shares {
+            scope.spawn(move || {
+                for seed in (1..=SEEDS).filter(|seed| seed % shares == share) {
+                    if let Err(broken) = sim::hostile(seed) {
+                        panic!("seed {seed}: {broken}; see npm run simulate -- --seed {seed}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Seeds whose worlds have shown a mistake, each by what holds since.
+#[test]
+fn worlds_that_have_shown_a_mistake_hold() {
+    let seeds = [
+        (5, "a look into the colo's cache does not make a warm request wait"),
+        (41, "an old entry in hand is not served after somebody else in the isolate has heard of its purge"),
+        (41, "a committed generation that is older in time does not make a warm request wait"),
+    ];
+    for (seed, what) in seeds {
+        assert_eq!(sim::hostile(seed).err(), None, "{what}");
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_world_again() {
+    for seed in [3, 77] {
+        assert_eq!(sim::hostile(seed), sim::hostile(seed));
+        let transcript = || sim::transcript(Scenario { duration: Millis(20_000), ..Scenario::hostile(seed) });
+        assert_eq!(transcript(), transcript());
+    }
+}
+
+#[test]
+fn hostile_worlds_are_hostile() {
+    let all: Vec<Figures> = (1..100).filter_map(|seed| sim::hostile(seed).ok()).collect();
+    let sum = |counter: Counter| all.iter().map(|it| it.tally.get(counter)).sum::<u64>();
+    for counter in [
+        Counter::CacheHitStale,
+        Counter::RefreshLockErrors,
+        Counter::RefreshBackoffs,
+        Counter::XfetchRecheckSkipsTotal,
+        Counter::ComputeFailed,
+        Counter::ComputeAbandoned,
+        Counter::CommitsRejected,
+        Counter::GrantsGivenBack,
+        Counter::EntriesUnreadable,
+    ] {
+        assert!(sum(counter) > 0, "{}", counter.as_str());
+    }
+    assert!(all.iter().map(|it| it.lost).sum::<u64>() > 0, "no request was lost");
+}
+
+/// One key, one isolate, no delays: what the closed forms are about.
+fn plain(strategy: Strategy) -> Scenario {
+    Scenario {
+        strategy,
+        duration: Millis(8_000_000),
+        colos: 1,
+        isolates: 1,
+        rate: 40.0,
+        lifetime: Lifetime { ttl: Millis(20_000), ..Scenario::default().lifetime },
+        spread: 0.0,
+        object_delay: Millis::ZERO,
+        colo_delay: Millis::ZERO,
+        ..Scenario::default()
+    }
+}
+
+fn run(scenario: Scenario) -> Figures {
+    sim::run(scenario).unwrap_or_else(|broken| panic!("{broken}"))
+}
+
+fn mean(cycles: &[Cycle], of: impl Fn(&Cycle) -> f64) -> (f64, f64) {
+    let count = cycles.len() as f64;
+    let mean = cycles.iter().map(&of).sum::<f64>() / count;
+    let variance = cycles.iter().map(|it| (of(it) - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    (mean, (variance / count).sqrt())
+}
+
+fn agrees(what: &str, (mean, error): (f64, f64), law: f64) {
+    assert!((mean - law).abs() <= 4.0 * error + 0.01 * law.abs(), "{what}: {mean} ± {error}, law {law}");
+}
+
+#[test]
+fn the_made_up_world_obeys_the_laws_of_the_rule() {
+    let figures = run(plain(Strategy::XFetchAlone));
+    let cycles = &figures.cycles[1..];
+    let rate: f64 = 40.0;
+    agrees("gap", mean(cycles, |it| it.gap), rate.ln() + 0.577_215_664_9);
+    // Without a lease each trigger is a computation: a cycle has those until its first new value lands.
+    let per_computation = figures.calls as f64 / cycles.len() as f64;
+    assert!(per_computation > 1.5, "{per_computation} computations per new value");
+}
+
+#[test]
+fn with_the_lease_a_cycle_is_one_computation_and_contention_follows_its_law() {
+    let figures = run(plain(Strategy::LeaseBetaOne));
+    let tally = &figures.tally;
+    assert_eq!(figures.most_in_flight, 1);
+    assert_eq!(tally.get(Counter::ComputeCalls), figures.calls);
+    assert_eq!(tally.get(Counter::RefreshesStarted) + 1, figures.calls, "the first is cold");
+    agrees("triggers", mean(&figures.cycles[1..], |it| f64::from(it.triggers)), 1.0_f64.exp());
+    let contention = tally.get(Counter::XfetchLockContentionEarly) as f64 / figures.cycles.len() as f64;
+    assert!((contention - (1.0_f64.exp() - 1.0)).abs() < 0.2, "{contention}");
+    assert_eq!(figures.past_ttl, 0, "so hot a key is always in time");
+    // The first value is waited for, and nothing else.
+    assert!(figures.slow < 100, "{}", figures.slow);
+}
+
+#[test]
+fn auto_is_late_as_rarely_as_it_was_asked_and_gives_up_less_than_beta_1() {
+    let auto = run(plain(Strategy::LeaseBetaAuto));
+    let late = mean(&auto.cycles[20..], |it| f64::from(u8::from(it.late)));
+    assert!(late.0 < 0.01 + 4.0 * late.1.max(0.003), "late in {} of the cycles", late.0);
+    let paper = run(plain(Strategy::LeaseBetaOne));
+    let gap = |figures: &Figures| mean(&figures.cycles[20..], |it| it.gap).0;
+    assert!(gap(&auto) < 0.7 * gap(&paper), "{} against {}", gap(&auto), gap(&paper));
+    assert!(auto.calls < paper.calls);
+}
+
+#[test]
+fn every_strategy_sees_the_same_arrivals() {
+    let requests = |strategy| {
+        let scenario = Scenario { strategy, keys: 20, ..Scenario::default() };
+        let figures = run(scenario);
+        (figures.least_calls, figures.seconds.iter().take(60).map(|it| it.requests).collect::<Vec<_>>())
+    };
+    let first = requests(Strategy::NoProtection);
+    for strategy in Strategy::ALL {
+        assert_eq!(requests(strategy), first, "{}", strategy.as_str());
+    }
+}
+
+#[test]
+fn the_lease_beats_every_other_strategy_on_the_same_arrivals() {
+    let figures = |strategy| run(Scenario { strategy, duration: Millis(300_000), ..Scenario::default() });
+    let ours = figures(Strategy::LeaseBetaAuto);
+    for strategy in Strategy::ALL.into_iter().filter(|it| !it.has_promises()) {
+        let theirs = figures(strategy);
+        let name = strategy.as_str();
+        assert!(ours.slow <= theirs.slow, "{name}: {} slow answers", theirs.slow);
+        // Only a lock that makes the others wait computes as rarely.
+        assert!(
+            ours.calls < theirs.calls || strategy == Strategy::PlainLock,
+            "{name}: {} calls",
+            theirs.calls
+        );
+    }
+    assert_eq!(ours.most_in_flight, 1);
+    assert!(ours.past_ttl_share() < 0.01);
+}
