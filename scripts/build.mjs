@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { toolEnvironment } from "./setup.mjs";
@@ -12,34 +12,46 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** The classes of Durable Objects: all that the Worker exports beside its handler. */
 const OBJECTS = ["RefreshLease", "Metrics"];
 
-/** A digest of everything that a build depends on. */
-function inputs(folder) {
+/** A digest of everything that a build depends on: these folders and files, and what all builds share. */
+function digest(folders, files) {
   const hash = createHash("sha256");
-  const sources = new Set([join(root, "src"), join(folder, "src")]);
-  const files = [...sources]
+  const found = folders
     .flatMap((source) => readdirSync(source, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
   const shared = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "package-lock.json", ".cargo/config.toml"];
-  const others = [join(folder, "Cargo.toml"), ...shared.map((name) => join(root, name))];
-  for (const file of [...files, ...others].sort()) {
+  const all = new Set([...found, ...files, ...shared.map((name) => join(root, name)), fileURLToPath(import.meta.url)]);
+  for (const file of [...all].sort()) {
     hash.update(file.slice(root.length)).update("\0").update(readFileSync(file)).update("\0");
   }
-  return hash.update(readFileSync(fileURLToPath(import.meta.url))).digest("hex");
+  return hash.digest("hex");
+}
+
+/** Runs a build unless its outputs are there and nothing that they depend on has changed. */
+export function unlessUnchanged({ stamp, outputs, folders, files }, make) {
+  const now = digest(folders, files);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === now && outputs.every(existsSync)) return;
+  rmSync(stamp, { force: true });
+  make();
+  writeFileSync(stamp, now);
+}
+
+/** Runs a program of the tools, with its output on stderr. */
+export function runTool(program, args, { cwd = root, env }) {
+  const result = spawnSync(program, args, { cwd, env, stdio: ["ignore", 2, 2] });
+  if (result.status !== 0) throw new Error(`${basename(program)} failed (${result.error ?? `exit ${result.status}`})`);
 }
 
 /** Builds the Worker in `folder` into `folder/build`. */
 export function build(folder = root) {
   const stamp = join(folder, "build", ".stamp");
   const outputs = ["index.js", "index_bg.wasm"].map((name) => join(folder, "build", name));
-  const digest = inputs(folder);
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest && outputs.every(existsSync)) return;
-  rmSync(stamp, { force: true });
-  const { paths, env } = toolEnvironment();
-  const result = spawnSync(paths["worker-build"], ["--release"], { cwd: folder, env, stdio: ["ignore", 2, 2] });
-  if (result.status !== 0) throw new Error(`worker-build failed (${result.error ?? `exit ${result.status}`})`);
-  trim(outputs[0], outputs[1], env);
-  writeFileSync(stamp, digest);
+  const folders = [...new Set([join(root, "src"), join(folder, "src")])];
+  unlessUnchanged({ stamp, outputs, folders, files: [join(folder, "Cargo.toml")] }, () => {
+    const { paths, env } = toolEnvironment();
+    runTool(paths["worker-build"], ["--release"], { cwd: folder, env });
+    trim(outputs[0], outputs[1], env);
+  });
 }
 
 /** What wasm-bindgen's code needs of an engine, and no more: production may lag behind this machine. */
@@ -66,7 +78,7 @@ function trim(script, wasm, env) {
   const file = `${wasm}.graph.json`;
   writeFileSync(file, JSON.stringify(graph));
   binaryen("wasm-metadce", [wasm, "--graph-file", file, "-o", wasm], env);
-  binaryen("wasm-opt", ["-Oz", "--strip-debug", "--strip-producers", wasm, "-o", wasm], env);
+  binaryen("wasm-opt", ["--gufa", "-Oz", "--strip-debug", "--strip-producers", wasm, "-o", wasm], env);
   rmSync(file);
   const source = readFileSync(script, "utf8");
   const exported = /export\{([^}]*)\};?\s*$/;
@@ -74,7 +86,8 @@ function trim(script, wasm, env) {
   writeFileSync(script, source.replace(exported, `export{${kept.join(",")}};\n`));
 }
 
-function binaryen(tool, args, env) {
+/** Runs one of binaryen's programs. */
+export function binaryen(tool, args, env) {
   const program = join(dirname(env.WASM_OPT_BIN), tool);
   const result = spawnSync(program, [...FEATURES, ...args], { stdio: ["ignore", "ignore", 2] });
   if (result.status !== 0) throw new Error(`${tool} failed (${result.error ?? `exit ${result.status}`})`);

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { startOrigin } from "../examples/origin/server.mjs";
+import { buildPage } from "./build-www.mjs";
 import { build } from "./build.mjs";
 import { toolEnvironment } from "./setup.mjs";
 
@@ -63,6 +64,7 @@ async function main() {
   const workerPort = port();
   const gives = (name) => given.some(([flag, value]) => flag === "--var" && value?.startsWith(`${name}:`));
   build();
+  buildPage();
   const token = developmentToken();
   let originUrl = process.env.ORIGIN_URL;
   let origin;
@@ -86,6 +88,8 @@ async function main() {
     ["--var", "PAGE:true"],
     ["--var", "FLUSH_INTERVAL:1"],
     ...(originUrl ? [["--var", `ORIGIN_URL:${originUrl}`]] : []),
+    // The page's controls for the development origin.
+    ...(origin ? [["--var", 'FORWARD:["/control"]']] : []),
   ];
   const flags = merge(own, given);
   const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");

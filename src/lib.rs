@@ -13,6 +13,7 @@
 //! | | [`json`] | JSON texts |
 //! | | [`failure`] | how a computation fails, and what is remembered of it |
 //! | decisions | [`xfetch`] | the formula of the paper, and the beta behind a lease |
+//! | | [`laws`] | what the theory predicts of the formula |
 //! | | [`rate`] | how often a key is asked for |
 //! | | [`entry`] | what is stored beside a body; versioned |
 //! | | [`lookup`] | what to do for an entry, now |
@@ -30,8 +31,9 @@
 //! | | [`sim`] | a world made up: colos, objects, an origin, faults, one clock, one seed |
 //! | the world | `host` | clock, entropy, timers |
 //! | | `edge` | the Worker: handler, driver, tiers, origin, the two Durable Objects |
+//! | | `demo` | the demo page: bindings over [`sim`] and [`laws`] |
 //!
-//! The last two exist on `wasm32` only. A native build has no JavaScript crate in it, so if it
+//! The last three exist on `wasm32` only. A native build has no JavaScript crate in it, so if it
 //! compiles, the core is pure.
 
 pub mod calls;
@@ -43,6 +45,7 @@ pub mod frame;
 pub mod http;
 pub mod json;
 pub mod key;
+pub mod laws;
 pub mod lease;
 pub mod local;
 pub mod lookup;
@@ -58,6 +61,9 @@ pub mod xfetch;
 
 #[cfg(target_arch = "wasm32")]
 pub mod host;
+
+#[cfg(all(target_arch = "wasm32", feature = "demo"))]
+pub mod demo;
 
 #[cfg(all(target_arch = "wasm32", feature = "edge"))]
 pub mod edge;

@@ -231,5 +231,5 @@ impl Scenario {
 pub fn run(scenario: Scenario) -> Result<Figures, Broken> {
     let mut world = World::new(scenario);
     while world.step()? {}
-    Ok(world.into_figures())
+    Ok(world.figures_now())
 }

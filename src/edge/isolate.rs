@@ -4,12 +4,11 @@
 use std::{cell::RefCell, rc::Rc};
 
 use serde_json::{Map, Value};
-use wasm_bindgen::JsValue;
 use worker::Env;
 
 use super::{
     flush::{self, Flusher},
-    stub,
+    platform, stub,
 };
 use crate::{
     config::{Config, ConfigError, SETTINGS},
@@ -82,7 +81,7 @@ impl Isolate {
 }
 
 fn read(env: &Env) -> Result<Config, ConfigError> {
-    let get = |name: &str| js_sys::Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
+    let get = |name: &str| platform::binding(env, name);
     let mut vars = Map::new();
     for name in SETTINGS {
         let value = get(name);

@@ -11,7 +11,7 @@ use worker::Env;
 
 use super::{
     body::{self, Unread},
-    platform::Task,
+    platform::{self, Task},
     reply, timer,
 };
 use crate::{
@@ -98,13 +98,7 @@ pub(super) fn fetch(
     origin: Option<&OriginUrl>,
     request: &Request,
 ) -> Result<js_sys::Promise, JsValue> {
-    let get = |object: &JsValue, name: &str| js_sys::Reflect::get(object, &JsValue::from_str(name));
-    let target = match origin {
-        Some(_) => js_sys::global().into(),
-        None => get(env, "ORIGIN")?,
-    };
-    let fetch: js_sys::Function = get(&target, "fetch")?.dyn_into()?;
-    fetch.call1(&target, request)?.dyn_into()
+    platform::fetch(env, if origin.is_some() { None } else { Some("ORIGIN") }, request)
 }
 
 /// An answer whose head is acceptable.

@@ -10,7 +10,7 @@ use js_sys::{Array, Promise};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{Request, RequestInit, Response};
-use worker::Context;
+use worker::{Context, Env};
 
 use super::reply;
 
@@ -25,6 +25,14 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn fetch(this: &Stub, url: &str, init: &RequestInit) -> Result<Promise, JsValue>;
+
+    type Fetcher;
+
+    #[wasm_bindgen(method, catch, js_name = fetch)]
+    fn fetch_request(this: &Fetcher, request: &Request) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = fetch)]
+    fn fetch_by_network(request: &Request) -> Result<Promise, JsValue>;
 
     /// The state of an object, as its constructor gets it.
     pub type ObjectState;
@@ -57,6 +65,19 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = toArray)]
     fn to_array(this: &Rows) -> Result<Array, JsValue>;
+}
+
+/// A binding of this Worker; undefined where there is none.
+pub(super) fn binding(env: &Env, name: &str) -> JsValue {
+    js_sys::Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// Sends a request by the network, or to the service behind a binding.
+pub(super) fn fetch(env: &Env, binding_name: Option<&str>, request: &Request) -> Result<Promise, JsValue> {
+    match binding_name {
+        None => fetch_by_network(request),
+        Some(name) => binding(env, name).unchecked_ref::<Fetcher>().fetch_request(request),
+    }
 }
 
 /// A task whose type no longer matters: one piece of code runs them all.

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, Request, Response};
 use worker::{Context, Env};
 
-use super::{admin, cached, flush, forward, isolate, reply, reply::Problem};
+use super::{admin, cached, flush, forward, isolate, platform, reply, reply::Problem};
 use crate::{
     config::{Config, ConfigError, OriginUrl},
     host,
@@ -120,8 +122,11 @@ async fn route(visit: &Rc<Visit>) -> Response {
         visit.answered(Class::Bypass, host::now().minus(started));
         return response;
     }
-    if path == "/" && config.page && visit.request.method() == "GET" {
-        return index(config);
+    if config.page
+        && matches!(visit.request.method().as_str(), "GET" | "HEAD")
+        && let Some(page) = page(visit).await
+    {
+        return page;
     }
     Problem::new(404, "not_found", "There is nothing here.").response()
 }
@@ -168,29 +173,10 @@ pub(super) fn allowed_origin(visit: &Visit) -> Option<String> {
     visit.config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
 }
 
-/// What runs here, for somebody who opens the address in a browser.
-fn index(config: &Config) -> Response {
-    let routes: String =
-        config.routes.iter().map(|route| format!("<li><code>POST {}</code></li>", route.path)).collect();
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>xfetch-edge</title>\
-         <style>body{{font:1rem/1.5 system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem;color-scheme:light dark}}</style>\
-         <h1>xfetch-edge {version}</h1><p>An edge cache that never makes a warm request wait. It caches:</p>\
-         <ul>{routes}</ul>\
-         <p><a href=\"/_xfetch/health\">Health</a>, and <a href=\"/_xfetch/metrics\">metrics</a>, which ask for \
-         the header <code>Authorization: Bearer</code> with the admin token.</p>",
-        version = env!("CARGO_PKG_VERSION"),
-    );
-    let headers = reply::headers(&[
-        ("content-type", "text/html; charset=utf-8"),
-        ("cache-control", "no-cache"),
-        (
-            "content-security-policy",
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-        ("referrer-policy", "no-referrer"),
-        ("x-content-type-options", "nosniff"),
-    ]);
-    reply::with_text(200, &headers, &page)
+/// The demo page's files, where they are deployed with the Worker; `None` for what is none of them.
+async fn page(visit: &Visit) -> Option<Response> {
+    let found = platform::fetch(&visit.env, Some("ASSETS"), &visit.request).ok()?;
+    let found: Response = JsFuture::from(found).await.ok()?.unchecked_into();
+    // What the files do not have is answered like any other unknown path.
+    (found.status() != 404).then_some(found)
 }

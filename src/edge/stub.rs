@@ -63,8 +63,7 @@ pub(super) async fn post(
     location_hint: Option<&str>,
     bytes: &[u8],
 ) -> Result<Vec<u8>, Lost> {
-    let namespace = Reflect::get(env, &JsValue::from_str(binding)).map_err(|_| Lost::Broken)?;
-    match platform::post(&namespace, name, location_hint, bytes).await {
+    match platform::post(&platform::binding(env, binding), name, location_hint, bytes).await {
         Ok(answer) => answer.ok_or(Lost::Broken),
         Err(error) => Err(sort(&error)),
     }

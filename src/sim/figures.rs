@@ -70,8 +70,8 @@ pub struct Figures {
     pub seconds: Vec<Second>,
     /// Each cycle of the most wanted key.
     pub cycles: Vec<Cycle>,
-    times: Vec<u64>,
-    slowest: Millis,
+    pub(super) times: Vec<u64>,
+    pub(super) slowest: Millis,
 }
 
 impl Figures {

@@ -211,16 +211,8 @@ impl World {
 
     /// The figures until now.
     #[must_use]
-    pub fn figures(&self) -> &Figures {
-        &self.figures
-    }
-
-    /// The figures of the whole run.
-    #[must_use]
-    pub fn into_figures(mut self) -> Figures {
-        self.figures.calls = self.origin.calls;
-        self.figures.tally = self.tally;
-        self.figures
+    pub fn figures_now(&self) -> Figures {
+        Figures { calls: self.origin.calls, tally: self.tally.clone(), ..self.figures.clone() }
     }
 
     /// The next event; false when nothing is left to happen.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use web_sys::Response;
 
 use crate::{
@@ -35,37 +35,28 @@ struct Subject {
 }
 
 async fn subject(visit: &Visit) -> Result<Subject, Problem> {
-    let config = &visit.config;
-    let bad = |detail: String| Problem::new(400, "bad_body", detail);
-    let bytes = body::read(visit.request.body(), REQUEST_MOST)
-        .await
-        .map_err(|_| bad("The body could not be read, or is too large.".to_owned()))?;
-    let text = String::from_utf8(bytes).map_err(|_| bad(format!("{SHAPE}, in UTF-8.")))?;
-    let named = json::parse(&text).map_err(|why| bad(format!("{SHAPE}: {why}.")))?;
-    let fields = named.as_object().ok_or_else(|| bad(format!("{SHAPE}.")))?;
-    if let Some(unknown) =
-        fields.keys().find(|it| !["path", "body", "headers", "hard"].contains(&it.as_str()))
-    {
-        return Err(bad(format!("{SHAPE}; {} is not known.", json::text(&unknown.as_str().into()))));
-    }
-    let hard = match &named["hard"] {
-        Value::Null => false,
-        Value::Bool(hard) => *hard,
-        _ => return Err(bad(format!("{SHAPE}; \"hard\" is true or false."))),
+    let bad = |why: String| Problem::new(400, "bad_body", format!("{SHAPE}: {why}."));
+    let bytes = body::read(visit.request.body(), REQUEST_MOST).await;
+    let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| bad("it is too large, or not UTF-8".to_owned()))?;
+    let named = json::parse(&text).map_err(bad)?;
+    let is_known = |fields: &Map<String, Value>| {
+        fields.keys().all(|it| matches!(it.as_str(), "path" | "body" | "headers" | "hard"))
     };
-    let (Some(path), Some(body)) = (named["path"].as_str(), fields.get("body")) else {
-        return Err(bad(format!("{SHAPE}; path and body are missing.")));
+    let (path, hard) = match (named.as_object(), named["path"].as_str(), &named["hard"]) {
+        (Some(fields), Some(path), Value::Null) if is_known(fields) => (path, false),
+        (Some(fields), Some(path), Value::Bool(hard)) if is_known(fields) => (path, *hard),
+        _ => return Err(bad("a name is missing, not known, or has another type".to_owned())),
     };
-    let route = config
-        .route(path)
-        .cloned()
-        .ok_or_else(|| Problem::new(404, "unknown_route", "No route has this path."))?;
+    let Some(route) = visit.config.route(path).cloned() else {
+        return Err(Problem::new(404, "unknown_route", "No route has this path."));
+    };
+    let body = named.get("body").ok_or_else(|| bad("there is no body".to_owned()))?;
     let canonical = key::canonical_body(json::text(body).as_bytes(), route.fields.as_deref())
-        .map_err(|why| bad(why.to_string()))?;
-    let headers = keyed_headers(&named["headers"], &route).ok_or_else(|| {
-        bad(format!("{SHAPE}; the headers of this route's keys are [{}].", route.headers.join(", ")))
-    })?;
-    let key = cached::key_of(config, &route, &headers, &canonical);
+        .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+    let headers = keyed_headers(&named["headers"], &route)
+        .ok_or_else(|| bad(format!("the headers of this route's keys are [{}]", route.headers.join(", "))))?;
+    let key = cached::key_of(&visit.config, &route, &headers, &canonical);
     Ok(Subject { route, key, hard })
 }
 

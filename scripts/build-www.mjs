@@ -1,0 +1,46 @@
+// `npm run build:www`: the page's wasm by wasm-pack, and its scripts and styles bundled by esbuild, so that
+// the page needs nothing from elsewhere. Skipped when nothing has changed.
+
+import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { binaryen, runTool, unlessUnchanged } from "./build.mjs";
+import { toolEnvironment } from "./setup.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const www = join(root, "www");
+
+/** Builds the page into `www/built`, which is ignored. */
+export function buildPage() {
+  const built = join(www, "built");
+  const wasm = join(root, "target", "www");
+  const outputs = ["app.js", "app.css", "worker.js", "demo_bg.wasm"].map((name) => join(built, name));
+  const folders = [join(root, "src"), join(www, "src")];
+  const files = [fileURLToPath(import.meta.url)];
+  unlessUnchanged({ stamp: join(built, ".stamp"), outputs, folders, files }, () => {
+    const { paths, env } = toolEnvironment();
+    rmSync(built, { recursive: true, force: true });
+    mkdirSync(built, { recursive: true });
+    const features = ["--no-default-features", "--features", "demo"];
+    const args = ["build", "--target", "web", "--release", "--no-pack", "--no-opt", "--out-dir", wasm, "--out-name", "demo", ".", ...features];
+    runTool(paths["wasm-pack"], args, { env });
+    const file = join(wasm, "demo_bg.wasm");
+    binaryen("wasm-opt", ["-Oz", "--strip-debug", "--strip-producers", file, "-o", file], env);
+    cpSync(file, join(built, "demo_bg.wasm"));
+    const bundle = ["--bundle", "--minify", "--format=esm", "--target=es2022", "--log-level=warning", `--outdir=${built}`];
+    const alias = `--alias:demo=${join(wasm, "demo.js")}`;
+    // The glue asks for the wasm by the address of its own module: beside the bundle.
+    const entries = ["app.js", "worker.js"].map((name) => join(www, "src", name));
+    runTool(env.ESBUILD_BIN, [...entries, ...bundle, alias], { env });
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    buildPage();
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
+}

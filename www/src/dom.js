@@ -1,0 +1,52 @@
+// Elements by a word each.
+
+/** An element: its tag with classes ("p.note"), its attributes, its children. */
+export function el(name, attributes = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
+  const element = document.createElement(tag);
+  if (classes.length > 0) element.className = classes.join(" ");
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false && value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((it) => it !== undefined && it !== null));
+  return element;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+/** A table with a caption: names of columns, then rows. */
+export function table(caption, head, rows, rowClass = () => "") {
+  const cells = (tag, row) => row.map((cell, index) => el(tag, tag === "th" ? { scope: "col" } : {}, ...[cell].flat()));
+  const body = rows.map((row, index) => {
+    const [first, ...rest] = row;
+    const line = el("tr", {}, el("th", { scope: "row" }, ...[first].flat()), ...cells("td", rest));
+    line.className = rowClass(index);
+    return line;
+  });
+  const inner = el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, ...cells("th", head))), el("tbody", {}, ...body));
+  return el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption }, inner);
+}
+
+export function save(name, blob) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
+}
+
+/** A number as a person reads it: three figures that count. */
+export function nice(number) {
+  if (!Number.isFinite(number)) return "–";
+  const size = Math.abs(number);
+  if (Number.isInteger(number)) return number.toLocaleString("en");
+  if (size >= 1_000) return Math.round(number).toLocaleString("en");
+  if (size >= 100) return number.toFixed(0);
+  if (size >= 10) return number.toFixed(1);
+  if (size >= 0.01 || size === 0) return number.toFixed(2);
+  return number.toPrecision(2);
+}
+
+export const percent = (share) => `${nice(100 * share)} %`;
+
+export const milliseconds = (ms) => (ms >= 1_000 ? `${nice(ms / 1_000)} s` : `${nice(ms)} ms`);

@@ -1,0 +1,303 @@
+// The running Worker: health, counters, bursts at it, the life of an entry, purges, and the origin's
+// controls where the development origin runs.
+
+import { chart, sweepCharts } from "./charts.js";
+import { byId, el, milliseconds, nice, percent, table } from "./dom.js";
+import { ask } from "./engine.js";
+
+const PATH = "/api/v1/brain/calculate";
+const QUESTION = { home_team: "Arsenal", away_team: "Chelsea", match_date: "2026-12-01" };
+const MODES = ["ok", "status", "reset", "hang", "truncate", "garbage", "html", "huge", "empty", "redirect", "private"];
+
+/** The token stays in this variable, and goes with the page. */
+let token = "";
+let before;
+let routes = [];
+
+async function call(method, path, body) {
+  const headers = { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(body ? { "content-type": "application/json" } : {}) };
+  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(8_000) });
+  const isJson = /json/.test(response.headers.get("content-type") ?? "");
+  const answer = isJson ? await response.json() : undefined;
+  if (!response.ok || !isJson) throw Object.assign(new Error(answer?.detail ?? `${path} answered ${response.status}.`), { status: response.status });
+  return answer;
+}
+
+const say = (id, text) => {
+  byId(id).textContent = text;
+};
+
+// The counters.
+
+function counters(metrics) {
+  const now = performance.now();
+  const passed = before && before.epoch === metrics.epoch ? (now - before.at) / 1_000 : undefined;
+  const rate = (name, value) => (passed ? nice((value - before.counters[name]) / passed) : "–");
+  const rows = Object.entries(metrics.counters)
+    .filter(([name, value]) => value > 0 || !name.startsWith("failed_"))
+    .map(([name, value]) => [name, nice(value), rate(name, value)]);
+  before = { at: now, epoch: metrics.epoch, counters: metrics.counters };
+  const caption = `Counters since ${new Date(metrics.since).toLocaleTimeString()}, epoch ${metrics.epoch.slice(0, 8)}`;
+  byId("counters").replaceChildren(table(caption, ["Counter", "Count", "a second"], rows));
+}
+
+// A burst.
+
+/** What a Cache-Status says, in words (RFC 9211). */
+export function decoded(field) {
+  if (!field) return "no Cache-Status: not an answer of this cache";
+  const has = (word) => new RegExp(`; ?${word}(;|$)`).test(field);
+  const ttl = Number(/ttl=(-?\d+)/.exec(field)?.[1]);
+  if (has("detail=stale")) return `served at once from the cache, ${-ttl} s past its expiry`;
+  if (has("hit")) return `served from the cache, fresh for another ${ttl} s`;
+  if (has("collapsed")) return "waited for another request's computation";
+  if (has("stored")) return "computed for this request, and stored";
+  if (has("fwd=stale")) return "waited, then got the old answer";
+  if (has("fwd=bypass")) return "not cached at all";
+  return "computed for this request, not stored";
+}
+
+async function one(body) {
+  const began = performance.now();
+  try {
+    const response = await fetch(byId("path").value, { method: "POST", headers: { "content-type": "application/json" }, body, cache: "no-store" });
+    const text = await response.text();
+    return { took: performance.now() - began, status: response.status, says: response.headers.get("cache-status"), etag: response.headers.get("etag"), text };
+  } catch {
+    return { took: performance.now() - began, status: 0, says: null, text: "" };
+  }
+}
+
+async function burst() {
+  const body = byId("question").value;
+  const count = Number(byId("count").value);
+  if (!Number.isInteger(count) || count < 1 || count > 500) return say("burst-words", "The number of requests must be from 1 to 500.");
+  try {
+    JSON.parse(body);
+  } catch (error) {
+    return say("burst-words", `The body is not JSON: ${error.message}.`);
+  }
+  byId("burst").disabled = true;
+  say("burst-words", `Sending ${count} requests at once…`);
+  const calls = async () => (token ? (await call("GET", "/_xfetch/metrics")).counters.compute_calls : undefined);
+  try {
+    const calledBefore = await calls().catch(() => undefined);
+    const answers = await Promise.all(Array.from({ length: count }, () => one(body)));
+    // A refresh behind the answers is counted when it has ended.
+    let called = await calls().catch(() => undefined);
+    for (let tries = 0; called !== undefined && tries < 12 && called === calledBefore; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      called = await calls().catch(() => undefined);
+    }
+    showBurst(answers, called === undefined || calledBefore === undefined ? undefined : called - calledBefore);
+    if (!byId("origin").hidden) origin().catch(() => {});
+  } finally {
+    byId("burst").disabled = false;
+  }
+  return undefined;
+}
+
+function showBurst(answers, computed) {
+  const times = answers.map((it) => it.took).sort((a, b) => a - b);
+  const at = (share) => times[Math.min(times.length - 1, Math.floor(share * times.length))];
+  const good = answers.filter((it) => it.status === 200);
+  const bodies = new Set(good.map((it) => it.text)).size;
+  const known = computed === undefined ? "With the admin token this page could tell how many computations it took." : `${computed} computation${computed === 1 ? "" : "s"}.`;
+  say("burst-words", `${good.length} of ${answers.length} succeeded, with ${bodies} different ${bodies === 1 ? "body" : "bodies"}. Half of them within ${milliseconds(at(0.5))}, 99 % within ${milliseconds(at(0.99))}. ${known}`);
+  document.body.dataset.computed = String(computed);
+  const kinds = Map.groupBy(answers, (it) => (it.status === 200 ? (it.says ?? "") : `status ${it.status}`));
+  const rows = [...kinds].map(([says, list]) => [says || "–", nice(list.length), says.startsWith("status") ? problem(list[0]) : decoded(says)]);
+  const plot = chart({ title: "Answer times", caption: "of this burst, sorted", x: "request", y: "ms", tall: true, data: [times.map((_, index) => index + 1), times], series: [{ label: "ms", colour: "series-1" }] });
+  byId("burst-answers").replaceChildren(table("What the answers say", ["Cache-Status", "Answers", "In words"], rows), plot.figure);
+  sweepCharts();
+}
+
+function problem(answer) {
+  try {
+    return JSON.parse(answer.text).detail;
+  } catch {
+    return answer.status === 0 ? "no answer" : "an error";
+  }
+}
+
+// The life of an entry.
+
+async function life() {
+  let body;
+  try {
+    body = JSON.parse(byId("question").value);
+  } catch {
+    return say("life-words", "The body is not JSON.");
+  }
+  const seen = await call("POST", "/_xfetch/inspect", { path: byId("path").value, body });
+  const tiers = [["This isolate's memory", seen.memory.entry], ["This data centre's cache", seen.colo.entry]];
+  const entry = seen.memory.entry ?? seen.colo.entry;
+  const holds = seen.object.holds ?? {};
+  say("life-words", entry ? await phase(entry, holds) : "Nothing is stored near here for this question.");
+  const route = routes.find((it) => it.path === byId("path").value);
+  byId("life-bar").replaceChildren(...(entry ? [bar(entry, route)] : []));
+  const facts = [
+    ["Key", seen.key.slice(0, 16)],
+    ["Rate seen here", seen.rate == null ? "not known yet" : `${nice(seen.rate)} a second`],
+    ...tiers.map(([name, it]) => [name, it ? `generation ${it.generation}, ${it.verdict.replaceAll("_", " ")}, ${nice(it.age)} s old, ${nice(it.bytes)} bytes` : "nothing"]),
+    ["The key's object", seen.object.reachable ? (holds.generation ? `generation ${holds.generation}, ${nice(holds.age)} s old` : "nothing") : "out of reach"],
+    ["Lease", holds.lease_token ? `held under token ${holds.lease_token}, for ${nice(holds.lease_remaining)} s at most` : "free"],
+    ["Remembered failure", holds.failure ? `${holds.failure}, for ${nice(holds.failure_remaining)} s` : "none"],
+    ["Waiting", nice(holds.waiters ?? 0)],
+  ];
+  byId("life-facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  return undefined;
+}
+
+async function phase(entry, holds) {
+  const refresh = holds.lease_token ? " A refresh is under way." : "";
+  if (entry.remaining <= 0) return `Stale for ${nice(-entry.remaining)} s, and served at once.${refresh}`;
+  if (entry.remaining > entry.early_window) return `Fresh for ${nice(entry.remaining)} s; the early window begins in ${nice(entry.remaining - entry.early_window)} s.${refresh}`;
+  const chance = await ask("probability", { remaining: entry.remaining, delta: entry.delta, beta: entry.beta, window: entry.early_window });
+  return `In the early window: a request now refreshes with a probability of ${percent(chance)} (beta ${nice(entry.beta)}, computation ${nice(entry.delta)} s, ${nice(entry.remaining)} s left).${refresh}`;
+}
+
+function bar(entry, route) {
+  const stale = Math.min(route?.stale_while_revalidate ?? entry.ttl, entry.ttl);
+  const whole = entry.ttl + stale;
+  const share = (seconds) => `${Math.max(0, Math.min(100, (100 * seconds) / whole))}%`;
+  const part = (name, from, to) => {
+    const element = el(`span.${name}`);
+    element.style.insetInlineStart = share(from);
+    element.style.inlineSize = name === "now" ? "3px" : `calc(${share(to)} - ${share(from)})`;
+    return element;
+  };
+  const begin = entry.ttl - entry.early_window;
+  const text = `Fresh until ${nice(begin)} s, early window until ${nice(entry.ttl)} s, then stale; now at ${nice(entry.age)} s.`;
+  return el("div", {}, el("div.life", { role: "img", "aria-label": text }, part("fresh", 0, begin), part("early", begin, entry.ttl), part("stale", entry.ttl, whole), part("now", entry.age, entry.age)), el("p.note", {}, text));
+}
+
+async function purge(hard) {
+  try {
+    const body = JSON.parse(byId("question").value);
+    const { floor } = await call("POST", "/_xfetch/purge", { path: byId("path").value, body, hard });
+    say("purge-words", `${hard ? "Gone" : "Stale from now on"}: everything below generation ${floor}.`);
+  } catch (error) {
+    say("purge-words", error.message);
+  }
+}
+
+// The origin's controls.
+
+async function origin(change) {
+  const answer = await call(change ? "POST" : "GET", "/control", change);
+  if (answer.service !== "analysis-origin") throw new Error("no development origin");
+  byId("origin").hidden = false;
+  if (change === undefined && document.activeElement?.closest("#origin") === null) {
+    byId("latency").value = answer.settings.latency;
+    byId("mode").value = answer.settings.mode;
+  }
+  say("origin-words", `${nice(answer.calls)} calls, ${answer.in_flight} under way, ${answer.highest_in_flight} at once at most. It takes ${nice(answer.settings.latency)} ms, mode ${answer.settings.mode}.`);
+}
+
+// The view.
+
+function frame() {
+  const field = (id, label, control, help) => el("div.field", {}, el("label", { for: id }, label), control, help ? el("small", {}, help) : undefined);
+  const button = (id, label, onclick, kind = "button") => el(kind, { id, type: "button", onclick }, label);
+  return [
+    el("p", { id: "live-status", role: "status" }, "Looking for the Worker…"),
+    el("div.columns", { id: "live-parts", hidden: true },
+      el("section.card", { "aria-labelledby": "burst-title" },
+        el("h3", { id: "burst-title" }, "A burst at this very server"),
+        field("path", "Path", el("select", { id: "path" }, el("option", { value: PATH }, PATH))),
+        field("question", "Body", el("textarea", { id: "question", rows: "3", spellcheck: "false" }, JSON.stringify(QUESTION))),
+        el("div.row", {}, field("count", "Requests at once", el("input", { id: "count", type: "number", min: 1, max: 500, value: 100 })), button("burst", "Send", burst, "button.primary")),
+        el("p", { id: "burst-words", role: "status" }),
+        el("div", { id: "burst-answers" })),
+      el("section.card", { "aria-labelledby": "life-title" },
+        el("h3", { id: "life-title" }, "The life of this answer"),
+        el("p", { id: "life-words" }, "With the admin token this page shows what each tier holds."),
+        el("div", { id: "life-bar" }),
+        el("dl", { id: "life-facts" }),
+        el("div.row", { id: "purges", hidden: true }, button("soft", "Purge (stale)", () => purge(false)), button("hard", "Purge (gone)", () => purge(true))),
+        el("p", { id: "purge-words", role: "status" })),
+      el("section.card", { id: "origin", hidden: true, "aria-labelledby": "origin-title" },
+        el("h3", { id: "origin-title" }, "The development origin"),
+        el("div.row", {},
+          field("latency", "Latency (ms)", el("input", { id: "latency", type: "number", min: 0, max: 20_000, value: 1_000 })),
+          field("mode", "Mode", el("select", { id: "mode" }, ...MODES.map((it) => el("option", { value: it }, it)))),
+          button("apply", "Apply", () => origin({ latency: Number(byId("latency").value), mode: byId("mode").value }).catch((error) => say("origin-words", error.message)))),
+        el("p", { id: "origin-words", role: "status" })),
+      el("section.card", { "aria-labelledby": "admin-title" },
+        el("h3", { id: "admin-title" }, "Counters"),
+        el("form.row", { id: "admin" }, field("token", "Admin token", el("input", { id: "token", type: "password", autocomplete: "off" }), "Kept in this page's memory only."), el("button", {}, "Use")),
+        el("p", { id: "token-words", role: "status" }),
+        el("div", { id: "health" }),
+        el("div", { id: "counters" }))),
+  ];
+}
+
+function health(answer) {
+  routes = answer.routes ?? [];
+  if (routes.length > 0) {
+    const chosen = byId("path").value;
+    byId("path").replaceChildren(...routes.map((it) => el("option", { value: it.path, selected: it.path === chosen }, it.path)));
+  }
+  const checks = Object.entries(answer.checks ?? {});
+  byId("health").replaceChildren(el("dl", {}, ...checks.flatMap(([name, word]) => [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, word)])));
+}
+
+async function round() {
+  if (!token) return;
+  counters(await call("GET", "/_xfetch/metrics"));
+  await life();
+}
+
+async function useToken(event) {
+  event.preventDefault();
+  token = byId("token").value.trim();
+  byId("token").value = "";
+  if (/[^\x21-\x7e]/.test(token)) token = "";
+  try {
+    const answer = await call("GET", "/_xfetch/health");
+    if (!answer.checks) throw new Error(token ? "The Worker does not take this token." : "A token is needed here.");
+    health(answer);
+    byId("purges").hidden = false;
+    say("token-words", "The token is accepted.");
+    await round();
+  } catch (error) {
+    token = "";
+    byId("purges").hidden = true;
+    say("token-words", error.message);
+  }
+}
+
+async function look() {
+  try {
+    await call("GET", "/_xfetch/health");
+    say("live-status", "The Worker answers.");
+    byId("live-parts").hidden = false;
+    origin().catch(() => {});
+    return true;
+  } catch (error) {
+    byId("live-parts").hidden = error.status === undefined || error.status === 404;
+    say("live-status", error.status === 503 ? `The Worker refuses its configuration: ${error.message}` : "No Worker answers here: this page is served as files. The laboratory works all the same.");
+    return false;
+  }
+}
+
+/** Builds the view; gives a function that is told whether it is shown. */
+export function openLive() {
+  byId("live-body").append(...frame());
+  byId("admin").addEventListener("submit", useToken);
+  let timer;
+  let isBusy = false;
+  const tick = async () => {
+    if (isBusy || document.hidden) return;
+    isBusy = true;
+    await round().catch((error) => say("token-words", error.message));
+    isBusy = false;
+  };
+  return (isShown) => {
+    clearInterval(timer);
+    if (!isShown) return;
+    look();
+    timer = setInterval(tick, 1_000);
+  };
+}
