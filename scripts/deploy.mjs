@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 
 import { unstable_readConfig } from "wrangler";
 
+import { buildPage } from "./build-www.mjs";
 import { build } from "./build.mjs";
 import { toolEnvironment } from "./setup.mjs";
 
@@ -62,6 +63,7 @@ const check = spawnSync("cargo", ["run", "--quiet", "--no-default-features", "--
 if (check.status !== 0) refuse(check.stderr.trim() || "The settings could not be checked.");
 console.log(check.stdout.trim());
 build();
+buildPage();
 const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
 const deployed = spawnSync(process.execPath, [wrangler, "deploy", ...words], { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
 process.exit(deployed.status ?? 1);

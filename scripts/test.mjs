@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
+import { buildPage } from "./build-www.mjs";
 import { build } from "./build.mjs";
 import { findBrowser, toolEnvironment } from "./setup.mjs";
 
@@ -14,6 +15,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const tools = toolEnvironment();
 /** The budget of the Worker's wasm, gzipped. */
 const WASM_BUDGET = 160 * 1024;
+/** And of the page's. */
+const PAGE_BUDGET = 150 * 1024;
 
 function run(command, args, env = {}) {
   console.log(`\n$ ${[command.split("/").at(-1), ...args].join(" ")}`);
@@ -33,8 +36,10 @@ const parts = {
   },
   lint() {
     run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]);
-    run("cargo", ["clippy", "--target", "wasm32-unknown-unknown", "--lib", "--", "-D", "warnings"]);
-    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs")]) {
+    const wasm = ["clippy", "--target", "wasm32-unknown-unknown", "--lib"];
+    run("cargo", [...wasm, "--", "-D", "warnings"]);
+    run("cargo", [...wasm, "--no-default-features", "--features", "demo", "--", "-D", "warnings"]);
+    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files(join("www", "src"), ".js")]) {
       run(process.execPath, ["--check", file]);
     }
   },
@@ -54,8 +59,8 @@ const parts = {
     const args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"];
     writeFileSync(file, JSON.stringify({ "goog:chromeOptions": { binary: absolute(chromium), args } }));
     try {
-      const chosen = ["--chromedriver", absolute(chromedriver)];
-      run(tools.paths["wasm-pack"], ["test", "--headless", "--chrome", ...chosen, ".", "--no-default-features", "--test", "browser"]);
+      const headless = ["test", "--headless", "--chrome", "--chromedriver", absolute(chromedriver), ".", "--no-default-features"];
+      run(tools.paths["wasm-pack"], [...headless, "--features", "demo", "--test", "browser", "--test", "demo"]);
     } finally {
       rmSync(file, { force: true });
     }
@@ -66,6 +71,16 @@ const parts = {
     const size = gzipSync(wasm, { level: 9 }).length;
     console.log(`wasm: ${wasm.length} bytes, ${size} gzipped; the budget is ${WASM_BUDGET}`);
     if (size > WASM_BUDGET) throw new Error("the wasm is larger than its budget");
+  },
+  page() {
+    buildPage();
+    const wasm = readFileSync(join(root, "www", "built", "demo_bg.wasm"));
+    const size = gzipSync(wasm, { level: 9 }).length;
+    console.log(`the page's wasm: ${wasm.length} bytes, ${size} gzipped; the budget is ${PAGE_BUDGET}`);
+    if (size > PAGE_BUDGET) throw new Error("the page's wasm is larger than its budget");
+    const imports = WebAssembly.Module.imports(new WebAssembly.Module(wasm)).map((it) => it.name);
+    const strange = imports.filter((name) => /fetch|cache|request|response|timeout|random|now/i.test(name));
+    if (strange.length > 0) throw new Error(`the page's wasm imports ${strange.join(", ")}`);
   },
   worker() {
     build(join(root, "examples", "embed"));

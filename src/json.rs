@@ -3,7 +3,7 @@
 //! The writer is thirty lines over the number format of `ryu-js`, because the crate for it parses every
 //! name again and costs the wasm ten kilobytes; a property test compares the two.
 
-use std::fmt;
+use std::{cmp::Ordering, collections::BinaryHeap, fmt};
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -48,9 +48,9 @@ fn write(value: &Value, text: &mut String) {
         }
         Value::Object(fields) => {
             // Section 3.2.3: sorted by UTF-16 code units, which differs from the order of characters.
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
-            for (index, (name, value)) in fields.iter().enumerate() {
+            let fields: BinaryHeap<_> = fields.iter().map(|(name, value)| Field(name, value)).collect();
+            let fields = fields.into_sorted_vec();
+            for (index, Field(name, value)) in fields.iter().enumerate() {
                 text.push(if index == 0 { '{' } else { ',' });
                 quote(name, text);
                 text.push(':');
@@ -60,6 +60,30 @@ fn write(value: &Value, text: &mut String) {
         }
     }
 }
+
+/// A field, in the order of its name's UTF-16 code units. A heap sorts them: the code of a slice's sort is
+/// five times as large.
+struct Field<'a>(&'a str, &'a Value);
+
+impl Ord for Field<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.encode_utf16().cmp(other.0.encode_utf16())
+    }
+}
+
+impl PartialOrd for Field<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Field<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Field<'_> {}
 
 /// Section 3.2.2.2: the shortest escapes, and no more of them than JSON demands.
 fn quote(string: &str, text: &mut String) {

@@ -3,7 +3,8 @@
 //! It answers from the nearest tier at once, refreshes shortly *before* expiry by the XFetch rule, and
 //! lets one Durable Object per key make sure that each refresh happens once in the whole world.
 //!
-//! A file is pure, a folder touches the world. Imports point up this list, never down:
+//! A file is pure, with the folder of its name where it has one; a folder by itself touches the world.
+//! Imports point up this list, never down:
 //!
 //! | floor | module | what it is |
 //! |---|---|---|
