@@ -34,18 +34,66 @@ export function route(change = {}) {
   };
 }
 
-function worker(name, folder, vars, owner) {
+function worker(name, folder, vars, { owner, prelude, saboteur }) {
   const object = (className) => ({ className, useSQLite: true, ...(owner ? { scriptName: owner } : {}) });
+  const lease = object("RefreshLease");
+  const sabotaged = { REFRESH_LEASE: { className: "Saboteur", scriptName: "saboteur" }, REAL_LEASE: lease };
+  // What a test does to the isolate's globals, it does before the Worker's own module runs.
+  const entry = 'import "./prelude.js";\nexport * from "./index.js";\nexport { default } from "./index.js";\n';
+  const modules = [
+    { type: "ESModule", path: join(folder, "entry.js"), contents: entry },
+    { type: "ESModule", path: join(folder, "prelude.js"), contents: prelude },
+  ];
   return {
     name,
     modules: [
+      ...(prelude ? modules : []),
       { type: "ESModule", path: join(folder, "index.js"), contents: readFileSync(join(folder, "index.js"), "utf8") },
       { type: "CompiledWasm", path: join(folder, "index_bg.wasm"), contents: readFileSync(join(folder, "index_bg.wasm")) },
     ],
     modulesRoot: folder,
     compatibilityDate: COMPATIBILITY_DATE,
     bindings: vars,
-    durableObjects: { REFRESH_LEASE: object("RefreshLease"), METRICS: object("Metrics") },
+    durableObjects: { ...(saboteur ? sabotaged : { REFRESH_LEASE: lease }), METRICS: object("Metrics") },
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  };
+}
+
+/** Stands before every key's object, and does to its messages what it is told. */
+const SABOTEUR = `
+let mode = "none";
+export class Saboteur {
+  constructor(state, env) {
+    this.real = env.REAL_LEASE.getByName(state.id.name);
+  }
+  async fetch(request) {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    if (mode === "throw") throw new Error("sabotage");
+    if (mode === "garbage") return new Response("garbage");
+    if (mode === "unknown") bytes[0] = 9;
+    if (mode === "slow") await new Promise((resolve) => setTimeout(resolve, 4_000));
+    if (mode === "deaf") await new Promise(() => setTimeout(() => {}, 10_000));
+    return this.real.fetch("https://object/", { method: "POST", body: bytes });
+  }
+}
+export default {
+  async fetch(request) {
+    mode = await request.text();
+    return new Response(mode);
+  },
+};
+`;
+
+function saboteurWorker() {
+  return {
+    name: "saboteur",
+    modules: [{ type: "ESModule", path: "saboteur.js", contents: SABOTEUR }],
+    modulesRoot: ".",
+    compatibilityDate: COMPATIBILITY_DATE,
+    durableObjects: {
+      SABOTEUR: { className: "Saboteur" },
+      REAL_LEASE: { className: "RefreshLease", useSQLite: true, scriptName: "colo-0" },
+    },
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
   };
 }
@@ -68,18 +116,31 @@ function children() {
 
 /**
  * Starts the runtime. `colos` are the settings of each colo's Worker, over the shared `vars`; `persist`
- * is a folder that outlives it, else a temporary one is used.
+ * is a folder that outlives it, else a temporary one is used. `prelude` is a module that runs before the
+ * Worker's own; `saboteur` puts a troublemaker before the keys' objects.
  */
-export async function startRuntime({ vars, colos = [{}], persist, folder = join(root, "build"), verbose = false }) {
+export async function startRuntime({
+  vars,
+  colos = [{}],
+  persist,
+  folder = join(root, "build"),
+  prelude,
+  saboteur = false,
+  verbose = false,
+}) {
   const storage = persist ?? (await mkdtemp(join(tmpdir(), "xfetch-edge-")));
   const logs = [];
   const before = new Set(children());
   const workers = colos.map((change, place) =>
-    worker(`colo-${place}`, folder, settings({ ...vars, ...change }), place === 0 ? undefined : "colo-0"),
+    worker(`colo-${place}`, folder, settings({ ...vars, ...change }), {
+      owner: place === 0 ? undefined : "colo-0",
+      prelude,
+      saboteur,
+    }),
   );
   const mf = new Miniflare(
     convertV4MiniflareOptions({
-      workers,
+      workers: saboteur ? [...workers, saboteurWorker()] : workers,
       resourcePersistencePath: storage,
       log: new Log(verbose ? LogLevel.DEBUG : LogLevel.ERROR),
       handleStructuredLogs: ({ level, message }) => {
@@ -91,6 +152,7 @@ export async function startRuntime({ vars, colos = [{}], persist, folder = join(
   await mf.ready;
   const urls = [];
   for (const { name } of workers) urls.push(String(await mf.unsafeGetDirectURL(name)).replace(/\/$/, ""));
+  const sabotageUrl = saboteur ? String(await mf.unsafeGetDirectURL("saboteur")) : undefined;
   const pids = children().filter((pid) => !before.has(pid));
   const dispose = async () => {
     await mf.dispose().catch(() => {});
@@ -108,6 +170,8 @@ export async function startRuntime({ vars, colos = [{}], persist, folder = join(
       await dispose();
       if (!persist) await rm(storage, { recursive: true, force: true });
     },
+    /** What happens to messages to the keys' objects from now on: none, throw, slow, deaf, garbage, unknown. */
+    sabotage: (mode) => fetch(sabotageUrl, { method: "POST", body: mode }).then((answer) => answer.text()),
     evict: (name, className = "RefreshLease") => mf.unsafeEvictDurableObject("colo-0", className, { name }),
   };
 }

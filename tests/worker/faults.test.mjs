@@ -1,0 +1,234 @@
+// Faults of the platform and of the origin on real workerd, each by its number in the list of what must hold.
+// Those with tests of their own elsewhere: F4, F6, F15, F18, F23 in protocol, F16 in embed, F21 in surface;
+// message loss, duplication and reordering (F5, F8, F19) in the simulation and the search.
+
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import { PATH, assertProblem, assertSums, counters, eventually, inWorld, inspect, purge, question, sleep } from "./world.mjs";
+
+const STALE = { ttl: 0.5, stale_while_revalidate: 600, early_window: 0.01 };
+
+/** A body that was computed and is stale now. */
+async function staleEntry(client) {
+  const body = question();
+  const first = await client.ask(body);
+  assert.equal(first.status, 200);
+  await sleep(700);
+  return { body, first };
+}
+
+/** Asks again and again for a while: every answer a hit, none slow. */
+async function servedMeanwhile(client, body, first, ms) {
+  const end = Date.now() + ms;
+  const answers = [];
+  while (Date.now() < end) {
+    answers.push(await client.ask(body));
+    await sleep(40);
+  }
+  assert.ok(answers.every((it) => it.status === 200 && it.isHit), answers.map((it) => it.cacheStatus).join("\n"));
+  assert.ok(Math.max(...answers.map((it) => it.ms)) < 500, "served at once");
+  return answers.filter((it) => it.text !== first.text);
+}
+
+describe("F1 and F2: the origin does not answer, or fails", () => {
+  const ways = [
+    ["an error", { mode: "status", status: 500 }, "failed_origin_error", 502],
+    ["unavailable, with Retry-After", { mode: "status", status: 503, retry_after: 2 }, "failed_origin_error", 502],
+    ["too many requests", { mode: "status", status: 429, retry_after: 2 }, "failed_origin_busy", 502],
+    ["a reset", { mode: "reset" }, "failed_origin_unreachable", 502],
+    ["a hang", { mode: "hang" }, "failed_origin_timeout", 504],
+  ];
+  for (const [name, change, counter, status] of ways) {
+    test(`${name}: stale stays and is served, one call per window, cold requests get their problem`, inWorld({ route: { ...STALE, origin_timeout: 1 }, origin: { latency: 50 } }, async ({ client, origin }) => {
+      const { body, first } = await staleEntry(client);
+      origin.set(change);
+      const before = origin.counts().calls;
+      assert.deepEqual(await servedMeanwhile(client, body, first, 1_500), [], "the old entry stays as it is");
+      assert.ok(origin.counts().calls - before <= 2, `${origin.counts().calls - before} calls in 1.5 s`);
+      const cold = await client.burst(10, question());
+      for (const answer of cold) assert.equal(answer.status, status);
+      assert.ok(cold[0].headers["retry-after"]);
+      const c = await eventually("the failures are counted by reason", async () => {
+        const now = await counters(client);
+        return now[counter] >= 2 && now;
+      });
+      assertSums(c);
+      origin.set({ mode: "ok" });
+      await eventually("it recovers", async () => (await client.ask(body)).text !== first.text);
+    }));
+  }
+
+  test("an origin that cannot be resolved is 502 for a cold key", inWorld({ vars: { ORIGIN_URL: "https://nowhere.invalid" } }, async ({ client }) => {
+    assertProblem(await client.ask(question()), 502, "origin_unreachable");
+  }));
+});
+
+describe("F3: a body that is no answer is never stored, and counted by reason", () => {
+  const ways = [
+    ["truncate", "failed_origin_truncated"],
+    ["garbage", "failed_origin_not_json"],
+    ["html", "failed_origin_not_json"],
+    ["latin1", "failed_origin_not_json"],
+    ["empty", "failed_origin_not_json"],
+    ["huge", "failed_origin_body_too_large"],
+    ["endless", "failed_origin_body_too_large"],
+    ["bomb", "failed_origin_body_too_large"],
+    ["redirect", "failed_origin_redirect"],
+  ];
+  test("each of them", inWorld({ route: { ...STALE, origin_timeout: 5 }, origin: { latency: 20 } }, async ({ client, origin }) => {
+    for (const [mode, counter] of ways) {
+      origin.set({ mode: "ok" });
+      const { body, first } = await staleEntry(client);
+      const before = (await counters(client))[counter];
+      origin.set({ mode });
+      assert.deepEqual(await servedMeanwhile(client, body, first, 300), [], mode);
+      await eventually(`${mode} is counted as ${counter}`, async () => (await counters(client))[counter] > before);
+      const cold = await client.ask(question());
+      assert.ok(cold.status === 502 && cold.headers["content-type"].startsWith("application/problem+json"), `${mode}: ${cold.status}`);
+      const { object } = await inspect(client, body);
+      assert.ok(object.holds.generation, `${mode}: the committed entry stays`);
+    }
+    assertSums(await counters(client));
+  }));
+});
+
+describe("F7: the key's object", () => {
+  for (const mode of ["throw", "garbage", "unknown", "deaf"]) {
+    test(`${mode === "unknown" ? "of another version (F17)" : mode}: warm is served and refreshed in bounds, cold gets one call`, inWorld({ saboteur: true, route: { ...STALE, origin_timeout: 2 }, origin: { latency: 100 } }, async ({ client, origin, runtime }) => {
+      const { body, first } = await staleEntry(client);
+      await runtime.sabotage(mode);
+      const before = origin.counts().calls;
+      await servedMeanwhile(client, body, first, 2_600);
+      const calls = origin.counts().calls - before;
+      assert.ok(calls >= 1 && calls <= 4, `${calls} calls without a lease in 2.6 s`);
+      const { memory, colo } = await inspect(client, body).catch(() => ({ memory: {}, colo: {} }));
+      assert.equal(memory.entry?.committed ?? false, false, "what has no lease is committed nowhere");
+      assert.ok(!colo.entry || colo.entry.committed);
+      const cold = question();
+      const coldBefore = origin.counts().calls;
+      const answers = await client.burst(20, cold);
+      assert.ok(answers.every((it) => it.status === 200 && it.text === answers[0].text), answers.map((it) => it.status).join());
+      assert.equal(origin.counts().calls - coldBefore, 1, "one direct call per isolate and key");
+      assert.ok(answers.every((it) => it.ms < 8_000));
+      const purged = await client.raw("POST", "/_xfetch/purge", { headers: { authorization: `Bearer ${client.token}` }, body: JSON.stringify({ path: PATH, body: JSON.parse(body) }) });
+      assertProblem(purged, 503, "coordination_unavailable");
+      const c = await counters(client);
+      assert.ok(c.refresh_lock_errors >= 1);
+      assertSums(c);
+      await runtime.sabotage("none");
+      await eventually("a committed generation takes over", async () => {
+        await client.ask(body);
+        return (await inspect(client, body)).memory.entry?.committed === true;
+      });
+      await purge(client, body, true);
+    }));
+  }
+
+  test("slower than its time-out: a grant that comes late is given back, and the key is not locked", inWorld({ saboteur: true, route: { ...STALE, origin_timeout: 2 }, origin: { latency: 100 } }, async ({ client, runtime }) => {
+    const { body, first } = await staleEntry(client);
+    await runtime.sabotage("slow");
+    await servedMeanwhile(client, body, first, 2_300);
+    await runtime.sabotage("none");
+    await eventually("the late grant is given back", async () => (await counters(client)).grants_given_back >= 1, 8_000);
+    await eventually("the next refresh is granted at once", async () => {
+      await client.ask(body);
+      const seen = await inspect(client, body);
+      return seen.memory.entry?.committed && seen.memory.entry.verdict === "fresh";
+    }, 6_000);
+  }));
+});
+
+describe("F9 and F10: 500 at once", () => {
+  test("for a cold key over two colos: one call, one body", inWorld({ colos: [{}, {}], origin: { latency: 800 } }, async ({ clients, origin }) => {
+    const body = question();
+    const answers = (await Promise.all(clients.map((client) => client.burst(250, body)))).flat();
+    assert.ok(answers.every((it) => it.status === 200 && it.text === answers[0].text));
+    assert.equal(origin.counts().calls, 1);
+  }));
+
+  test("at expiry: nobody waits, one call", inWorld({ route: { ...STALE, ttl: 2 }, origin: { latency: 2_000 } }, async ({ client, origin }) => {
+    const body = question();
+    await client.ask(body);
+    await sleep(2_100);
+    const answers = await client.burst(500, body);
+    assert.ok(answers.every((it) => it.status === 200 && it.isHit && it.ms < 1_500), `the slowest took ${Math.max(...answers.map((it) => it.ms))} ms`);
+    await eventually("the refresh lands", async () => (await client.ask(body)).ttl >= 0);
+    assert.equal(origin.counts().calls, 2);
+  }));
+});
+
+describe("F11 and F14: the colo's cache", () => {
+  const ways = [
+    ["match throws", 'Cache.prototype.match = () => Promise.reject(new Error("sabotage"));', "cache_api_errors"],
+    ["put fails", 'Cache.prototype.put = () => Promise.reject(new Error("sabotage"));', "cache_api_errors"],
+    ["entries vanish", "Cache.prototype.match = () => Promise.resolve(undefined);", undefined],
+    ["entries are garbage", 'Cache.prototype.match = () => Promise.resolve(new Response("garbage"));', "entries_unreadable"],
+  ];
+  for (const [name, prelude, counter] of ways) {
+    test(`${name}: answers are served, other tiers used, counted, no loop`, inWorld({ prelude, route: { ttl: 1, early_window: 0.01 }, origin: { latency: 50 } }, async ({ client, origin, runtime }) => {
+      const body = question();
+      assert.match((await client.ask(body)).cacheStatus, /stored/);
+      assert.match((await client.ask(body)).cacheStatus, /hit/);
+      await sleep(1_100);
+      assert.ok((await client.ask(body)).isHit);
+      await eventually("it is refreshed all the same", async () => (await client.ask(body)).ttl >= 0);
+      assert.equal(origin.counts().calls, 2);
+      const c = await counters(client);
+      if (counter) assert.ok(c[counter] >= 1, counter);
+      assert.ok(c.total_requests < 100);
+      assertSums(c);
+      assert.ok(runtime.logs.every((it) => !/panicked/.test(it.message)));
+    }));
+  }
+});
+
+describe("F12: clocks that jump", () => {
+  for (const hours of [1, -1]) {
+    test(`${hours} hour: no panic, nothing is stuck, ages are never negative`, inWorld({ prelude: `const real = Date.now; const began = real(); Date.now = () => real() + (real() - began > 4000 ? ${hours * 3_600_000} : 0);`, route: { ttl: 5, early_window: 0.01 }, origin: { latency: 50 } }, async ({ client, origin, runtime }) => {
+      const body = question();
+      const began = Date.now();
+      await client.ask(body);
+      while (Date.now() - began < 7_000) {
+        const answer = await client.ask(body);
+        assert.ok(answer.status === 200 && answer.age >= 0 && answer.isHit, answer.cacheStatus);
+        await sleep(100);
+      }
+      assert.ok(origin.counts().calls <= 6, `${origin.counts().calls} calls`);
+      assert.ok(runtime.logs.every((it) => !/panicked/.test(it.message)));
+      assertSums(await counters(client));
+    }));
+  }
+});
+
+test("F13: without entropy it is a plain cache with a TTL, and the failure is counted", inWorld({ prelude: 'crypto.getRandomValues = () => { throw new Error("sabotage"); };', route: { ttl: 1, early_window: 1, beta: 100 }, origin: { latency: 50 } }, async ({ client, origin }) => {
+  const body = question();
+  await client.ask(body);
+  for (let count = 0; count < 10; count += 1) assert.match((await client.ask(body)).cacheStatus, /hit; ttl=0/);
+  assert.equal(origin.counts().calls, 1, "no early refresh without a draw");
+  await sleep(1_100);
+  assert.ok((await client.ask(body)).isStale);
+  await eventually("stale is refreshed", async () => (await client.ask(body)).ttl >= 0);
+  const c = await counters(client);
+  assert.ok(c.entropy_errors >= 1 && c.xfetch_early_triggers === 0);
+}));
+
+test("F22: a flood of distinct keys leaves memory bounded and a warm key as fast as before", inWorld({ vars: { MEMORY_BYTES: 1_000_000 }, route: { max_origin_calls: 1_000 }, origin: { latency: 0 } }, async ({ client }) => {
+  const warm = question();
+  await client.ask(warm);
+  const times = async () => {
+    const all = [];
+    for (let count = 0; count < 50; count += 1) all.push((await client.ask(warm)).ms);
+    return all.sort((a, b) => a - b)[25];
+  };
+  const before = await times();
+  for (let round = 0; round < 15; round += 1) {
+    await Promise.all(Array.from({ length: 100 }, () => client.ask(question())));
+    assert.match((await client.ask(warm)).cacheStatus, /hit/, "what is used is not what goes");
+  }
+  const after = await times();
+  const { gauges } = await client.admin("GET", "metrics");
+  assert.ok(gauges.memory_bytes <= 1_000_000, `${gauges.memory_bytes} bytes`);
+  assert.ok(gauges.memory_entries > 100 && gauges.memory_entries < 1_500, `${gauges.memory_entries} entries`);
+  assert.ok(after < 3 * before + 5, `${after} ms after, ${before} ms before`);
+}));
