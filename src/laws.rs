@@ -1,6 +1,9 @@
-//! What the theory predicts of the rule: closed forms for Poisson arrivals, one value at a time, the new
-//! value visible one computation after the trigger. Derived in the project's theory and checked by
-//! simulation; times are in units of one second.
+//! What the theory predicts of the rule: closed forms for Poisson arrivals at one place without a lock, the
+//! new value visible one computation after the first trigger. Derived in the project's theory and checked
+//! by simulation; times are in seconds.
+//!
+//! The gap between the first trigger and expiry has a distribution that can be inverted, so every mean is
+//! taken over its quantiles: exact in the limit, wherever the mass lies.
 
 /// The arguments of all laws.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,9 +18,18 @@ pub struct Law {
     pub window: f64,
 }
 
+/// So many quantiles are averaged over.
+const QUANTILES: u32 = 4_000;
+
 impl Law {
     fn scale(&self) -> f64 {
         self.beta * self.delta
+    }
+
+    /// How many triggers are expected from `from` to `to` seconds before expiry.
+    fn expected(&self, from: f64, to: f64) -> f64 {
+        let scale = self.scale();
+        self.rate * scale * ((-to / scale).exp() - (-from.min(self.window) / scale).exp())
     }
 
     /// The probability that the first trigger comes later than `gap` seconds before expiry; a negative gap
@@ -27,19 +39,26 @@ impl Law {
         if gap >= self.window {
             return 1.0;
         }
-        let (scale, inside) = (self.scale(), gap.max(0.0));
-        let expected = self.rate * scale * ((-inside / scale).exp() - (-self.window / scale).exp());
-        (-expected + self.rate * gap.min(0.0)).exp()
+        (-self.expected(self.window, gap.max(0.0)) + self.rate * gap.min(0.0)).exp()
     }
 
-    /// The mean of that gap, in seconds.
+    /// The gap below which this share of the cycles lies: the inverse of [`Law::gap_below`].
+    #[must_use]
+    pub fn gap_at(&self, share: f64) -> f64 {
+        let at_expiry = self.gap_below(0.0);
+        if share <= at_expiry {
+            return (share / at_expiry).ln() / self.rate;
+        }
+        let scale = self.scale();
+        let inside = -share.ln() / (self.rate * scale) + (-self.window / scale).exp();
+        (-scale * inside.ln()).clamp(0.0, self.window)
+    }
+
+    /// The mean of that gap.
     #[must_use]
     pub fn mean_gap(&self) -> f64 {
-        const STEPS: u32 = 2_000;
-        let step = self.window / f64::from(STEPS);
-        let above: f64 =
-            (0..STEPS).map(|it| 1.0 - self.gap_below((f64::from(it) + 0.5) * step)).sum::<f64>() * step;
-        above - self.gap_below(0.0) / self.rate
+        let quantiles = (0..QUANTILES).map(|it| self.gap_at((f64::from(it) + 0.5) / f64::from(QUANTILES)));
+        quantiles.sum::<f64>() / f64::from(QUANTILES)
     }
 
     /// The probability that the value expires before its successor lands.
@@ -48,17 +67,39 @@ impl Law {
         self.gap_below(self.delta)
     }
 
-    /// Triggers in a cycle, the first one included; the first order in the cut-off by the window.
-    #[must_use]
-    pub fn mean_triggers(&self) -> f64 {
-        let cut_off = self.rate * self.scale() * (-self.window / self.scale()).exp();
-        1.0 + ((1.0 / self.beta).exp() - 1.0) * (1.0 + cut_off)
+    /// Gaps of the cycles whose first trigger comes before expiry, each standing for as many cycles.
+    fn early_gaps(&self) -> impl Iterator<Item = f64> + '_ {
+        let late = self.gap_below(0.0);
+        (0..QUANTILES)
+            .map(move |it| self.gap_at(late + (1.0 - late) * (f64::from(it) + 0.5) / f64::from(QUANTILES)))
     }
 
-    /// The probability of so many triggers in a cycle, without a window: a geometric law.
+    /// Further triggers that are expected after a first one at this gap, until its value lands or expiry.
+    fn further(&self, gap: f64) -> f64 {
+        self.expected(gap, (gap - self.delta).max(0.0))
+    }
+
+    /// Triggers before expiry in a cycle that has any, the first one included. Without a window, and where
+    /// expiry is far, `exp(1/beta)`.
     #[must_use]
-    pub fn triggers(&self, count: u32) -> f64 {
-        let p = (-1.0 / self.beta).exp();
-        p * (1.0 - p).powf(f64::from(count) - 1.0)
+    pub fn mean_triggers(&self) -> f64 {
+        1.0 + self.early_gaps().map(|gap| self.further(gap)).sum::<f64>() / f64::from(QUANTILES)
+    }
+
+    /// The probabilities of 1, 2, … such triggers, up to `most`: a geometric law with the parameter
+    /// `exp(-1/beta)` where the window and expiry are far.
+    #[must_use]
+    pub fn triggers(&self, most: usize) -> Vec<f64> {
+        let mut probabilities = vec![0.0; most];
+        for gap in self.early_gaps() {
+            let further = self.further(gap);
+            // Poisson, from one term to the next; in logarithms, as the first may be tiny.
+            let mut term = -further;
+            for (count, probability) in probabilities.iter_mut().enumerate() {
+                *probability += term.exp() / f64::from(QUANTILES);
+                term += (further / (count + 1) as f64).ln();
+            }
+        }
+        probabilities
     }
 }

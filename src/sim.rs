@@ -18,6 +18,7 @@ mod origin;
 mod others;
 mod promises;
 mod requests;
+mod rule;
 mod tasks;
 mod tiers;
 mod waiting;
@@ -30,6 +31,7 @@ pub use figures::{Cycle, Figures, SLOW, Second};
 pub use hostile::{hostile, shrunk, transcript};
 pub use origin::{Mood, Outage};
 pub use promises::Broken;
+pub use rule::rule_cycles;
 pub use world::World;
 
 use crate::{
@@ -118,7 +120,7 @@ pub struct Scenario {
     pub burst: Option<Burst>,
     /// How long entries may be served.
     pub lifetime: Lifetime,
-    /// Replaces the strategy's own beta, where it has one.
+    /// Replaces the beta of 1, where a strategy has it; "auto" stays what it is.
     pub beta: Option<f64>,
     /// The share of the cycles in which "auto" lets the new value land late.
     pub late_share: f64,
@@ -199,9 +201,8 @@ impl Scenario {
     fn route(&self) -> Rc<Route> {
         let auto = Beta::Auto { late_share: self.late_share, max_beta: self.max_beta };
         let beta = match (self.beta, self.strategy) {
-            (Some(beta), _) => Beta::Fixed(beta),
-            (None, Strategy::LeaseBetaAuto) => auto,
-            (None, _) => Beta::Fixed(1.0),
+            (_, Strategy::LeaseBetaAuto) => auto,
+            (beta, _) => Beta::Fixed(beta.unwrap_or(1.0)),
         };
         Rc::new(Route {
             path: "/".to_owned(),

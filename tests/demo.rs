@@ -5,7 +5,7 @@
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use xfetch_edge::demo::{Run, auto_beta, fields, laws, probability, strategies};
+use xfetch_edge::demo::{Run, auto_beta, cycles, fields, laws, probability, strategies};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -103,6 +103,13 @@ fn the_laws_are_those_of_the_theory() {
     let law = laws(100.0, 1.0, 1.0, 50.0).unwrap_or_else(|_| panic!("no laws"));
     assert!((number(&law, "mean_gap") - (100.0_f64.ln() + 0.5772)).abs() < 0.01);
     assert!((number(&law, "mean_triggers") - 1.0_f64.exp()).abs() < 0.01);
+    // Where expiry cuts a cycle short there are fewer: none of them after expiry is counted.
+    let rare = laws(0.5, 1.0, 1.0, 5.0).unwrap_or_else(|_| panic!("no laws"));
+    let seen: Array =
+        cycles(0.5, 1.0, 1.0, 5.0, 4_000, 7.0).unwrap_or_else(|_| panic!("no cycles")).unchecked_into();
+    let early: Vec<JsValue> = seen.iter().filter(|it| number(it, "gap") > 0.0).collect();
+    let mean = early.iter().map(|it| number(it, "triggers")).sum::<f64>() / early.len() as f64;
+    assert!((mean - number(&rare, "mean_triggers")).abs() < 0.06, "{mean}");
     let late = laws(3.0, 1.0, 1.0, 50.0).unwrap_or_else(|_| panic!("no laws"));
     assert!((number(&late, "late") - (-3.0 * (-1.0_f64).exp()).exp()).abs() < 0.001);
     let first = get(&get(&law, "triggers"), "0").as_f64().unwrap_or_default();

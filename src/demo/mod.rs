@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::{JsError, JsValue, wasm_bindgen};
 use crate::{
     laws::Law,
     metrics::{COUNTERS, Counter},
-    sim::{Figures, Strategy, World},
+    sim::{self, Figures, Strategy, World},
     time::Millis,
     xfetch::{self, Rule},
 };
@@ -108,6 +108,12 @@ struct ShownCycle {
     late: bool,
 }
 
+impl ShownCycle {
+    fn of(cycle: &sim::Cycle) -> Self {
+        Self { gap: cycle.gap, triggers: cycle.triggers, late: cycle.late }
+    }
+}
+
 /// [`Figures`] as the page reads them; times of answers in milliseconds, the others in seconds.
 #[derive(Serialize)]
 struct Shown {
@@ -134,14 +140,13 @@ struct Shown {
 
 impl Shown {
     fn of(figures: &Figures, run: &Run) -> Self {
-        let second = |it: &crate::sim::Second| ShownSecond {
+        let second = |it: &sim::Second| ShownSecond {
             requests: it.requests,
             calls: it.calls,
             slow: it.slow,
             stale: it.stale,
             slowest: it.slowest.0 as f64,
         };
-        let cycle = |it: &crate::sim::Cycle| ShownCycle { gap: it.gap, triggers: it.triggers, late: it.late };
         Self {
             strategy: run.strategy.as_str(),
             requests: figures.seconds.iter().map(|it| f64::from(it.requests)).sum(),
@@ -158,7 +163,7 @@ impl Shown {
             p99: figures.quantile(0.99),
             p999: figures.quantile(0.999),
             seconds: figures.seconds.iter().map(second).collect(),
-            cycles: figures.cycles.iter().map(cycle).collect(),
+            cycles: figures.cycles.iter().map(ShownCycle::of).collect(),
             contention: figures.tally.get(Counter::XfetchLockContentionTotal) as f64,
             hot_rate: run.world.hot_rate(),
             beta: run.beta,
@@ -212,11 +217,12 @@ struct Laws {
 /// None that a caller can cause.
 #[wasm_bindgen(unchecked_return_type = "Laws")]
 pub fn laws(rate: f64, delta: f64, beta: f64, window: f64) -> Result<JsValue, JsError> {
-    const POINTS: u32 = 200;
+    const POINTS: u32 = 100;
     let law = Law { rate, delta, beta, window };
-    let least = -(3.0 / rate).min(window);
+    // Where nearly all of the mass lies.
+    let (least, most) = (law.gap_at(0.002), law.gap_at(0.998));
     let point = |it: u32| {
-        let x = least + (window - least) * f64::from(it) / f64::from(POINTS);
+        let x = least + (most - least) * f64::from(it) / f64::from(POINTS);
         GapPoint { x, below: law.gap_below(x) }
     };
     to_js(&Laws {
@@ -224,8 +230,25 @@ pub fn laws(rate: f64, delta: f64, beta: f64, window: f64) -> Result<JsValue, Js
         mean_gap: law.mean_gap(),
         late: law.late(),
         mean_triggers: law.mean_triggers(),
-        triggers: (1..=20).map(|count| law.triggers(count)).collect(),
+        triggers: law.triggers(300),
     })
+}
+
+/// Cycles of the rule by itself, at one place without a lock.
+///
+/// # Errors
+/// None that a caller can cause.
+#[wasm_bindgen(unchecked_return_type = "Cycle[]")]
+pub fn cycles(
+    rate: f64,
+    delta: f64,
+    beta: f64,
+    window: f64,
+    count: u32,
+    seed: f64,
+) -> Result<JsValue, JsError> {
+    let cycles = sim::rule_cycles(Law { rate, delta, beta, window }, count, seed as u64);
+    to_js(&cycles.iter().map(ShownCycle::of).collect::<Vec<_>>())
 }
 
 /// The beta that "auto" chooses; times in seconds.

@@ -56,7 +56,7 @@ fields! {
     "object_delay" "To the lock" "ms one way" "places" 0.0..500.0 = 20.0 real "Between a data centre and the key's lock.",
     "colo_delay" "To the colo's cache" "ms" "places" 0.0..100.0 = 2.0 real "One look into the data centre's cache.",
     "skew" "Clocks off by" "s at most" "places" 0.0..5.0 = 0.0 real "Each data centre's clock is wrong by so much, either way.",
-    "beta" "Beta" "0 is each strategy's own" "rule" 0.0..20.0 = 0.0 real "How eagerly a refresh begins; 1 is the paper's.",
+    "beta" "Beta" "where it is fixed" "rule" 0.05..20.0 = 1.0 real "How eagerly a refresh begins; 1 is the paper's. The deployed cache chooses its own.",
     "early_window" "Early window" "share of the TTL" "rule" 0.01..1.0 = 0.5 real "No refresh begins before this last part of the TTL.",
     "late_share" "Late at most" "share of cycles" "rule" 0.0001..0.5 = 0.01 real "How often \"auto\" lets a new value land late.",
     "max_beta" "Largest auto beta" "" "rule" 0.1..100.0 = 6.0 real "Where \"auto\" ends for rare keys.",
@@ -131,7 +131,7 @@ impl Settings {
                 stale_while_revalidate: self.seconds("swr"),
                 stale_if_error: self.seconds("sie"),
             },
-            beta: (beta > 0.0).then_some(beta),
+            beta: Some(beta),
             late_share: self.get("late_share"),
             max_beta: self.get("max_beta"),
             early_window: self.get("early_window"),
@@ -151,14 +151,13 @@ impl Settings {
     pub(super) fn beta(&self, hot_rate: f64) -> f64 {
         let is_auto = self.strategy == Strategy::LeaseBetaAuto.as_str();
         match self.get("beta") {
-            beta if beta > 0.0 => beta,
             _ if is_auto => {
                 let rate = hot_rate / (self.get("colos") * self.get("isolates"));
                 let window = self.seconds("ttl").share(self.get("early_window"));
                 let delta = xfetch::clamp_delta(self.seconds("delta"), self.seconds("ttl"));
                 xfetch::auto_beta(rate, delta, window, self.get("late_share"), self.get("max_beta"))
             }
-            _ => 1.0,
+            beta => beta,
         }
     }
 }

@@ -10,7 +10,10 @@ use std::rc::Rc;
 use subtle::ConstantTimeEq;
 use web_sys::Response;
 
-use super::{reply::Problem, router::Visit};
+use super::{
+    reply::Problem,
+    router::{self, Visit},
+};
 
 /// Answers a request to one of the cache's own paths.
 pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
@@ -37,6 +40,8 @@ pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
     match path {
         "metrics" if reads => metrics::read(visit).await,
         "metrics" => wrong_method("GET, HEAD"),
+        "openapi.json" if reads => router::page(visit).await.unwrap_or_else(not_found),
+        "openapi.json" => wrong_method("GET, HEAD"),
         "metrics/reset" | "purge" | "inspect" if method != "POST" => wrong_method("POST"),
         "metrics/reset" => metrics::reset(visit).await,
         "purge" => tiers::purge(visit).await,

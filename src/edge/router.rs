@@ -173,8 +173,9 @@ pub(super) fn allowed_origin(visit: &Visit) -> Option<String> {
     visit.config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
 }
 
-/// The demo page's files, where they are deployed with the Worker; `None` for what is none of them.
-async fn page(visit: &Visit) -> Option<Response> {
+/// The files that are deployed with the Worker, the demo page's and the description of this surface; `None`
+/// for what is none of them.
+pub(super) async fn page(visit: &Visit) -> Option<Response> {
     let found = platform::fetch(&visit.env, Some("ASSETS"), &visit.request).ok()?;
     let found: Response = JsFuture::from(found).await.ok()?.unchecked_into();
     // What the files do not have is answered like any other unknown path.

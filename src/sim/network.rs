@@ -53,7 +53,7 @@ impl World {
         }
         let now = self.objects.clock.read(self.now);
         let spread = Draw::from_bits(self.chance.bits());
-        let (at, committed) = (self.elapsed(), matches!(message, Message::Commit { .. }));
+        let at = self.elapsed();
         let delivered = self.objects.all[key].deliver(from, message.clone(), entry, now, spread);
         match delivered {
             Delivered::Asleep(at_most) => self.schedule(at_most, What::SleepEnds { key, sleeper: from }),
@@ -61,8 +61,10 @@ impl World {
                 let answer = told[0].reply.answer.clone();
                 self.promises.told(at, key, message, &answer, now);
                 self.promises.floor(key, told[0].reply.floor);
-                if committed && answer == Answer::Committed {
-                    self.cycle_ends(key);
+                if let Message::Commit { token, .. } = message
+                    && answer == Answer::Committed
+                {
+                    self.cycle_ends(key, *token);
                     if self.fault(|it| it.unreadable) {
                         self.objects.all[key].rot();
                     }

@@ -64,13 +64,13 @@ impl World {
             Some(kept) => {
                 self.plain_answer(request, Some(&kept.body));
                 if is_due {
-                    self.triggered(key);
+                    self.triggered(key, 0);
                     self.plain_compute(colo, key, None);
                 }
             }
             None if self.scenario.strategy == Strategy::PlainLock => self.lock(colo, key, request),
             None => {
-                self.triggered(key);
+                self.triggered(key, 0);
                 self.plain_compute(colo, key, Some(request));
             }
         }
@@ -91,7 +91,7 @@ impl World {
             return waiting.push((colo, request));
         }
         self.plain.locks[key] = Some(Vec::new());
-        self.triggered(key);
+        self.triggered(key, 0);
         self.plain_compute(colo, key, Some(request));
     }
 
@@ -115,7 +115,7 @@ impl World {
             for colo in colos {
                 self.plain_store(colo, key, call, body);
             }
-            self.cycle_ends(key);
+            self.cycle_ends(key, 0);
         }
         for (colo, request) in waiting {
             let old = self.plain.stores[colo][key].as_ref().map(|kept| Arc::clone(&kept.body));

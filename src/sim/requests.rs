@@ -161,7 +161,7 @@ impl World {
     }
 
     pub(super) fn trigger(&mut self, isolate: usize, key: usize, entry: &Entry, purpose: Purpose) {
-        self.triggered(key);
+        self.triggered(key, entry.generation);
         let now = self.clock_of(isolate);
         match self.isolates[isolate].local.trigger(self.keys[key].hash, &self.route, now) {
             Err(trigger) => self.tally.fold(Fact::Triggered { purpose, trigger }),

@@ -114,6 +114,7 @@ impl Ord for Scheduled {
 #[derive(Debug, Default)]
 struct CycleNow {
     expiry: Option<Millis>,
+    generation: u64,
     first: Option<f64>,
     triggers: u32,
 }
@@ -344,20 +345,23 @@ impl World {
     // Cycles of the most wanted key.
 
     /// A request has found the entry due.
-    pub(super) fn triggered(&mut self, key: usize) {
-        let Some(expiry) = self.cycle.expiry.filter(|_| key == 0) else { return };
+    pub(super) fn triggered(&mut self, key: usize, generation: u64) {
+        // One that was judged before its successor could be seen belongs to the cycle before.
+        let is_of_this_cycle = key == 0 && generation >= self.cycle.generation;
+        let Some(expiry) = self.cycle.expiry.filter(|_| is_of_this_cycle) else { return };
         let gap = expiry.as_seconds() - self.now.as_seconds();
         self.cycle.first.get_or_insert(gap);
         self.cycle.triggers += u32::from(gap > 0.0);
     }
 
     /// A new value can be seen.
-    pub(super) fn cycle_ends(&mut self, key: usize) {
+    pub(super) fn cycle_ends(&mut self, key: usize, generation: u64) {
         if key != 0 {
             return;
         }
         let expiry = Some(self.now.plus(self.scenario.lifetime.ttl));
-        let ended = std::mem::replace(&mut self.cycle, CycleNow { expiry, ..CycleNow::default() });
+        let ended =
+            std::mem::replace(&mut self.cycle, CycleNow { expiry, generation, ..CycleNow::default() });
         if let Some((gap, expiry)) = ended.first.zip(ended.expiry) {
             let late = self.now > expiry;
             self.figures.cycles.push(Cycle { gap, triggers: ended.triggers, late });

@@ -9,9 +9,6 @@ const live = new Set();
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-/** All charts that are shown, for export. */
-export const canvases = () => [...live].filter((it) => it.figure.isConnected).map((it) => ({ title: it.title, canvas: it.plot.ctx.canvas }));
-
 dark.addEventListener("change", () => live.forEach((it) => it.draw()));
 const resized = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) {
@@ -44,10 +41,11 @@ export function chart({ title, caption, x, y, data, series, height = 120, tall =
   const own = { title, host, height: tall ? 240 : height, data };
   details.addEventListener("toggle", () => {
     if (!details.open || details.querySelector("table")) return;
-    const rows = own.data[0].map((at, index) => [nice(at), ...own.data.slice(1).map((it) => (it[index] == null ? "" : nice(it[index])))]);
+    const rows = data[0].map((at, index) => [nice(at), ...data.slice(1).map((it) => (it[index] == null ? "" : nice(it[index])))]);
     details.append(table(title, head, rows));
   });
-  own.figure = el("figure", {}, el("figcaption", {}, el("strong", {}, title), caption ? ` ${caption}` : ""), host, value, details);
+  const key = tall && series.length > 1 ? el("div.key", {}, ...series.map((it) => el(`span.${it.colour}`, {}, it.label))) : undefined;
+  own.figure = el("figure", {}, el("figcaption", {}, el("strong", {}, title), caption ? ` ${caption}` : ""), ...(key ? [key] : []), host, value, details);
   host.chart = own;
   const paths = { bars: uPlot.paths.bars({ size: [0.9, 40] }), steps: uPlot.paths.stepped({ align: 1 }) };
   const shown = (index) => {
@@ -55,6 +53,8 @@ export function chart({ title, caption, x, y, data, series, height = 120, tall =
     const parts = series.map((it, place) => `${it.label} ${own.data[place + 1][index] == null ? "–" : nice(own.data[place + 1][index])}`);
     return `${x} ${nice(own.data[0][index])}: ${parts.join(", ")}`;
   };
+  // Room for half a bar at each end.
+  const edge = () => (series.some((it) => it.kind === "bars") ? (own.data[0][1] - own.data[0][0]) / 2 || 0.5 : 0);
   own.draw = () => {
     own.plot?.destroy();
     const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, font: "12px system-ui" };
@@ -66,8 +66,8 @@ export function chart({ title, caption, x, y, data, series, height = 120, tall =
         cursor: { sync: sync ? { key: sync } : undefined, y: false, drag: { x: false, y: false } },
         legend: { show: false },
         scales: {
-          x: { time: false, distr: logX ? 3 : 1 },
-          y: { range: (_, __, most) => [0, yMost?.() ?? (most > 0 ? most * 1.08 : 1)] },
+          x: { time: false, distr: logX ? 3 : 1, range: logX ? undefined : (_, least, most) => [least - edge(), most + edge()] },
+          y: { range: (_, least, most) => [Math.min(0, least * 1.08), yMost?.() ?? (most > 0 ? most * 1.08 : 1)] },
         },
         axes: [
           { ...axis, label: tall ? x : undefined, labelSize: 18, labelFont: "12px system-ui", size: 28 },
@@ -100,8 +100,6 @@ export function chart({ title, caption, x, y, data, series, height = 120, tall =
   });
   own.show = (other) => {
     own.data = other;
-    details.querySelector(".scroll")?.remove();
-    details.open = false;
     own.plot?.setData(other);
   };
   return own;

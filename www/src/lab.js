@@ -1,14 +1,15 @@
 // The laboratory: settings, one run of every strategy on the same arrivals, and what it shows.
 
-import { canvases, chart, sweepCharts } from "./charts.js";
+import { chart, sweepCharts } from "./charts.js";
 import { byId, el, milliseconds, nice, percent, save, table } from "./dom.js";
 import { Cancelled, ask, cancel } from "./engine.js";
 import { PRESETS } from "./presets.js";
-import { OURS, STRATEGIES, lawWords, statement } from "./words.js";
+import { OURS, STRATEGIES, lawWords, nameOf, statement } from "./words.js";
 
 const GROUPS = { origin: "Origin", traffic: "Traffic", places: "Places and clocks", rule: "Rule and windows" };
-/** Cycles that the histograms are made of. */
-const CYCLES = 400;
+/** Cycles that the histograms are made of, and each point of the curves. */
+const CYCLES = 4_000;
+const CYCLES_OF_A_POINT = 1_000;
 const BETAS = [0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.2, 3.3, 5, 7, 10];
 
 let fields = [];
@@ -16,6 +17,9 @@ let strategies = [];
 let shown;
 let cards = [];
 let playing;
+/** Counts runs, so that what an older one brings is not shown. */
+let turn = 0;
+let lawCharts = [];
 
 // Settings, and the address that carries them.
 
@@ -26,7 +30,7 @@ function defaults() {
 function fromAddress() {
   const [, query = ""] = location.hash.split("?");
   const given = Object.fromEntries(new URLSearchParams(query));
-  const known = fields.filter((field) => field.name in given && Number.isFinite(Number(given[field.name])));
+  const known = fields.filter((field) => given[field.name]?.trim() && Number.isFinite(Number(given[field.name])));
   return { ...defaults(), ...Object.fromEntries(known.map((field) => [field.name, Number(given[field.name])])) };
 }
 
@@ -59,6 +63,8 @@ function show(settings) {
   const same = (preset) => Object.entries({ ...defaults(), ...preset.settings }).every(([name, value]) => settings[name] === value);
   for (const preset of PRESETS) document.querySelector(`[data-preset="${preset.id}"]`).setAttribute("aria-pressed", String(same(preset)));
   const more = byId("controls").querySelector("details");
+  for (const field of fields) byId(`set-${field.name}`).setAttribute("aria-invalid", "false");
+  byId("story").textContent = PRESETS.find(same)?.tells ?? "Settings of your own.";
   more.open ||= fields.some((field) => field.group !== "essential" && settings[field.name] !== field.value && !PRESETS.some(same));
 }
 
@@ -88,42 +94,54 @@ function complain(text) {
 
 // The run.
 
+/** The address of these settings, where the laboratory is what is shown. */
+function keepAddress(settings) {
+  byId("to-lab").href = address(settings);
+  if (!location.hash.startsWith("#live")) history.replaceState(null, "", address(settings));
+}
+
 async function start(settings) {
-  performance.mark("start");
+  turn += 1;
+  const mine = turn;
   complain();
   show(settings);
-  history.replaceState(null, "", address(settings));
+  keepAddress(settings);
   stop();
   cancel();
-  byId("run").disabled = true;
+  if (!read()) return;
   byId("cancel").disabled = false;
   const began = performance.now();
   const progress = (share) => {
+    if (mine !== turn) return;
     byId("progress").value = share;
     byId("status").textContent = `Running: ${Math.round(100 * share)} %`;
   };
   try {
     const jobs = strategies.map((strategy) => ({ ...settings, strategy }));
     const results = await ask("run", jobs, progress);
-    performance.mark("results");
+    if (mine !== turn) return;
     shown = { settings, results };
     present();
-    performance.mark("presented");
-    byId("status").textContent = `${results.length} strategies on the same ${nice(results[0].requests)} requests, simulated in ${milliseconds(performance.now() - began)}. Now the laws.`;
-    await presentLaws(settings, results);
-    byId("status").textContent = `${results.length} strategies on the same ${nice(results[0].requests)} requests. All done in ${milliseconds(performance.now() - began)}.`;
+    byId("status").textContent = "Now the laws.";
+    await presentLaws(settings, results, () => mine === turn);
+    if (mine !== turn) return;
+    byId("status").textContent = `${results.length} strategies on the same ${nice(results[0].requests)} requests, in ${milliseconds(performance.now() - began)}.`;
     document.body.dataset.ready = address(settings);
   } catch (error) {
-    if (error instanceof Cancelled) {
-      byId("status").textContent = "Cancelled.";
-      return;
-    }
+    if (mine !== turn || error instanceof Cancelled) return;
     complain(error.message);
     byId("status").textContent = "";
   }
-  byId("run").disabled = false;
   byId("cancel").disabled = true;
   byId("progress").value = 0;
+}
+
+function cancelRun() {
+  turn += 1;
+  cancel();
+  byId("cancel").disabled = true;
+  byId("progress").value = 0;
+  byId("status").textContent = shown ? "Cancelled: what is shown belongs to the run before." : "Cancelled.";
 }
 
 // What it shows.
@@ -151,7 +169,7 @@ function headline(results) {
     if (value === Math.min(...all)) return ".best";
     return value === Math.max(...all) ? ".worst" : "";
   };
-  const rows = results.map((it, index) => [STRATEGIES[it.strategy].name, ...values[index].map((value, column) => el(`span${mark(column, value)}`, {}, texts[column](value)))]);
+  const rows = results.map((it, index) => [nameOf(it.strategy, shown.settings), ...values[index].map((value, column) => el(`span${mark(column, value)}`, {}, texts[column](value)))]);
   return table("Every strategy on the same requests (slow: more than 100 ms)", head, rows, (index) => (results[index].strategy === OURS ? "ours" : ""));
 }
 
@@ -175,7 +193,8 @@ function multiples() {
   // One scale for each row, so that the strategies can be compared.
   const most = Object.fromEntries(ROWS.map(({ key }) => [key, Math.max(1, ...results.flatMap((it) => it.seconds.slice(0, lastSecond()).map((second) => second[key]))) * 1.05]));
   cards = results.map((result) => {
-    const { name, how } = STRATEGIES[result.strategy];
+    const { how } = STRATEGIES[result.strategy];
+    const name = nameOf(result.strategy, shown.settings);
     const charts = ROWS.map((row) => ({
       row,
       chart: chart({ title: row.title, caption: row.y, x: "second", y: row.y, sync: "multiples", data: [x, pad(seconds(result, row.key, Infinity), x.length)], series: [{ label: row.title.toLowerCase(), colour: row.colour, kind: row.kind }], yMost: () => most[row.key] }),
@@ -197,86 +216,63 @@ function showUntil(second) {
 
 // The rule against its laws.
 
-async function presentLaws(settings, results) {
-  const ours = results.find((it) => it.strategy === OURS);
-  const rate = ours.hot_rate;
-  const beta = settings.beta > 0 ? settings.beta : 1;
+async function presentLaws(settings, results, isCurrent) {
+  const rate = results.find((it) => it.strategy === OURS).hot_rate;
+  const beta = settings.beta;
   const window = settings.ttl * settings.early_window;
   const delta = Math.min(settings.delta, settings.ttl * 0.5);
-  const about = { rate, delta, beta, window };
-  // One place, no lock, no spread: what the laws are about.
-  const alone = { ...defaults(), seed: settings.seed, rate, ttl: settings.ttl, delta, early_window: settings.early_window, colos: 1, isolates: 1, keys: 1, spread: 0, object_delay: 0, colo_delay: 0, beta, strategy: "xfetch_lease_beta_1" };
-  const enough = Math.min(3_600, Math.max(60, Math.ceil(settings.ttl * CYCLES)), Math.max(60, Math.ceil(400_000 / Math.max(rate, 0.05))));
-  const law = await ask("laws", about);
+  const about = { rate, delta, beta, window, seed: settings.seed };
   const auto = await ask("auto", { rate, delta, window, late_share: settings.late_share, max_beta: settings.max_beta });
-  const runs = await ask("run", [beta, ...BETAS].map((it) => ({ ...alone, beta: it, duration: it === beta ? enough : Math.ceil(enough / 4) < 10 ? 10 : Math.ceil(enough / 4) })));
-  const [first, ...swept] = runs;
-  const curve = await ask("sweep", BETAS.map((it) => ({ ...about, beta: it })));
-  const cycles = first.cycles.slice(1);
-  byId("law-words").textContent = `${lawWords({ law, cycles, rate, beta, delta })} "auto" would choose beta ${nice(auto)} here.`;
-  byId("laws").replaceChildren(
-    el("section.card", {}, gapChart(cycles, law, window).figure),
-    el("section.card", {}, triggerChart(cycles, law, beta).figure),
-    el("section.card", {}, lateChart(swept, curve, auto).figure),
-    el("section.card", {}, gapSweep(swept, curve, auto, delta).figure),
-  );
+  const betas = [...new Set([...BETAS, auto])].sort((a, b) => a - b);
+  const wanted = [{ ...about, count: CYCLES }, ...betas.map((it) => ({ ...about, beta: it, count: CYCLES_OF_A_POINT }))];
+  const [first, ...swept] = await ask("sweep", wanted);
+  if (!isCurrent()) return;
+  const { law, cycles } = first;
+  byId("law-words").textContent = `${lawWords({ law, cycles, rate, beta, delta })} For such a key at one place "auto" would choose beta ${nice(auto)}.`;
+  lawCharts = [gapChart(cycles, law), triggerChart(cycles, law), lateChart(swept, auto), gapSweep(swept, auto)];
+  byId("laws").replaceChildren(...lawCharts.map((it) => el("section.card", {}, it.figure)));
   sweepCharts();
 }
 
 function gapChart(cycles, law) {
   const BINS = 40;
-  const least = law.gap[0].x;
-  const most = Math.max(law.gap.find((it) => it.below > 0.999)?.x ?? law.gap.at(-1).x, least + 0.1);
-  const width = (most - least) / BINS;
+  const [least, most] = [law.gap[0].x, law.gap.at(-1).x];
+  const width = (most - least) / BINS || 1;
   const below = (x) => {
     const at = law.gap.findIndex((it) => it.x >= x);
-    if (at <= 0) return at === 0 ? law.gap[0].below : 1;
+    if (at <= 0) return at === 0 ? law.gap[0].below : law.gap.at(-1).below;
     const [a, b] = [law.gap[at - 1], law.gap[at]];
     return a.below + ((b.below - a.below) * (x - a.x)) / (b.x - a.x);
   };
   const x = Array.from({ length: BINS }, (_, index) => least + (index + 0.5) * width);
   const seen = x.map((middle) => cycles.filter((it) => it.gap >= middle - width / 2 && it.gap < middle + width / 2).length);
   const wanted = x.map((middle) => cycles.length * (below(middle + width / 2) - below(middle - width / 2)));
-  return chart({ title: "When the first refresh begins", caption: "before expiry; the line is the closed form", x: "seconds before expiry", y: "cycles", tall: true, data: [x, seen, wanted], series: [{ label: "seen", colour: "series-1", kind: "bars" }, { label: "law", colour: "series-2" }] });
+  return chart({ title: "When the first refresh begins", caption: "seconds before expiry; negative is after it", x: "seconds before expiry", y: "cycles", tall: true, data: [x, seen, wanted], series: [{ label: "seen", colour: "series-1", kind: "bars" }, { label: "closed form", colour: "series-2" }] });
 }
 
-function triggerChart(cycles, law, beta) {
-  const COUNT = Math.min(law.triggers.length, Math.max(6, Math.ceil(4 * Math.exp(1 / beta))));
-  const x = Array.from({ length: COUNT }, (_, index) => index + 1);
+function triggerChart(cycles, law) {
   const early = cycles.filter((it) => it.gap > 0);
+  let reached = 0;
+  const enough = law.triggers.findIndex((it) => (reached += it) > 0.995);
+  const x = Array.from({ length: Math.max(6, enough < 0 ? law.triggers.length : enough + 1) }, (_, index) => index + 1);
   const seen = x.map((count) => early.filter((it) => it.triggers === count).length);
-  const mean = early.reduce((sum, it) => sum + it.triggers, 0) / Math.max(early.length, 1);
+  const average = early.reduce((sum, it) => sum + it.triggers, 0) / Math.max(early.length, 1);
   const wanted = x.map((count) => early.length * law.triggers[count - 1]);
-  return chart({ title: "Triggers per cycle", caption: `mean ${nice(mean)}, law with the window ${nice(law.mean_triggers)}, e^(1/beta) ${nice(Math.exp(1 / beta))}; the line is the law without a window`, x: "triggers", y: "cycles", tall: true, data: [x, seen, wanted], series: [{ label: "seen", colour: "series-1", kind: "bars" }, { label: "law", colour: "series-2" }] });
+  return chart({ title: "Triggers per cycle", caption: `before expiry, where there are any: mean ${nice(average)}, law ${nice(law.mean_triggers)}`, x: "triggers", y: "cycles", tall: true, data: [x, seen, wanted], series: [{ label: "seen", colour: "series-1", kind: "bars" }, { label: "closed form, with the window", colour: "series-2" }] });
 }
 
-const share = (result, test) => result.cycles.slice(1).filter(test).length / Math.max(result.cycles.length - 1, 1);
-const mean = (result, of) => result.cycles.slice(1).reduce((sum, it) => sum + of(it), 0) / Math.max(result.cycles.length - 1, 1);
-
-/** "auto" stands among the betas as one point of its own. */
-function marked(auto, curve, value) {
-  const x = [...BETAS, auto].sort((a, b) => a - b);
-  const place = (list) => x.map((beta) => (BETAS.includes(beta) ? list[BETAS.indexOf(beta)] : null));
-  const near = curve.reduce((best, it) => (Math.abs(it.beta - auto) < Math.abs(best.beta - auto) ? it : best), curve[0]);
-  return { x, place, mark: x.map((beta) => (beta === auto ? value(near) : null)) };
+/** A figure of the cycles against its law, over all betas, "auto" marked. */
+function sweepChart(swept, auto, { title, caption, y, of, law }) {
+  const x = swept.map((it) => it.beta);
+  const seen = swept.map((it) => it.cycles.reduce((sum, cycle) => sum + of(cycle), 0) / it.cycles.length);
+  const wanted = swept.map((it) => law(it.law));
+  const mark = swept.map((it) => (it.beta === auto ? law(it.law) : null));
+  return chart({ title, caption: `${caption}; "auto" is at ${nice(auto)}`, x: "beta", y, tall: true, logX: true, data: [x, seen, wanted, mark], series: [{ label: "seen", colour: "series-1", kind: "points" }, { label: "closed form", colour: "series-2" }, { label: "auto", colour: "series-4", kind: "points" }] });
 }
 
-function lateChart(swept, curve, auto) {
-  const { x, place, mark } = marked(auto, curve, (it) => 100 * it.late);
-  const seen = place(swept.map((it) => 100 * share(it, (cycle) => cycle.late)));
-  const law = place(curve.map((it) => 100 * it.late));
-  return chart({ title: "New values that land late", caption: `for beta from 0.1 to 10; "auto" is at ${nice(auto)}`, x: "beta", y: "percent of the cycles", tall: true, logX: true, data: [x, seen, spanned(law), mark], series: [{ label: "seen", colour: "series-1", kind: "points" }, { label: "law", colour: "series-2" }, { label: "auto", colour: "series-4", kind: "points" }] });
-}
+const lateChart = (swept, auto) => sweepChart(swept, auto, { title: "New values that land late", caption: "for beta from 0.1 to 10", y: "percent of the cycles", of: (it) => (it.late ? 100 : 0), law: (it) => 100 * it.late });
 
-function gapSweep(swept, curve, auto) {
-  const { x, place, mark } = marked(auto, curve, (it) => it.mean_gap);
-  const seen = place(swept.map((it) => mean(it, (cycle) => cycle.gap)));
-  const law = place(curve.map((it) => it.mean_gap));
-  return chart({ title: "Freshness given up", caption: `mean seconds from the first refresh to expiry; "auto" is at ${nice(auto)}`, x: "beta", y: "seconds", tall: true, logX: true, data: [x, seen, spanned(law), mark], series: [{ label: "seen", colour: "series-1", kind: "points" }, { label: "law", colour: "series-2" }, { label: "auto", colour: "series-4", kind: "points" }] });
-}
-
-/** Without the one hole that "auto" leaves in a curve. */
-const spanned = (list) => list.map((value, index) => value ?? ((list[index - 1] ?? list[index + 1]) + (list[index + 1] ?? list[index - 1])) / 2);
+const gapSweep = (swept, auto) => sweepChart(swept, auto, { title: "Freshness given up", caption: "mean seconds from the first refresh to expiry; negative: it came after expiry", y: "seconds", of: (it) => it.gap, law: (it) => it.mean_gap });
 
 // Playback and export.
 
@@ -312,30 +308,44 @@ function play() {
 }
 
 function csv() {
-  const lines = ["strategy,second,requests,calls,slow,stale,slowest_ms"];
-  for (const { strategy, seconds: list } of shown.results) {
+  const { settings, results } = shown;
+  const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+  const lines = ["table,strategy,name,value"];
+  for (const [name, value] of Object.entries(settings)) lines.push(["setting", "", name, value].join(","));
+  for (const it of results) {
+    for (const [name, value] of Object.entries(it)) if (typeof value === "number") lines.push(["figure", it.strategy, name, value].join(","));
+    for (const cycle of it.cycles) lines.push(["cycle", it.strategy, "gap", cycle.gap].join(","));
+  }
+  lines.push("", `strategy,second,requests,calls,slow,stale,${quoted("slowest (ms)")}`);
+  for (const { strategy, seconds: list } of results) {
     list.forEach((it, second) => lines.push([strategy, second, it.requests, it.calls, it.slow, it.stale, it.slowest].join(",")));
   }
   save("xfetch-edge.csv", new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
 }
 
-/** All pictures on one sheet. */
+/** All pictures of the laboratory on one sheet, under their settings. */
 function png() {
-  const all = canvases();
-  const columns = 3;
-  const width = Math.max(...all.map((it) => it.canvas.width)) + 20;
-  const height = Math.max(...all.map((it) => it.canvas.height)) + 50;
-  const sheet = el("canvas", { width: width * columns, height: height * Math.ceil(all.length / columns) });
+  const all = [
+    ...cards.flatMap(({ result, charts }) => charts.map((it) => ({ title: `${nameOf(result.strategy, shown.settings)}: ${it.row.title}`, own: it.chart }))),
+    ...lawCharts.map((own) => ({ title: own.title, own })),
+  ].filter((it) => it.own.plot);
+  const columns = ROWS.length;
+  const scale = devicePixelRatio;
+  const width = Math.max(...all.map((it) => it.own.plot.ctx.canvas.width)) + 20;
+  const height = Math.max(...all.map((it) => it.own.plot.ctx.canvas.height)) + 40 * scale;
+  const head = 40 * scale;
+  const sheet = el("canvas", { width: width * columns, height: head + height * Math.ceil(all.length / columns) });
   const context = sheet.getContext("2d");
-  context.fillStyle = getComputedStyle(document.body).backgroundColor === "rgba(0, 0, 0, 0)" ? getComputedStyle(document.documentElement).backgroundColor : getComputedStyle(document.body).backgroundColor;
+  const style = getComputedStyle(document.documentElement);
+  context.fillStyle = style.backgroundColor;
   context.fillRect(0, 0, sheet.width, sheet.height);
-  context.fillStyle = getComputedStyle(document.body).color;
-  context.font = `${16 * devicePixelRatio}px system-ui`;
-  all.forEach(({ title, canvas }, index) => {
-    const [left, top] = [(index % columns) * width + 10, Math.floor(index / columns) * height + 30];
-    const card = index < cards.length * ROWS.length ? `${STRATEGIES[shown.results[Math.floor(index / ROWS.length)].strategy].name}: ` : "";
-    context.fillText(card + title, left, top - 8, width - 20);
-    context.drawImage(canvas, left, top);
+  context.fillStyle = style.color;
+  context.font = `${14 * scale}px system-ui`;
+  context.fillText(`xfetch-edge  ${address(shown.settings)}  seed ${shown.settings.seed}`, 10, 24 * scale, sheet.width - 20);
+  all.forEach(({ title, own }, index) => {
+    const [left, top] = [(index % columns) * width + 10, head + Math.floor(index / columns) * height + 24 * scale];
+    context.fillText(title, left, top - 8 * scale, width - 20);
+    context.drawImage(own.plot.ctx.canvas, left, top);
   });
   sheet.toBlob((blob) => save("xfetch-edge.png", blob), "image/png");
 }
@@ -364,11 +374,7 @@ export async function openLaboratory() {
   };
   byId("run").addEventListener("click", again);
   byId("controls").addEventListener("change", again);
-  byId("cancel").addEventListener("click", () => {
-    cancel();
-    byId("run").disabled = false;
-    byId("cancel").disabled = true;
-  });
+  byId("cancel").addEventListener("click", cancelRun);
   byId("play").addEventListener("click", play);
   byId("step").addEventListener("click", () => {
     stop();
@@ -380,11 +386,12 @@ export async function openLaboratory() {
     stop();
     showUntil(Number(byId("time").value));
   });
-  byId("csv").addEventListener("click", () => shown && csv());
-  byId("png").addEventListener("click", () => shown && png());
+  const whenShown = (save) => () => (shown ? save() : complain("There is nothing to save yet."));
+  byId("csv").addEventListener("click", whenShown(csv));
+  byId("png").addEventListener("click", whenShown(png));
   byId("link").addEventListener("click", copyLink);
   addEventListener("hashchange", () => {
-    if (location.hash.startsWith("#lab") && address(read() ?? {}) !== location.hash) start(fromAddress());
+    if (location.hash.startsWith("#lab") && shown && address(shown.settings) !== location.hash) start(fromAddress());
   });
   start(fromAddress());
 }

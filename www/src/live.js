@@ -16,7 +16,10 @@ let routes = [];
 
 async function call(method, path, body) {
   const headers = { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(body ? { "content-type": "application/json" } : {}) };
-  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(8_000) });
+  const sent = fetch(path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(8_000) });
+  const response = await sent.catch(() => {
+    throw Object.assign(new Error("The Worker does not answer now."), { isGone: true });
+  });
   const isJson = /json/.test(response.headers.get("content-type") ?? "");
   const answer = isJson ? await response.json() : undefined;
   if (!response.ok || !isJson) throw Object.assign(new Error(answer?.detail ?? `${path} answered ${response.status}.`), { status: response.status });
@@ -58,57 +61,87 @@ export function decoded(field) {
 }
 
 async function one(body) {
-  const began = performance.now();
   try {
     const response = await fetch(byId("path").value, { method: "POST", headers: { "content-type": "application/json" }, body, cache: "no-store" });
     const text = await response.text();
-    return { took: performance.now() - began, status: response.status, says: response.headers.get("cache-status"), etag: response.headers.get("etag"), text };
+    return { status: response.status, says: response.headers.get("cache-status"), text };
   } catch {
-    return { took: performance.now() - began, status: 0, says: null, text: "" };
+    return { status: 0, says: null, text: "" };
   }
+}
+
+/** The question as JSON; undefined, with a word about it in this place, when it is none. */
+function question(place) {
+  try {
+    return JSON.parse(byId("question").value);
+  } catch {
+    say(place, "The body is not JSON.");
+    return undefined;
+  }
+}
+
+/** The origin calls that were counted, once no lease is held for the question any more. */
+async function settledCalls(body) {
+  const end = Date.now() + 25_000;
+  while (Date.now() < end) {
+    const { object } = await call("POST", "/_xfetch/inspect", { path: byId("path").value, body });
+    if (!object.holds?.lease_token) break;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+  return (await call("GET", "/_xfetch/metrics")).counters.compute_calls;
 }
 
 async function burst() {
-  const body = byId("question").value;
+  const body = question("burst-words");
   const count = Number(byId("count").value);
-  if (!Number.isInteger(count) || count < 1 || count > 500) return say("burst-words", "The number of requests must be from 1 to 500.");
-  try {
-    JSON.parse(body);
-  } catch (error) {
-    return say("burst-words", `The body is not JSON: ${error.message}.`);
+  if (body === undefined) return;
+  if (!Number.isInteger(count) || count < 1 || count > 500) {
+    say("burst-words", "The number of requests must be from 1 to 500.");
+    return;
   }
   byId("burst").disabled = true;
-  say("burst-words", `Sending ${count} requests at once…`);
-  const calls = async () => (token ? (await call("GET", "/_xfetch/metrics")).counters.compute_calls : undefined);
+  say("burst-words", `Sending ${count} requests…`);
   try {
-    const calledBefore = await calls().catch(() => undefined);
-    const answers = await Promise.all(Array.from({ length: count }, () => one(body)));
-    // A refresh behind the answers is counted when it has ended.
-    let called = await calls().catch(() => undefined);
-    for (let tries = 0; called !== undefined && tries < 12 && called === calledBefore; tries += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 250));
-      called = await calls().catch(() => undefined);
-    }
-    showBurst(answers, called === undefined || calledBefore === undefined ? undefined : called - calledBefore);
+    const before = token ? await settledCalls(body) : undefined;
+    performance.clearResourceTimings();
+    performance.setResourceTimingBufferSize(2_000);
+    const text = byId("question").value;
+    const answers = await Promise.all(Array.from({ length: count }, () => one(text)));
+    const path = new URL(byId("path").value, location.href).href;
+    const timings = performance.getEntriesByName(path).filter((it) => it.requestStart > 0);
+    showBurst(answers, timings, token ? "Counting the computations…" : "With the admin token this page could tell how many computations it took.");
     if (!byId("origin").hidden) origin().catch(() => {});
+    if (before === undefined) return;
+    const computed = (await settledCalls(body)) - before;
+    showBurst(answers, timings, `${computed} computation${computed === 1 ? "" : "s"}.`);
+    if (!byId("origin").hidden) origin().catch(() => {});
+  } catch (error) {
+    say("burst-words", error.message);
   } finally {
     byId("burst").disabled = false;
   }
-  return undefined;
 }
 
-function showBurst(answers, computed) {
-  const times = answers.map((it) => it.took).sort((a, b) => a - b);
+/** The most requests that were under way at the same moment. */
+function atOnce(timings) {
+  const changes = timings.flatMap((it) => [[it.requestStart, 1], [it.responseEnd, -1]]).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  let [now, most] = [0, 0];
+  for (const [, change] of changes) most = Math.max(most, (now += change));
+  return most;
+}
+
+function showBurst(answers, timings, computations) {
+  const times = timings.map((it) => it.responseEnd - it.requestStart).sort((a, b) => a - b);
   const at = (share) => times[Math.min(times.length - 1, Math.floor(share * times.length))];
   const good = answers.filter((it) => it.status === 200);
   const bodies = new Set(good.map((it) => it.text)).size;
-  const known = computed === undefined ? "With the admin token this page could tell how many computations it took." : `${computed} computation${computed === 1 ? "" : "s"}.`;
-  say("burst-words", `${good.length} of ${answers.length} succeeded, with ${bodies} different ${bodies === 1 ? "body" : "bodies"}. Half of them within ${milliseconds(at(0.5))}, 99 % within ${milliseconds(at(0.99))}. ${known}`);
-  document.body.dataset.computed = String(computed);
-  const kinds = Map.groupBy(answers, (it) => (it.status === 200 ? (it.says ?? "") : `status ${it.status}`));
-  const rows = [...kinds].map(([says, list]) => [says || "–", nice(list.length), says.startsWith("status") ? problem(list[0]) : decoded(says)]);
+  const same = bodies === 1 ? "with one and the same body" : `with ${bodies} different bodies`;
+  const swift = times.length > 0 ? ` From its sending to its last byte half of them took ${milliseconds(at(0.5))} at most, 99 % ${milliseconds(at(0.99))}; this browser had up to ${atOnce(timings)} of them under way at once.` : "";
+  say("burst-words", `${good.length} of ${answers.length} succeeded${good.length > 0 ? `, ${same}` : ""}.${swift} ${computations}`);
+  const kinds = Map.groupBy(answers, (it) => (it.status === 200 ? (it.says ?? "") : it.status === 0 ? "no answer" : `status ${it.status}`));
+  const rows = [...kinds].map(([says, list]) => [says || "–", nice(list.length), list[0].status === 200 ? decoded(says) : problem(list[0])]);
   const plot = chart({ title: "Answer times", caption: "of this burst, sorted", x: "request", y: "ms", tall: true, data: [times.map((_, index) => index + 1), times], series: [{ label: "ms", colour: "series-1" }] });
-  byId("burst-answers").replaceChildren(table("What the answers say", ["Cache-Status", "Answers", "In words"], rows), plot.figure);
+  byId("burst-answers").replaceChildren(table("What the answers say", ["Cache-Status", "Answers", "In words"], rows), ...(times.length > 1 ? [plot.figure] : []));
   sweepCharts();
 }
 
@@ -116,19 +149,15 @@ function problem(answer) {
   try {
     return JSON.parse(answer.text).detail;
   } catch {
-    return answer.status === 0 ? "no answer" : "an error";
+    return answer.status === 0 ? "the Worker did not answer" : "an error";
   }
 }
 
 // The life of an entry.
 
 async function life() {
-  let body;
-  try {
-    body = JSON.parse(byId("question").value);
-  } catch {
-    return say("life-words", "The body is not JSON.");
-  }
+  const body = question("life-words");
+  if (body === undefined) return;
   const seen = await call("POST", "/_xfetch/inspect", { path: byId("path").value, body });
   const tiers = [["This isolate's memory", seen.memory.entry], ["This data centre's cache", seen.colo.entry]];
   const entry = seen.memory.entry ?? seen.colo.entry;
@@ -146,7 +175,6 @@ async function life() {
     ["Waiting", nice(holds.waiters ?? 0)],
   ];
   byId("life-facts").replaceChildren(...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-  return undefined;
 }
 
 async function phase(entry, holds) {
@@ -173,8 +201,9 @@ function bar(entry, route) {
 }
 
 async function purge(hard) {
+  const body = question("purge-words");
+  if (body === undefined) return;
   try {
-    const body = JSON.parse(byId("question").value);
     const { floor } = await call("POST", "/_xfetch/purge", { path: byId("path").value, body, hard });
     say("purge-words", `${hard ? "Gone" : "Stale from now on"}: everything below generation ${floor}.`);
   } catch (error) {
@@ -192,7 +221,16 @@ async function origin(change) {
     byId("latency").value = answer.settings.latency;
     byId("mode").value = answer.settings.mode;
   }
-  say("origin-words", `${nice(answer.calls)} calls, ${answer.in_flight} under way, ${answer.highest_in_flight} at once at most. It takes ${nice(answer.settings.latency)} ms, mode ${answer.settings.mode}.`);
+  say("origin-words", `${nice(answer.calls)} call${answer.calls === 1 ? "" : "s"}, ${answer.in_flight} under way, ${answer.highest_in_flight} at once at most. It takes ${nice(answer.settings.latency)} ms, mode ${answer.settings.mode}.`);
+}
+
+function apply() {
+  const latency = byId("latency").valueAsNumber;
+  if (!(latency >= 0 && latency <= 20_000)) {
+    say("origin-words", "The latency must be from 0 to 20,000 ms.");
+    return;
+  }
+  origin({ latency, mode: byId("mode").value }).catch((error) => say("origin-words", error.message));
 }
 
 // The view.
@@ -222,7 +260,7 @@ function frame() {
         el("div.row", {},
           field("latency", "Latency (ms)", el("input", { id: "latency", type: "number", min: 0, max: 20_000, value: 1_000 })),
           field("mode", "Mode", el("select", { id: "mode" }, ...MODES.map((it) => el("option", { value: it }, it)))),
-          button("apply", "Apply", () => origin({ latency: Number(byId("latency").value), mode: byId("mode").value }).catch((error) => say("origin-words", error.message)))),
+          button("apply", "Apply", apply)),
         el("p", { id: "origin-words", role: "status" })),
       el("section.card", { "aria-labelledby": "admin-title" },
         el("h3", { id: "admin-title" }, "Counters"),
@@ -246,17 +284,22 @@ function health(answer) {
 async function round() {
   if (!token) return;
   counters(await call("GET", "/_xfetch/metrics"));
-  await life();
+  await life().catch((error) => {
+    if (error.isGone) throw error;
+    say("life-words", error.message);
+    byId("life-bar").replaceChildren();
+    byId("life-facts").replaceChildren();
+  });
 }
 
 async function useToken(event) {
   event.preventDefault();
   token = byId("token").value.trim();
   byId("token").value = "";
-  if (/[^\x21-\x7e]/.test(token)) token = "";
   try {
+    if (!/^[\x21-\x7e]+$/.test(token)) throw new Error("A token has visible ASCII characters only.");
     const answer = await call("GET", "/_xfetch/health");
-    if (!answer.checks) throw new Error(token ? "The Worker does not take this token." : "A token is needed here.");
+    if (!answer.checks) throw new Error("The Worker does not take this token.");
     health(answer);
     byId("purges").hidden = false;
     say("token-words", "The token is accepted.");
@@ -288,16 +331,23 @@ export function openLive() {
   byId("admin").addEventListener("submit", useToken);
   let timer;
   let isBusy = false;
+  let isThere = true;
   const tick = async () => {
     if (isBusy || document.hidden) return;
     isBusy = true;
-    await round().catch((error) => say("token-words", error.message));
+    try {
+      if (!isThere) isThere = await look();
+      if (isThere) await round();
+    } catch (error) {
+      isThere = !error.isGone;
+      say("live-status", `${error.message}${error.isGone ? " What is shown is what it said before." : ""}`);
+    }
     isBusy = false;
   };
   return (isShown) => {
     clearInterval(timer);
     if (!isShown) return;
-    look();
+    look().then((it) => (isThere = it));
     timer = setInterval(tick, 1_000);
   };
 }

@@ -3,11 +3,11 @@
 export const PRESETS = [
   { id: "hot", label: "Hot key", tells: "One answer that everybody wants, 60 times a second.", settings: {} },
   { id: "rare", label: "Rare key", tells: "Asked for every two seconds: it often expires before anybody could refresh it.", settings: { rate: 0.5, duration: 600 } },
-  { id: "slow", label: "Slow origin", tells: "A computation that takes half of its time to live.", settings: { delta: 8, ttl: 20, rate: 20, duration: 300 } },
+  { id: "slow", label: "Slow origin", tells: "A computation that takes half of its time to live.", settings: { delta: 8, ttl: 16, rate: 20, duration: 300 } },
   { id: "outage", label: "Origin outage", tells: "The origin fails for 30 seconds in the middle.", settings: { outage_from: 45, outage_for: 30 } },
   { id: "colos", label: "Many data centres", tells: "200 requests a second over 20 data centres, each with a cache of its own.", settings: { colos: 20, isolates: 2, rate: 200, object_delay: 80 } },
   { id: "clocks", label: "Clock trouble", tells: "Each data centre's clock is off by up to three seconds.", settings: { skew: 3, ttl: 20, colos: 5, duration: 180 } },
   { id: "tail", label: "Long tail", tells: "1,000 different questions by Zipf's law.", settings: { keys: 1_000, rate: 200, ttl: 30, colos: 2 } },
-  { id: "mistake", label: "The mistake: delta = TTL", tells: "The rule fed with the TTL in place of the measured cost: beta is TTL over delta, and more than a third of the reads of a new answer refresh it.", settings: { beta: 10, early_window: 1 } },
-  { id: "recheck", label: "The mistake: re-check by freshness", tells: "A re-check that asks \"is it fresh now?\" skips every early refresh, as the entry still is: as if there were no early window.", settings: { early_window: 0.01 } },
+  { id: "mistake", label: "The mistake: delta = TTL", tells: "Two of the strategies are fed with the TTL in place of the measured cost, which is a beta of TTL over delta: more than a third of the reads of a brand-new answer refresh it. The deployed cache measures.", settings: { beta: 10, early_window: 1 } },
+  { id: "recheck", label: "The mistake: re-check by freshness", tells: "A re-check that asks \"is it fresh now?\" skips every early refresh, as the entry still is. Here the early window is cut to a hundredth for all strategies, which comes to the same: XFetch is dead code, and every cycle ends stale.", settings: { early_window: 0.01 } },
 ];

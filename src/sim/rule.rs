@@ -1,0 +1,44 @@
+//! The rule by itself: cycles of one key at one place, without a lock, as the closed forms of
+//! [`crate::laws`] describe them.
+
+use super::{Cycle, chance::Chance};
+use crate::{
+    laws::Law,
+    time::Millis,
+    xfetch::{self, Draw, Rule},
+};
+
+/// The unit of time: a millionth of a computation, so that rounding is far below chance.
+const DELTA: Millis = Millis(1_000_000);
+/// So many arrivals are drawn at most, over all cycles.
+const ARRIVALS_MOST: f64 = 2_000_000.0;
+
+/// Cycles of the rule: `count` of them, or fewer where each takes very many arrivals.
+#[must_use]
+pub fn rule_cycles(law: Law, count: u32, seed: u64) -> Vec<Cycle> {
+    let mut chance = Chance::new(seed, 5);
+    // In units of one computation.
+    let (rate, window) = (law.rate * law.delta, law.window / law.delta);
+    // Earlier than this a trigger is out of the question.
+    let start = (law.beta * ((rate * law.beta).max(1.0).ln() + 25.0)).min(window);
+    let count = f64::from(count).min((ARRIVALS_MOST / (rate * start).max(1.0)).max(20.0)) as u32;
+    let rule = Rule { delta: DELTA, beta: law.beta, window: DELTA.share(window) };
+    (0..count).map(|_| cycle(&mut chance, rule, rate, start, law.delta)).collect()
+}
+
+fn cycle(chance: &mut Chance, rule: Rule, rate: f64, start: f64, delta: f64) -> Cycle {
+    let mut at = -start;
+    let mut first: Option<f64> = None;
+    let mut triggers = 0;
+    loop {
+        at += chance.exponential(1.0 / rate);
+        if let Some(first) = first.filter(|first| at >= first + 1.0 || at >= 0.0 || *first >= 0.0) {
+            return Cycle { gap: -first * delta, triggers, late: first + 1.0 > 0.0 };
+        }
+        let remaining = DELTA.share((-at).max(0.0));
+        if xfetch::triggers(remaining, rule, Draw::from_bits(chance.bits())) {
+            first.get_or_insert(at);
+            triggers += u32::from(at < 0.0);
+        }
+    }
+}
