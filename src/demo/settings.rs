@@ -56,6 +56,11 @@ fields! {
     "object_delay" "To the lock" "ms one way" "places" 0.0..500.0 = 20.0 real "Between a data centre and the key's lock.",
     "colo_delay" "To the colo's cache" "ms" "places" 0.0..100.0 = 2.0 real "One look into the data centre's cache.",
     "skew" "Clocks off by" "s at most" "places" 0.0..5.0 = 0.0 real "Each data centre's clock is wrong by so much, either way.",
+    "loss" "Lost messages" "share" "faults" 0.0..1.0 = 0.0 real "Between a data centre and the key's lock.",
+    "duplication" "Repeated messages" "share" "faults" 0.0..1.0 = 0.0 real "The same message arrives twice.",
+    "late_messages" "Late messages" "share" "faults" 0.0..1.0 = 0.0 real "By up to a second, so that others overtake them.",
+    "cache_loss" "Cache forgets" "share" "faults" 0.0..1.0 = 0.0 real "The share of looks into a data centre's cache that find nothing.",
+    "crash" "Refreshes cut off" "share of steps" "faults" 0.0..0.5 = 0.0 real "The background work dies there, and its lease must run out.",
     "beta" "Beta" "where it is fixed" "rule" 0.05..20.0 = 1.0 real "How eagerly a refresh begins; 1 is the paper's. The deployed cache chooses its own.",
     "early_window" "Early window" "share of the TTL" "rule" 0.01..1.0 = 0.5 real "No refresh begins before this last part of the TTL.",
     "late_share" "Late at most" "share of cycles" "rule" 0.0001..0.5 = 0.01 real "How often \"auto\" lets a new value land late.",
@@ -110,12 +115,18 @@ impl Settings {
         let burst = Burst { every: self.seconds("burst_every"), size: self.get("burst_size") as u32 };
         let beta = self.get("beta");
         let duration = self.seconds("duration");
-        let skew = self.seconds("skew");
-        let faults = if skew == Millis::ZERO {
-            Faults::default()
-        } else {
-            Faults { skew, until: duration, ..Faults::default() }
+        let faults = Faults {
+            skew: self.seconds("skew"),
+            loss: self.get("loss"),
+            duplication: self.get("duplication"),
+            delay: self.get("late_messages"),
+            delay_most: Millis::SECOND,
+            cache_loss: self.get("cache_loss"),
+            crash: self.get("crash"),
+            ..Faults::default()
         };
+        let is_kind = Faults { delay_most: Millis::ZERO, ..faults.clone() } == Faults::default();
+        let faults = if is_kind { Faults::default() } else { Faults { until: duration, ..faults } };
         Ok(Scenario {
             seed: self.get("seed") as u64,
             duration,

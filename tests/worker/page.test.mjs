@@ -139,6 +139,12 @@ describe("the laboratory, served as files", () => {
         assert.equal(await page.$$eval("#multiples canvas", (all) => all.length), 21);
         assert.equal(await page.$$eval("#laws canvas", (all) => all.length), 4);
         assert.match(await page.textContent("#statement"), new RegExp(`called the origin ${ours[1]} times`));
+        const shift = await page.evaluate(() => new Promise((resolve) => {
+          let sum = 0;
+          new PerformanceObserver((list) => list.getEntries().forEach((it) => (sum += it.value))).observe({ type: "layout-shift", buffered: true });
+          setTimeout(() => resolve(sum), 200);
+        }));
+        assert.ok(shift < 0.05, `the layout shifts by ${shift}`);
         await accessible(page);
       },
     }));

@@ -6,7 +6,7 @@ import { Cancelled, ask, cancel } from "./engine.js";
 import { PRESETS } from "./presets.js";
 import { OURS, STRATEGIES, lawWords, nameOf, statement } from "./words.js";
 
-const GROUPS = { origin: "Origin", traffic: "Traffic", places: "Places and clocks", rule: "Rule and windows" };
+const GROUPS = { origin: "Origin", traffic: "Traffic", places: "Places and clocks", faults: "Faults", rule: "Rule and windows" };
 /** Cycles that the histograms are made of, and each point of the curves. */
 const CYCLES = 4_000;
 const CYCLES_OF_A_POINT = 1_000;
