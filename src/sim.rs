@@ -85,7 +85,9 @@ impl Strategy {
         }
     }
 
-    fn is_ours(self) -> bool {
+    /// Whether it is this cache: the others promise nothing.
+    #[must_use]
+    pub fn has_promises(self) -> bool {
         match self {
             Self::LeaseBetaOne | Self::LeaseBetaAuto => true,
             Self::NoProtection
@@ -120,8 +122,8 @@ pub struct Scenario {
     pub burst: Option<Burst>,
     /// How long entries may be served.
     pub lifetime: Lifetime,
-    /// Replaces the beta of 1, where a strategy has it; "auto" stays what it is.
-    pub beta: Option<f64>,
+    /// The beta of the strategies in which it is fixed; "auto" chooses its own.
+    pub beta: f64,
     /// The share of the cycles in which "auto" lets the new value land late.
     pub late_share: f64,
     /// The largest beta that "auto" chooses.
@@ -174,7 +176,7 @@ impl Default for Scenario {
                 stale_while_revalidate: Millis(3_600_000),
                 stale_if_error: Millis(86_400_000),
             },
-            beta: None,
+            beta: 1.0,
             late_share: 0.01,
             max_beta: 6.0,
             early_window: 0.5,
@@ -200,10 +202,8 @@ impl Scenario {
     /// The route that the deployed core is given.
     fn route(&self) -> Rc<Route> {
         let auto = Beta::Auto { late_share: self.late_share, max_beta: self.max_beta };
-        let beta = match (self.beta, self.strategy) {
-            (_, Strategy::LeaseBetaAuto) => auto,
-            (beta, _) => Beta::Fixed(beta.unwrap_or(1.0)),
-        };
+        let is_auto = self.strategy == Strategy::LeaseBetaAuto;
+        let beta = if is_auto { auto } else { Beta::Fixed(self.beta) };
         Rc::new(Route {
             path: "/".to_owned(),
             origin: None,

@@ -113,7 +113,6 @@ impl Settings {
             strategy.ok_or_else(|| JsError::new(&format!("There is no strategy {}.", self.strategy)))?;
         let (from, length) = (self.seconds("outage_from"), self.seconds("outage_for"));
         let burst = Burst { every: self.seconds("burst_every"), size: self.get("burst_size") as u32 };
-        let beta = self.get("beta");
         let duration = self.seconds("duration");
         let faults = Faults {
             skew: self.seconds("skew"),
@@ -142,7 +141,7 @@ impl Settings {
                 stale_while_revalidate: self.seconds("swr"),
                 stale_if_error: self.seconds("sie"),
             },
-            beta: Some(beta),
+            beta: self.get("beta"),
             late_share: self.get("late_share"),
             max_beta: self.get("max_beta"),
             early_window: self.get("early_window"),
@@ -160,15 +159,12 @@ impl Settings {
 
     /// The beta in force for the most wanted key, as one isolate sees its traffic.
     pub(super) fn beta(&self, hot_rate: f64) -> f64 {
-        let is_auto = self.strategy == Strategy::LeaseBetaAuto.as_str();
-        match self.get("beta") {
-            _ if is_auto => {
-                let rate = hot_rate / (self.get("colos") * self.get("isolates"));
-                let window = self.seconds("ttl").share(self.get("early_window"));
-                let delta = xfetch::clamp_delta(self.seconds("delta"), self.seconds("ttl"));
-                xfetch::auto_beta(rate, delta, window, self.get("late_share"), self.get("max_beta"))
-            }
-            beta => beta,
+        if self.strategy != Strategy::LeaseBetaAuto.as_str() {
+            return self.get("beta");
         }
+        let rate = hot_rate / (self.get("colos") * self.get("isolates"));
+        let window = self.seconds("ttl").share(self.get("early_window"));
+        let delta = xfetch::clamp_delta(self.seconds("delta"), self.seconds("ttl"));
+        xfetch::auto_beta(rate, delta, window, self.get("late_share"), self.get("max_beta"))
     }
 }

@@ -69,11 +69,7 @@ impl World {
                 }
                 let at = self.elapsed();
                 self.promises.called(at, key, token);
-                let lease = self.route.lease();
-                let call_id = self.isolates[isolate].local.calls.begin(purpose, now, lease);
-                let call = self.call_origin(key);
-                let takes = call.takes;
-                self.wait_for(id, Waits::Origin(call, call_id), takes);
+                self.begin_call(id, isolate, key, purpose);
             }
             refresh::Action::Commit(entry) => {
                 let message = Message::Commit {
@@ -93,6 +89,15 @@ impl World {
             }
             refresh::Action::End(ending) => self.computation_ended(id, ending),
         }
+    }
+
+    /// A task calls the origin, and waits for it.
+    pub(super) fn begin_call(&mut self, id: u64, isolate: usize, key: usize, purpose: Purpose) {
+        let (now, lease) = (self.clock_of(isolate), self.route.lease());
+        let call_id = self.isolates[isolate].local.calls.begin(purpose, now, lease);
+        let call = self.call_origin(key);
+        let takes = call.takes;
+        self.wait_for(id, Waits::Origin(call, call_id), takes);
     }
 
     pub(super) fn computation_ended(&mut self, id: u64, ending: Ending) {

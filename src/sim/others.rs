@@ -79,7 +79,7 @@ impl World {
     fn draws_a_refresh(&mut self, kept: &Kept, remaining: Millis) -> bool {
         let rule = Rule {
             delta: xfetch::clamp_delta(kept.delta, self.scenario.lifetime.ttl),
-            beta: self.scenario.beta.unwrap_or(1.0),
+            beta: self.scenario.beta,
             window: self.scenario.lifetime.ttl.share(self.scenario.early_window),
         };
         xfetch::triggers(remaining, rule, self.draw())

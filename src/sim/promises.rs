@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Scenario, Strategy, origin, tiers::Clock};
+use super::{Scenario, origin, tiers::Clock};
 use crate::{
     entry::{CLOCK_TOLERANCE, Entry, Floor},
     message::{Answer, Message},
@@ -66,7 +66,7 @@ pub(super) struct Promises {
 impl Promises {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
-            is_on: scenario.strategy.is_ours(),
+            is_on: scenario.strategy.has_promises(),
             keys: vec![OfKey::default(); scenario.keys as usize],
             apart: Millis::ZERO,
             overdue: Overdue::new(),
@@ -244,12 +244,4 @@ pub(super) struct Served<'a> {
     pub(super) took: Millis,
     /// How long a warm request may take: one look into the colo's cache.
     pub(super) swift: Millis,
-}
-
-impl Strategy {
-    /// Whether a strategy promises anything.
-    #[must_use]
-    pub fn has_promises(self) -> bool {
-        self.is_ours()
-    }
 }

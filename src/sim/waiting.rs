@@ -178,12 +178,8 @@ impl World {
         if !self.isolates[isolate].local.has_room(&self.route) {
             return self.answer(isolate, key, request, Class::Rejected, None);
         }
-        let (now, lease) = (self.clock_of(isolate), self.route.lease());
-        let call_id = self.isolates[isolate].local.calls.begin(Purpose::Cold, now, lease);
         let id = self.spawn(Task::new(isolate, key, Work::Uncached(request, fallback)));
-        let call = self.call_origin(key);
-        let takes = call.takes;
-        self.wait_for(id, Waits::Origin(call, call_id), takes);
+        self.begin_call(id, isolate, key, Purpose::Cold);
     }
 
     pub(super) fn uncached_ended(&mut self, id: u64, result: Result<Computed, Failure>) {

@@ -324,7 +324,7 @@ impl World {
             self.covered[key] = Some(at);
             self.figures.least_calls += 1;
         }
-        if self.scenario.strategy.is_ours() {
+        if self.scenario.strategy.has_promises() {
             self.on_request(isolate, key);
         } else {
             self.on_plain_request(self.isolates[isolate].colo, key);
