@@ -9,9 +9,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::OBJECT_TIMEOUT,
     entry::{Floor, Lifetime},
     failure::{self, Failure},
-    message::{Answer, Inspection, Reply, Terms},
+    message::{Answer, Inspection, Message, Reply, Terms},
     time::Millis,
     xfetch::Draw,
 };
@@ -24,6 +25,19 @@ pub const LEASE_MOST: Millis = Millis(25_000);
 pub const WAIT_MOST: Millis = Millis(5_000);
 /// The shortest wish of `Held`: so often at most does one isolate ask for one key.
 pub const RETRY_LEAST: Millis = Millis(250);
+
+/// How long a Worker waits for the answer to a message.
+#[must_use]
+pub fn time_limit(message: &Message) -> Millis {
+    match message {
+        Message::Wait { .. } => WAIT_MOST.plus(OBJECT_TIMEOUT),
+        Message::Acquire { .. }
+        | Message::Commit { .. }
+        | Message::Fail { .. }
+        | Message::Purge { .. }
+        | Message::Inspect => OBJECT_TIMEOUT,
+    }
+}
 
 /// A grant that has not been closed. It may have run out: its commit still counts until the next grant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]

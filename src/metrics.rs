@@ -12,8 +12,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    failure::Reason,
-    refresh::{Purpose, Trigger},
+    failure::{Failure, Reason},
+    refresh::{Computed, Purpose, Trigger},
     time::Millis,
 };
 
@@ -53,6 +53,18 @@ pub enum Call {
     Failed(Option<Reason>),
     /// Unsettled at the end of its lease.
     Abandoned,
+}
+
+impl Call {
+    /// How a call with this result ended.
+    #[must_use]
+    pub fn of(result: &Result<Computed, Failure>) -> Self {
+        match result {
+            Ok(computed) => Self::Ok(computed.delta),
+            Err(Failure::Transient { reason, .. }) => Self::Failed(Some(*reason)),
+            Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => Self::Failed(None),
+        }
+    }
 }
 
 /// A fact.

@@ -278,11 +278,7 @@ impl Job {
             headers: &self.headers,
         };
         let result = origin::compute(&self.visit.env, question).await;
-        let ended = match &result {
-            Ok(computed) => Call::Ok(computed.delta),
-            Err(Failure::Transient { reason, .. }) => Call::Failed(Some(*reason)),
-            Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => Call::Failed(None),
-        };
+        let ended = Call::of(&result);
         isolate::with(|isolate| {
             if isolate.local.calls.settle(call) {
                 isolate.flusher.fold(Fact::Called { purpose, call: ended });

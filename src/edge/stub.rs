@@ -7,10 +7,8 @@ use worker::Env;
 
 use super::{platform, timer};
 use crate::{
-    config::OBJECT_TIMEOUT,
-    lease::WAIT_MOST,
+    lease,
     message::{self, Message, Reply},
-    time::Millis,
 };
 
 /// The binding of the objects' namespace; a part of the deployment's contract.
@@ -41,18 +39,6 @@ pub(super) async fn send(
     let response = post(&env, BINDING, &name, location_hint.as_deref(), &bytes).await?;
     let (reply, entry) = message::decode_reply(&response).ok_or(Lost::Broken)?;
     Ok((reply, entry.to_vec()))
-}
-
-/// How long a message may take.
-pub(super) fn time_limit(message: &Message) -> Millis {
-    match message {
-        Message::Wait { .. } => WAIT_MOST.plus(OBJECT_TIMEOUT),
-        Message::Acquire { .. }
-        | Message::Commit { .. }
-        | Message::Fail { .. }
-        | Message::Purge { .. }
-        | Message::Inspect => OBJECT_TIMEOUT,
-    }
 }
 
 /// Posts bytes to an object and reads the bytes of a 200.
@@ -89,7 +75,7 @@ pub(super) async fn send_within(
     message: Message,
     entry: Vec<u8>,
 ) -> Result<Answered, platform::Task<Answered>> {
-    let limit = time_limit(&message);
+    let limit = lease::time_limit(&message);
     let sent = Box::pin(send(env.clone(), name.to_owned(), location_hint.map(str::to_owned), message, entry));
     timer::within(limit, sent).await
 }

@@ -11,10 +11,9 @@ use super::{
 use crate::{
     calls::CallId,
     cold,
-    config::OBJECT_TIMEOUT,
     entry::Entry,
     failure::Failure,
-    lease::WAIT_MOST,
+    lease,
     message::{Answer, Message, Reply, Terms},
     metrics::{self, Fact},
     refresh::{self, Computed, Ending, Purpose, Refresh},
@@ -122,10 +121,7 @@ impl World {
     }
 
     pub(super) fn ask(&mut self, id: u64, message: Message, entry: Option<Arc<Entry>>) {
-        let limit = match message {
-            Message::Wait { .. } => WAIT_MOST.plus(OBJECT_TIMEOUT),
-            _ => OBJECT_TIMEOUT,
-        };
+        let limit = lease::time_limit(&message);
         let Some(key) = self.tasks.get(&id).map(|task| task.key) else { return };
         let ticket = self.next_ticket(id, Waits::Object(message.clone(), entry.clone()));
         self.send(key, ticket, message, entry);
@@ -255,11 +251,7 @@ impl World {
 
     pub(super) fn on_origin(&mut self, id: u64, isolate: usize, call: Call, call_id: CallId) {
         let result = self.result(isolate, call);
-        let ended = match &result {
-            Ok(computed) => metrics::Call::Ok(computed.delta),
-            Err(Failure::Transient { reason, .. }) => metrics::Call::Failed(Some(*reason)),
-            Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => metrics::Call::Failed(None),
-        };
+        let ended = metrics::Call::of(&result);
         self.sweep(isolate);
         let work = self.tasks.get(&id).map(|task| &task.work);
         let purpose = match work {
