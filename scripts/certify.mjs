@@ -10,7 +10,7 @@ import { startOrigin } from "../examples/origin/server.mjs";
 import { build } from "./build.mjs";
 import { Client, EnvironmentFault, percentile, sleep } from "./client.mjs";
 import { ADMIN_TOKEN, PATH, route } from "./runtime.mjs";
-import { scratch, startWorkerd } from "./workerd.mjs";
+import { edge, scratch, serve } from "./workerd.mjs";
 
 const BURST = 100;
 /** Bursts that only warm up the client's and the runtime's compilers, and open the connections. */
@@ -358,7 +358,7 @@ async function certifyLocal() {
   const origin = await startOrigin({ settings: { latency: ORIGIN_LATENCY, spread: 0.05 } });
   const persist = await mkdtemp(join(scratch, "xfetch-certify-"));
   const own = route({ ttl: 5, origin_timeout: 3 });
-  const start = () => startWorkerd({ vars: { ORIGIN_URL: origin.url, ROUTES: [own] }, persist });
+  const start = () => serve([edge({ vars: { ORIGIN_URL: origin.url, ROUTES: [own] } })], { persist });
   let runtime = await start();
   const connect = () => new Client(runtime.url, { path: PATH, token: ADMIN_TOKEN });
   const run = new Run(connect(), { origin, lease: own.origin_timeout + 5 });

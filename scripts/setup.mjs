@@ -136,7 +136,9 @@ function setUpTools() {
     const args = ["install", `${tool.crate}@${tool.version}`, "--root", folder, "--no-track"];
     const env = { ...process.env, CARGO_TARGET_DIR: join(cache, "target") };
     // The tool's own lock file first; a registry that lacks one of its versions gets a second try.
-    if (!loud("cargo", [...args, "--locked"], { env }) && !loud("cargo", args, { env })) {
+    const install = (more) => loud("cargo", [...args, ...more], { env });
+    // Another set-up at the same time may have been faster.
+    if (!install(["--locked"]) && !existsSync(ownPath(tool)) && !install([])) {
       fail(`${tool.crate} could not be built.`, `cargo install ${tool.crate}@${tool.version}`);
     }
   });

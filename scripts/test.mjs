@@ -39,7 +39,7 @@ const parts = {
     const wasm = ["clippy", "--target", "wasm32-unknown-unknown", "--lib"];
     run("cargo", [...wasm, "--", "-D", "warnings"]);
     run("cargo", [...wasm, "--no-default-features", "--features", "demo", "--", "-D", "warnings"]);
-    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files(join("www", "src"), ".js")]) {
+    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files("bench", ".mjs"), ...files(join("www", "src"), ".js"), ...files(join("src", "edge"), ".js")]) {
       run(process.execPath, ["--check", file]);
     }
   },

@@ -1,11 +1,11 @@
-// The built Worker under bare `workerd serve`: no development proxy and no simulator beside it, which is
-// what latency is measured against. There is no Cache API there; the Worker does without.
+// Workers under bare `workerd serve`: no development proxy and no simulator beside them, which is what
+// latency is measured against. There is no Cache API there unless one is given; our Worker does without.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { COMPATIBILITY_DATE, settings } from "./runtime.mjs";
@@ -20,55 +20,83 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 const quoted = (text) => JSON.stringify(String(text));
 
-/** The configuration in workerd's own language; values that are no texts travel as JSON. */
-function config({ vars, storage }) {
-  const bindings = Object.entries(vars).map(([name, value]) =>
-    typeof value === "string" ? `(name = ${quoted(name)}, text = ${quoted(value)})` : `(name = ${quoted(name)}, json = ${quoted(JSON.stringify(value))})`,
+/** The Worker of this project as `serve` takes it: its modules, objects and settings. */
+export function edge({ name = "main", vars, folder = join(root, "build"), owner, ...more }) {
+  const objects = { REFRESH_LEASE: "RefreshLease", METRICS: "Metrics" };
+  const modules = ["index.js", "index_bg.wasm"].map((file) => join(folder, file));
+  return { name, modules, vars: settings(vars), objects, owner, ...more };
+}
+
+/**
+ * One Worker in workerd's own language; values that are no texts travel as JSON. `objects` are the classes
+ * behind bindings, its own unless another Worker is the `owner`; `cache` is the service behind the Cache API.
+ */
+function workerText({ name, modules, vars = {}, objects = {}, owner, cache }) {
+  const module = (file) =>
+    file.endsWith(".wasm") ? `wasm = embed "${name}/${basename(file)}"` : `esModule = embed "${name}/${basename(file)}"`;
+  const bindings = Object.entries(vars).map(([key, value]) =>
+    typeof value === "string" ? `(name = ${quoted(key)}, text = ${quoted(value)})` : `(name = ${quoted(key)}, json = ${quoted(JSON.stringify(value))})`,
   );
-  const classes = [["REFRESH_LEASE", "RefreshLease"], ["METRICS", "Metrics"]];
-  const namespaces = classes.map(([, name]) => `(className = "${name}", uniqueKey = "xfetch-edge-${name}", enableSql = true)`);
-  bindings.push(...classes.map(([name, className]) => `(name = "${name}", durableObjectNamespace = "${className}")`));
+  for (const [binding, className] of Object.entries(objects)) {
+    const namespace = owner ? `(className = "${className}", serviceName = "${owner}")` : `"${className}"`;
+    bindings.push(`(name = "${binding}", durableObjectNamespace = ${namespace})`);
+  }
+  const namespaces = Object.values(owner ? {} : objects).map((it) => `(className = "${it}", uniqueKey = "xfetch-edge-${it}", enableSql = true)`);
+  const listed = modules.map((file) => `(name = "${basename(file)}", ${module(file)})`);
+  return `(
+    modules = [${listed.join(", ")}],
+    compatibilityDate = "${COMPATIBILITY_DATE}",
+    bindings = [${bindings.join(", ")}],
+    durableObjectNamespaces = [${namespaces.join(", ")}],
+    durableObjectStorage = (localDisk = "disk"),
+    ${cache ? `cacheApiOutbound = "${cache}",` : ""}
+  )`;
+}
+
+function configText(workers, storage) {
+  const services = workers.map((worker) => `(name = "${worker.name}", worker = ${workerText(worker)})`);
+  const sockets = workers
+    .filter((worker) => !worker.isHidden)
+    .map(({ name }) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
-    (name = "main", worker = .edge),
+    ${services.join(",\n    ")},
     (name = "disk", disk = (path = ${quoted(storage)}, writable = true)),
     (name = "internet", network = (allow = ["public", "private"])),
   ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-const edge :Workerd.Worker = (
-  modules = [
-    (name = "index.js", esModule = embed "index.js"),
-    (name = "index_bg.wasm", wasm = embed "index_bg.wasm"),
-  ],
-  compatibilityDate = "${COMPATIBILITY_DATE}",
-  bindings = [${bindings.join(", ")}],
-  durableObjectNamespaces = [${namespaces.join(", ")}],
-  durableObjectStorage = (localDisk = "disk"),
+  sockets = [${sockets.join(", ")}],
 );
 `;
 }
 
-/** Starts it. `persist` is a folder that outlives it, else a temporary one is used. */
-export async function startWorkerd({ vars, persist, folder = join(root, "build") }) {
+/**
+ * Starts Workers in one process, each on a socket of its own unless it `isHidden`. `persist` is a folder
+ * that outlives it, else a temporary one is used; `prefix` stands before the program, as `taskset` does.
+ */
+export async function serve(workers, { persist, prefix = [] } = {}) {
   const own = persist ?? (await mkdtemp(join(scratch, "xfetch-workerd-")));
   const storage = join(own, "objects");
   await mkdir(storage, { recursive: true });
   // workerd embeds files from beside its configuration only.
-  for (const name of ["index.js", "index_bg.wasm"]) await copyFile(join(folder, name), join(own, name));
+  for (const { name, modules } of workers) {
+    await mkdir(join(own, name), { recursive: true });
+    for (const file of modules) await copyFile(file, join(own, name, basename(file)));
+  }
   const file = join(own, "config.capnp");
-  await writeFile(file, config({ vars: settings(vars), storage }));
-  const program = join(root, "node_modules", ".bin", "workerd");
-  const child = spawn(program, ["serve", file, "--experimental", "--control-fd=3"], { stdio: ["ignore", "ignore", "pipe", "pipe"] });
+  await writeFile(file, configText(workers, storage));
+  const words = [...prefix, join(root, "node_modules", ".bin", "workerd"), "serve", file, "--experimental", "--control-fd=3"];
+  const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   const complaints = [];
   child.stderr.on("data", (data) => complaints.push(String(data)));
   const ended = new Promise((resolve) => child.once("exit", resolve));
-  const port = await new Promise((resolve, reject) => {
+  const visible = workers.filter((worker) => !worker.isHidden);
+  const ports = await new Promise((resolve, reject) => {
     let text = "";
     child.stdio[3].on("data", (data) => {
       text += data;
-      for (const line of text.split("\n").filter((it) => it.includes('"listen"'))) resolve(JSON.parse(line).port);
+      const lines = text.split("\n").filter((it) => it.includes('"listen"'));
+      if (lines.length === visible.length) resolve(Object.fromEntries(lines.map((line) => JSON.parse(line)).map((it) => [it.socket, it.port])));
     });
     child.once("exit", () => reject(new Error(`workerd did not start: ${complaints.join("").slice(-2_000)}`)));
   });
@@ -76,8 +104,12 @@ export async function startWorkerd({ vars, persist, folder = join(root, "build")
     child.kill(signal);
     await ended;
   };
+  const urls = visible.map(({ name }) => `http://127.0.0.1:${ports[name]}`);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: urls[0],
+    urls,
+    pid: child.pid,
+    complaints,
     /** Ends it as a crash does: nothing is written down. */
     kill: () => end("SIGKILL"),
     async stop() {

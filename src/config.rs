@@ -145,11 +145,17 @@ impl Config {
         }
     }
 
-    /// The route of this path, matched exactly: nothing is decoded or trimmed, so that no other
-    /// spelling of a path opens a key space of its own.
+    /// The route of this path.
     #[must_use]
     pub fn route(&self, path: &str) -> Option<&Rc<Route>> {
-        self.routes.iter().find(|route| route.path == path)
+        self.place(path).map(|place| &self.routes[place])
+    }
+
+    /// The place of this path's route among all, matched exactly: nothing is decoded or trimmed, so that no
+    /// other spelling of a path opens a key space of its own.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Option<usize> {
+        self.routes.iter().position(|route| route.path == path)
     }
 
     /// Whether this path is forwarded: a prefix matches whole segments only.

@@ -27,6 +27,7 @@
 //! | | [`marks`] | what an isolate remembers of refreshes under way |
 //! | | [`calls`] | the origin calls that an isolate has under way |
 //! | | [`memory`] | the nearest tier |
+//! | | [`recent`] | the keys of questions asked a moment ago |
 //! | | [`local`] | what one isolate knows, and the decisions that need nothing else |
 //! | | [`metrics`] | the facts worth counting, as a fold |
 //! | | [`sim`] | a world made up: colos, objects, an origin, faults, one clock, one seed |
@@ -55,6 +56,7 @@ pub mod memory;
 pub mod message;
 pub mod metrics;
 pub mod rate;
+pub mod recent;
 pub mod refresh;
 pub mod sim;
 pub mod time;

@@ -2,7 +2,8 @@
 //!
 //! Filed by kind of proof: `laws` holds the closed forms of the theory, `interleavings` the exhaustive
 //! search over the protocol, `traces` the ways in which earlier rules broke, `properties` the random
-//! inputs, `simulation` the made-up world, `formats` the stored forms, `promises` what is also run in a browser.
+//! inputs, `recent` the memo of questions, `simulation` the made-up world, `formats` the stored forms,
+//! `promises` what is also run in a browser.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs)]
 
@@ -16,6 +17,8 @@ mod laws;
 mod promises;
 #[path = "native/properties.rs"]
 mod properties;
+#[path = "native/recent.rs"]
+mod recent;
 #[path = "native/simulation.rs"]
 mod simulation;
 #[path = "native/structure.rs"]

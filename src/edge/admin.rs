@@ -18,7 +18,7 @@ use super::{
 /// Answers a request to one of the cache's own paths.
 pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
     let is_admin = is_admin(visit);
-    let path = visit.target.path().strip_prefix("/_xfetch/").unwrap_or_default();
+    let path = visit.target().path().strip_prefix("/_xfetch/").unwrap_or_default();
     let method = visit.request.method();
     let reads = matches!(method.as_str(), "GET" | "HEAD");
     if path == "health" {

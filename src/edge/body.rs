@@ -13,15 +13,13 @@ pub(super) enum Unread {
     TooLarge,
     /// The connection broke, or the encoding is damaged.
     Broken,
+    /// It did not arrive in time.
+    TooSlow,
 }
 
 /// All bytes of a request whose length is announced and allowed: the runtime reads no more than that.
-pub(super) async fn read_announced(
-    buffer: Result<js_sys::Promise, JsValue>,
-    most: usize,
-) -> Result<Vec<u8>, Unread> {
-    let bytes = platform::bytes_of(buffer).await.map_err(|_| Unread::Broken)?;
-    if bytes.len() > most { Err(Unread::TooLarge) } else { Ok(bytes) }
+pub(super) async fn read_announced(buffer: Result<js_sys::Promise, JsValue>) -> Result<Vec<u8>, Unread> {
+    platform::bytes_of(buffer).await.map_err(|_| Unread::Broken)
 }
 
 /// All bytes of a stream, at most `most`.

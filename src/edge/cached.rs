@@ -5,13 +5,14 @@ use std::{rc::Rc, sync::Arc};
 use web_sys::Response;
 
 use super::{
+    answers::Known,
     body::{self, Unread},
-    driver::Job,
-    forward, isolate,
+    driver::{Asked, Job},
+    isolate,
     platform::Task,
     reply,
     reply::Problem,
-    router::{self, Visit},
+    router::{self, Step, Visit, Wait},
     timer,
 };
 use crate::{
@@ -25,80 +26,64 @@ use crate::{
     lookup::Verdict,
     marks::Blocked,
     metrics::{Class, Fact},
+    recent::Question,
     refresh::{Computed, Purpose},
     time::Millis,
 };
 
 /// How long a client may take to send its body.
-const BODY_TIMEOUT: Millis = Millis(10_000);
+pub(super) const BODY_TIMEOUT: Millis = Millis(10_000);
 
-/// Answers a request to a cached route, and counts it.
-pub(super) async fn answer(visit: &Rc<Visit>, route: Rc<Route>) -> Response {
-    let started = host::now();
-    let (class, response) = match refuse_or_bypass(visit, &route) {
-        Gate::Options => return options(visit, &route),
-        Gate::Refused(problem) => (Class::Rejected, problem.response()),
-        Gate::Bypass => {
-            let origin = visit.config.origin_of(Some(&route));
-            (Class::Bypass, forward::forward(visit, origin, &route.path).await)
-        }
-        Gate::Open => match job(visit, route).await {
-            Err(problem) => (Class::Rejected, problem.response()),
-            Ok(job) => serve(&job).await,
-        },
-    };
-    visit.answered(class, host::now().minus(started));
-    response
-}
-
-enum Gate {
-    Options,
-    Refused(Problem),
-    Bypass,
-    Open,
-}
-
-/// The checks that need no body.
-fn refuse_or_bypass(visit: &Visit, route: &Route) -> Gate {
-    match visit.request.method().as_str() {
-        "POST" => {}
-        "OPTIONS" => return Gate::Options,
-        _ => {
-            return Gate::Refused(
-                Problem::new(405, "method_not_allowed", "This path is asked by POST.")
-                    .header("allow", "POST, OPTIONS".to_owned()),
-            );
-        }
+/// The checks that need no body, for the route in this place.
+pub(super) fn begin(visit: &Visit, place: usize) -> Step {
+    let (head, route) = (visit.head, &visit.config.routes[place]);
+    if head.is_options() {
+        return Step::Answer(options(visit, route));
     }
-    if visit.target.query().is_some() {
-        return Gate::Refused(Problem::new(400, "query_not_allowed", "This path takes no query."));
-    }
-    let has = |name: &str| visit.headers.has(name).unwrap_or(false);
-    let has_credentials =
-        has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name));
-    if has_credentials {
-        match route.credentials {
-            Credentials::Bypass => return Gate::Bypass,
-            Credentials::Refuse => {
-                return Gate::Refused(Problem::new(
-                    403,
-                    "credentials_not_allowed",
-                    "This path takes no credentials.",
-                ));
+    if head.has_credentials() && head.is_post() && visit.target().query().is_none() {
+        let headers = visit.request.headers();
+        let has = |name: &str| headers.has(name).unwrap_or(false);
+        if has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name)) {
+            match route.credentials {
+                Credentials::Bypass => return Step::Wait(Wait::Bypass(Rc::clone(route))),
+                Credentials::Refuse => {
+                    let detail = "This path takes no credentials.";
+                    return refused(visit, &Problem::new(403, "credentials_not_allowed", detail));
+                }
+                Credentials::Ignore => {}
             }
-            Credentials::Ignore => {}
         }
     }
-    let is_plain_json = visit.header("content-type").is_some_and(|it| http::is_json(&it));
-    let is_encoded = visit.header("content-encoding").is_some_and(|it| it != "identity");
-    if !is_plain_json || is_encoded {
-        return Gate::Refused(Problem::new(
-            415,
-            "unsupported_media_type",
-            "The body must be application/json in UTF-8, without a content encoding.",
-        ));
+    match unacceptable(visit, route) {
+        Some(problem) => refused(visit, &problem),
+        None => Step::Read(place),
     }
-    Gate::Open
+}
+
+fn refused(visit: &Visit, problem: &Problem) -> Step {
+    visit.answered(Class::Rejected, host::now());
+    Step::Answer(problem.response())
+}
+
+/// What is wrong with a request's head, if anything.
+fn unacceptable(visit: &Visit, route: &Route) -> Option<Problem> {
+    let head = visit.head;
+    if !head.is_post() {
+        let problem = Problem::new(405, "method_not_allowed", "This path is asked by POST.");
+        return Some(problem.header("allow", "POST, OPTIONS".to_owned()));
+    }
+    if visit.target().query().is_some() {
+        return Some(Problem::new(400, "query_not_allowed", "This path takes no query."));
+    }
+    let is_plain_json =
+        head.has_json_type() || visit.header("content-type").is_some_and(|it| http::is_json(&it));
+    let is_encoded =
+        head.has_content_encoding() && visit.header("content-encoding").is_some_and(|it| it != "identity");
+    if !is_plain_json || is_encoded {
+        let detail = "The body must be application/json in UTF-8, without a content encoding.";
+        return Some(Problem::new(415, "unsupported_media_type", detail));
+    }
+    (head.length() > Some(u64::from(route.max_request))).then(|| too_large(route))
 }
 
 /// `OPTIONS`: what is allowed, and to whom.
@@ -114,35 +99,108 @@ fn options(visit: &Visit, route: &Route) -> Response {
     reply::empty(204, &headers)
 }
 
-/// Reads the body and makes the key.
-async fn job(visit: &Rc<Visit>, route: Rc<Route>) -> Result<Rc<Job>, Problem> {
-    let bytes = read_body(visit, &route).await?;
-    let body = key::canonical_body(&bytes, route.fields.as_deref())
-        .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
-    let headers: Vec<(String, Option<String>)> =
-        route.headers.iter().map(|name| (name.clone(), visit.header(name))).collect();
-    let key = key_of(&visit.config, &route, &headers, &body);
-    Ok(Rc::new(Job { visit: Rc::clone(visit), route, key, body, headers }))
-}
-
-async fn read_body(visit: &Rc<Visit>, route: &Route) -> Result<Vec<u8>, Problem> {
-    let most = route.max_request as usize;
-    let announced = visit.header("content-length").and_then(|it| it.parse::<u64>().ok());
-    let reading: Task<_> = match announced {
-        Some(length) if length > most as u64 => return Err(too_large(most)),
-        Some(_) => Box::pin(body::read_announced(visit.request.array_buffer(), most)),
-        None => Box::pin(body::read(visit.request.body(), most)),
-    };
-    match timer::within(BODY_TIMEOUT, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(Unread::TooLarge)) => Err(too_large(most)),
-        Ok(Err(Unread::Broken)) => Err(Problem::new(400, "bad_body", "The body could not be read.")),
-        Err(_) => Err(Problem::new(408, "body_too_slow", "The body did not arrive in time.")),
+/// Answers a request to a cached route, and counts it.
+pub(super) async fn answer(visit: &Rc<Visit>, place: usize) -> Response {
+    let started = host::now();
+    let body = read_body(visit, &visit.config.routes[place]).await;
+    match answer_now(visit, place, body, started) {
+        Ok(response) => response,
+        Err(later) => later.answer().await,
     }
 }
 
-fn too_large(most: usize) -> Problem {
-    Problem::new(413, "body_too_large", format!("The body may have {most} bytes at most."))
+async fn read_body(visit: &Rc<Visit>, route: &Route) -> Result<Vec<u8>, Unread> {
+    let most = route.max_request as usize;
+    let reading: Task<_> = match visit.head.length() {
+        Some(_) => Box::pin(body::read_announced(visit.request.array_buffer())),
+        None => Box::pin(body::read(visit.request.body(), most)),
+    };
+    timer::within(BODY_TIMEOUT, reading).await.unwrap_or(Err(Unread::TooSlow))
+}
+
+fn too_large(route: &Route) -> Problem {
+    let detail = format!("The body may have {} bytes at most.", route.max_request);
+    Problem::new(413, "body_too_large", detail)
+}
+
+/// A request that cannot be answered from memory alone.
+pub(super) struct Later {
+    job: Rc<Job>,
+    found: Option<Arc<Entry>>,
+    /// The mark of the look into the colo that this request was chosen for.
+    owner: Option<u64>,
+    started: Millis,
+    arrived: Millis,
+}
+
+/// Answers what memory alone can: a bad body, what is fresh, and what is stale unless this request is the one
+/// that looks into the colo first.
+pub(super) fn answer_now(
+    visit: &Rc<Visit>,
+    place: usize,
+    body: Result<Vec<u8>, Unread>,
+    started: Millis,
+) -> Result<Response, Later> {
+    let route = &visit.config.routes[place];
+    let asked = body.map_err(|why| unread(why, route)).and_then(|body| ask(visit, place, body));
+    let (asked, question) = match asked {
+        Ok(asked) => asked,
+        Err(problem) => {
+            visit.answered(Class::Rejected, started);
+            return Ok(problem.response());
+        }
+    };
+    let job = Rc::new(Job { visit: Rc::clone(visit), route: Rc::clone(route), asked });
+    let arrived = host::now();
+    let (found, verdict) = isolate::with(|isolate| {
+        let found = isolate.local.arrived(&job.asked.key, route, arrived);
+        let draw = isolate.dice.draw();
+        let verdict = isolate.local.judge(&job.asked.key.hash, route, found.as_deref(), arrived, draw);
+        (found, verdict)
+    });
+    let entry = match (found, verdict) {
+        (Some(entry), Verdict::Fresh) => entry,
+        (Some(entry), Verdict::RefreshEarly) => {
+            trigger(&job, &entry, Purpose::Early);
+            entry
+        }
+        // What is stale here may have been refreshed elsewhere in the colo. One request asks.
+        (Some(entry), Verdict::Stale) => match begin_look_up(&job) {
+            Ok(owner) => return Err(Later { job, found: Some(entry), owner: Some(owner), started, arrived }),
+            Err(_) => {
+                trigger(&job, &entry, Purpose::Stale);
+                entry
+            }
+        },
+        (found, _) => return Err(Later { job, found, owner: None, started, arrived }),
+    };
+    let (class, response) = hit(&job, &entry, verdict == Verdict::Stale, arrived, Some(&question));
+    visit.answered(class, started);
+    Ok(response)
+}
+
+fn unread(why: Unread, route: &Route) -> Problem {
+    match why {
+        Unread::TooLarge => too_large(route),
+        Unread::Broken => Problem::new(400, "bad_body", "The body could not be read."),
+        Unread::TooSlow => Problem::new(408, "body_too_slow", "The body did not arrive in time."),
+    }
+}
+
+/// What is asked, remembered or worked out.
+fn ask(visit: &Visit, place: usize, body: Vec<u8>) -> Result<(Rc<Asked>, Question), Problem> {
+    let route = &visit.config.routes[place];
+    let headers = route.headers.iter().map(|name| (name.clone(), visit.header(name))).collect();
+    let question = Question { route: place, headers, body };
+    if let Some(asked) = isolate::with(|isolate| Some(Rc::clone(&isolate.recent.get(&question)?.asked))) {
+        return Ok((asked, question));
+    }
+    let body = key::canonical_body(&question.body, route.fields.as_deref())
+        .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+    let key = key_of(&visit.config, route, &question.headers, &body);
+    let asked = Rc::new(Asked { key, body, headers: question.headers.clone() });
+    isolate::with(|isolate| isolate.recent.put(&question, Known::new(Rc::clone(&asked))));
+    Ok((asked, question))
 }
 
 /// The key of a canonical body on a route.
@@ -162,83 +220,89 @@ pub(super) fn key_of(
     key::key(&scope, body)
 }
 
-/// The verdict of what memory holds, and on whatever it is.
-fn judge(job: &Job, entry: Option<&Arc<Entry>>, now: Millis) -> Verdict {
+impl Later {
+    /// Looks further: into the colo, then to the key's object and the origin.
+    pub(super) async fn answer(self) -> Response {
+        let Self { job, found, owner, started, arrived } = self;
+        let found = job.look_up_both(found, arrived).await;
+        if let Some(owner) = owner {
+            isolate::with(|isolate| isolate.local.marks.end(&job.asked.key.hash, owner));
+        }
+        let (class, response) = serve(&job, found, arrived).await;
+        job.visit.answered(class, started);
+        response
+    }
+}
+
+/// The verdict on an entry that was found beyond memory.
+fn judge(job: &Job, entry: Option<&Entry>, now: Millis) -> Verdict {
     isolate::with(|isolate| {
         let draw = isolate.dice.draw();
-        isolate.local.judge(&job.key.hash, &job.route, entry.map(|it| &**it), now, draw)
+        isolate.local.judge(&job.asked.key.hash, &job.route, entry, now, draw)
     })
 }
 
-async fn serve(job: &Rc<Job>) -> (Class, Response) {
-    let none_match = job.visit.header("if-none-match");
-    let arrived = host::now();
-    let found = isolate::with(|isolate| isolate.local.arrived(&job.key, &job.route, arrived));
-    let verdict = judge(job, found.as_ref(), arrived);
-    let (found, verdict, owner) = match verdict {
-        Verdict::Fresh | Verdict::RefreshEarly => (found, verdict, None),
-        // What is stale here may have been refreshed elsewhere in the colo. One request asks.
-        Verdict::Stale => match begin_look_up(job) {
-            Err(_) => (found, verdict, None),
-            Ok(owner) => {
-                let found = job.look_up_both(found, arrived).await;
-                let verdict = judge(job, found.as_ref(), arrived);
-                (found, verdict, Some(owner))
-            }
-        },
-        Verdict::Miss { .. } => {
-            let found = job.look_up_both(found, arrived).await;
-            let verdict = judge(job, found.as_ref(), arrived);
-            (found, verdict, None)
-        }
-    };
-    if let Some(owner) = owner {
-        isolate::with(|isolate| isolate.local.marks.end(&job.key.hash, owner));
-    }
+async fn serve(job: &Rc<Job>, found: Option<Arc<Entry>>, arrived: Millis) -> (Class, Response) {
+    let verdict = judge(job, found.as_deref(), arrived);
     match (found, verdict) {
-        (Some(entry), Verdict::Fresh) => hit(job, &entry, false, none_match.as_deref()),
-        (Some(entry), Verdict::RefreshEarly) => {
-            trigger(job, &entry, Purpose::Early);
-            hit(job, &entry, false, none_match.as_deref())
-        }
-        (Some(entry), Verdict::Stale) => {
-            trigger(job, &entry, Purpose::Stale);
-            hit(job, &entry, true, none_match.as_deref())
+        (None, _) => {
+            let outcome = job.run_cold(None, false).await;
+            tell(job, outcome).await
         }
         (found, Verdict::Miss { usable_on_error }) => {
             let outcome = job.run_cold(found.as_ref(), usable_on_error).await;
-            tell(job, outcome, none_match.as_deref()).await
+            tell(job, outcome).await
         }
-        (None, Verdict::Fresh | Verdict::RefreshEarly | Verdict::Stale) => {
-            unreachable!("nothing is judged a miss")
+        (Some(entry), verdict) => {
+            trigger_by(job, &entry, verdict);
+            hit(job, &entry, verdict == Verdict::Stale, host::now(), None)
         }
     }
 }
 
 /// One request at a time asks the colo for what is stale in memory.
 fn begin_look_up(job: &Job) -> Result<u64, Blocked> {
-    isolate::with(|isolate| isolate.local.begin(job.key.hash, host::now(), OBJECT_TIMEOUT))
+    isolate::with(|isolate| isolate.local.begin(job.asked.key.hash, host::now(), OBJECT_TIMEOUT))
 }
 
 /// A trigger: a refresh behind the answer, or the reason why there is none.
 fn trigger(job: &Rc<Job>, entry: &Entry, purpose: Purpose) {
-    let begun = isolate::with(|isolate| isolate.local.trigger(job.key.hash, &job.route, host::now()));
+    let begun = isolate::with(|isolate| isolate.local.trigger(job.asked.key.hash, &job.route, host::now()));
     match begun {
         Ok(owner) => job.refresh_behind(entry, purpose, owner),
         Err(trigger) => isolate::count(Fact::Triggered { purpose, trigger }),
     }
 }
 
+/// The trigger that a verdict asks for, if it does.
+fn trigger_by(job: &Rc<Job>, entry: &Entry, verdict: Verdict) {
+    match verdict {
+        Verdict::RefreshEarly => trigger(job, entry, Purpose::Early),
+        Verdict::Stale => trigger(job, entry, Purpose::Stale),
+        Verdict::Fresh | Verdict::Miss { .. } => {}
+    }
+}
+
 /// An entry as it was judged: a clock that has stepped can make one stale before its expiry.
-fn hit(job: &Job, entry: &Entry, is_stale: bool, none_match: Option<&str>) -> (Class, Response) {
-    let ttl = if is_stale { remaining(entry).min(-1) } else { remaining(entry) };
+fn hit(
+    job: &Job,
+    entry: &Arc<Entry>,
+    is_stale: bool,
+    now: Millis,
+    question: Option<&Question>,
+) -> (Class, Response) {
+    let ttl = if is_stale { remaining(entry, now).min(-1) } else { remaining(entry, now) };
     let class = if is_stale { Class::HitStale } else { Class::HitFresh };
-    (class, entry_response(job, entry, CacheStatus::Hit { ttl, is_stale }, none_match))
+    let status = CacheStatus::Hit { ttl, is_stale };
+    let known = question.filter(|_| !job.visit.head.has_none_match()).and_then(|question| {
+        isolate::with(|isolate| Some(isolate.recent.get(question)?.response(&job.route, entry, status, now)))
+    });
+    (class, known.unwrap_or_else(|| entry_response(job, entry, status)))
 }
 
 /// Whole seconds until expiry, negative after it.
-fn remaining(entry: &Entry) -> i64 {
-    let (now, expiry) = (host::now(), entry.expiry());
+fn remaining(entry: &Entry, now: Millis) -> i64 {
+    let expiry = entry.expiry();
     if now < expiry {
         i64::try_from(expiry.minus(now).0 / 1_000).unwrap_or(i64::MAX)
     } else {
@@ -246,29 +310,25 @@ fn remaining(entry: &Entry) -> i64 {
     }
 }
 
-async fn tell(job: &Rc<Job>, outcome: Outcome, none_match: Option<&str>) -> (Class, Response) {
-    let miss = |entry: &Entry, status| (Class::Miss, entry_response(job, entry, status, none_match));
+async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
+    let miss = |entry: &Entry, status| (Class::Miss, entry_response(job, entry, status));
     match outcome {
         Outcome::Computed(entry, true) => miss(&entry, CacheStatus::Stored),
         Outcome::Computed(entry, false) => miss(&entry, CacheStatus::Miss),
         Outcome::Collapsed(entry) => miss(&entry, CacheStatus::Collapsed),
         Outcome::Hit(entry) => {
             let verdict = judge(job, Some(&entry), host::now());
-            match verdict {
-                Verdict::RefreshEarly => trigger(job, &entry, Purpose::Early),
-                Verdict::Stale => trigger(job, &entry, Purpose::Stale),
-                Verdict::Fresh | Verdict::Miss { .. } => {}
-            }
-            hit(job, &entry, verdict == Verdict::Stale, none_match)
+            trigger_by(job, &entry, verdict);
+            hit(job, &entry, verdict == Verdict::Stale, host::now(), None)
         }
-        Outcome::Fallback(entry) => fall_back(job, &entry, none_match),
+        Outcome::Fallback(entry) => fall_back(job, &entry),
         Outcome::Passed(computed) => (Class::Miss, uncached_response(&computed)),
         Outcome::Uncached(fallback) => match (job.compute(Purpose::Cold).await, fallback) {
             (Ok(computed), _) => (Class::Miss, uncached_response(&computed)),
             (Err(Failure::Transient { .. } | Failure::GivenBack), Some(entry))
                 if entry.generation >= job.floor().hard =>
             {
-                fall_back(job, &entry, none_match)
+                fall_back(job, &entry)
             }
             (Err(failure), _) => tell_failure(failure),
         },
@@ -288,9 +348,9 @@ async fn tell(job: &Rc<Job>, outcome: Outcome, none_match: Option<&str>) -> (Cla
     }
 }
 
-fn fall_back(job: &Job, entry: &Entry, none_match: Option<&str>) -> (Class, Response) {
-    let status = CacheStatus::FellBack { ttl: remaining(entry).min(-1) };
-    (Class::HitStale, entry_response(job, entry, status, none_match))
+fn fall_back(job: &Job, entry: &Entry) -> (Class, Response) {
+    let status = CacheStatus::FellBack { ttl: remaining(entry, host::now()).min(-1) };
+    (Class::HitStale, entry_response(job, entry, status))
 }
 
 fn tell_failure(failure: Failure) -> (Class, Response) {
@@ -333,17 +393,12 @@ fn uncached_response(computed: &Computed) -> Response {
     reply::with_bytes(computed.status, &headers, &computed.body)
 }
 
-fn entry_response(job: &Job, entry: &Entry, status: CacheStatus, none_match: Option<&str>) -> Response {
-    let headers = reply::headers(&[]);
-    for (name, value) in &entry.headers {
-        reply::set(&headers, name, value);
+fn entry_response(job: &Job, entry: &Entry, status: CacheStatus) -> Response {
+    let (visit, now) = (&job.visit, host::now());
+    let is_held = visit.head.has_none_match()
+        && visit.header("if-none-match").is_some_and(|field| http::none_match_names(&field, &entry.etag));
+    if is_held {
+        return reply::not_modified(&job.route, entry, status, now);
     }
-    reply::set(&headers, "age", &(entry.age(host::now()).0 / 1_000).to_string());
-    reply::set(&headers, "etag", &entry.etag);
-    reply::set(&headers, "cache-control", &job.route.cache_control);
-    reply::set(&headers, "cache-status", &status.value());
-    if none_match.is_some_and(|field| http::none_match_names(field, &entry.etag)) {
-        return reply::empty(304, &headers);
-    }
-    reply::with_bytes(entry.status, &headers, &entry.body)
+    reply::of_entry(&job.route, entry, status, now)
 }

@@ -27,29 +27,38 @@ use crate::{
     time::Millis,
 };
 
-/// One request's key, and the means to act for it.
+/// What was asked: what the origin is sent, and the key of it.
+pub(super) struct Asked {
+    pub(super) key: Key,
+    /// The canonical body.
+    pub(super) body: String,
+    /// The route's keyed headers.
+    pub(super) headers: Vec<(String, Option<String>)>,
+}
+
+/// One request's question, and the means to act for it.
 pub(super) struct Job {
     pub(super) visit: Rc<Visit>,
     pub(super) route: Rc<Route>,
-    pub(super) key: Key,
-    pub(super) body: String,
-    pub(super) headers: Vec<(String, Option<String>)>,
+    pub(super) asked: Rc<Asked>,
 }
 
 impl Job {
     fn host(&self) -> &str {
-        self.visit.target.host()
+        self.visit.target().host()
     }
 
     pub(super) fn look_up_memory(&self) -> Option<Arc<Entry>> {
-        isolate::with(|isolate| isolate.local.memory.get(&self.key.hash, &self.key.text, host::now()))
+        isolate::with(|isolate| {
+            isolate.local.memory.get(&self.asked.key.hash, &self.asked.key.text, host::now())
+        })
     }
 
     /// What the colo holds, less what was purged.
     pub(super) async fn look_up_colo(&self) -> Option<Arc<Entry>> {
-        let record = colo::look_up(self.host(), &self.key).await;
+        let record = colo::look_up(self.host(), &self.asked.key).await;
         isolate::with(|isolate| {
-            isolate.local.adopt_from_colo(self.key.hash, record.floor, record.entry, host::now())
+            isolate.local.adopt_from_colo(self.asked.key.hash, record.floor, record.entry, host::now())
         })
     }
 
@@ -61,16 +70,16 @@ impl Job {
         arrived: Millis,
     ) -> Option<Arc<Entry>> {
         let in_colo = self.look_up_colo().await;
-        isolate::with(|isolate| isolate.local.after_colo(&self.key, in_colo, in_hand, arrived))
+        isolate::with(|isolate| isolate.local.after_colo(&self.asked.key, in_colo, in_hand, arrived))
     }
 
     /// The purge floor that this isolate has heard.
     pub(super) fn floor(&self) -> Floor {
-        isolate::with(|isolate| isolate.local.memory.floor(&self.key.hash))
+        isolate::with(|isolate| isolate.local.memory.floor(&self.asked.key.hash))
     }
 
     fn hear(&self, floor: Floor) -> bool {
-        isolate::with(|isolate| isolate.local.hear(self.key.hash, floor, host::now()))
+        isolate::with(|isolate| isolate.local.hear(self.asked.key.hash, floor, host::now()))
     }
 
     /// The origin may be asked once more, over all keys of this isolate.
@@ -79,14 +88,14 @@ impl Job {
     }
 
     fn subject(&self, seen: u64, delta: Option<Millis>) -> Subject {
-        Subject { key: Arc::clone(&self.key.text), lifetime: self.route.lifetime, seen, delta }
+        Subject { key: Arc::clone(&self.asked.key.text), lifetime: self.route.lifetime, seen, delta }
     }
 
     /// Begins a refresh behind the answer; `owner` is its mark.
     pub(super) fn refresh_behind(self: &Rc<Self>, entry: &Entry, purpose: Purpose, owner: u64) {
         let refresh = Refresh::new(self.subject(entry.generation, Some(entry.delta)), purpose);
         let job = Rc::clone(self);
-        platform::behind(&self.visit.context, async move {
+        platform::behind(&*self.visit.context, async move {
             job.run(refresh, owner).await;
         });
     }
@@ -121,13 +130,13 @@ impl Job {
 
     fn ended(self: &Rc<Self>, refresh: &Refresh, ending: &Ending, owner: u64) {
         isolate::with(|isolate| {
-            isolate.local.ended(self.key.hash, owner, refresh, ending, host::now());
+            isolate.local.ended(self.asked.key.hash, owner, refresh, ending, host::now());
         });
         if let Ending::Rejected(_) = ending {
             isolate::count(Fact::CommitRejected);
         }
         self.log(refresh, ending);
-        flush::arm(&self.visit);
+        flush::arm(&self.visit, host::now());
     }
 
     /// One line per computation. The key shows as a hash: its text may be personal.
@@ -145,7 +154,7 @@ impl Job {
         let line = json::object([
             ("event", "refresh".into()),
             ("route", self.route.path.as_str().into()),
-            ("key", self.key.name()[..16].into()),
+            ("key", self.asked.key.name()[..16].into()),
             ("purpose", refresh.purpose().as_str().into()),
             ("ending", ending.as_str().into()),
             ("token", refresh.token().into()),
@@ -163,23 +172,23 @@ impl Job {
     ) -> Result<(Reply, Option<Arc<Entry>>), Lost> {
         let hint = self.visit.config.location_hint.as_deref();
         let is_acquire = matches!(message, Message::Acquire { .. });
-        let sent = stub::send_within(&self.visit.env, &self.key.name(), hint, message, entry).await;
+        let sent = stub::send_within(&self.visit.env, &self.asked.key.name(), hint, message, entry).await;
         let (reply, beside) = match sent {
             Ok(answered) => answered?,
             Err(late) => {
                 if is_acquire {
                     let job = Rc::clone(self);
-                    platform::behind(&self.visit.context, async move { job.give_back(late).await });
+                    platform::behind(&*self.visit.context, async move { job.give_back(late).await });
                 }
                 return Err(Lost::Broken);
             }
         };
         let now = host::now();
         if self.hear(reply.floor) {
-            colo::hear(self.host(), &self.key, reply.floor, self.route.lifetime.physical()).await;
+            colo::hear(self.host(), &self.asked.key, reply.floor, self.route.lifetime.physical()).await;
         }
         let entry = match &reply.answer {
-            Answer::Newer { generation, age, ttl } => match entry::decode(&beside, &self.key.text) {
+            Answer::Newer { generation, age, ttl } => match entry::decode(&beside, &self.asked.key.text) {
                 Ok(entry) if entry.generation == *generation => {
                     Some(Arc::new(entry.adopted(now, *age, *ttl)))
                 }
@@ -229,7 +238,7 @@ impl Job {
 
     fn may_compute_without_lease(&self, refresh: &Refresh) -> bool {
         isolate::with(|isolate| {
-            isolate.local.may_compute_without_lease(self.key.hash, &self.route, refresh, host::now())
+            isolate.local.may_compute_without_lease(self.asked.key.hash, &self.route, refresh, host::now())
         })
     }
 
@@ -259,9 +268,9 @@ impl Job {
 
     async fn store(&self, entry: &Arc<Entry>) {
         if entry.committed {
-            colo::accept(self.host(), &self.key, entry).await;
+            colo::accept(self.host(), &self.asked.key, entry).await;
         }
-        isolate::with(|isolate| isolate.local.memory.accept(self.key.hash, entry, host::now()));
+        isolate::with(|isolate| isolate.local.memory.accept(self.asked.key.hash, entry, host::now()));
     }
 
     /// One origin call, counted once.
@@ -274,8 +283,8 @@ impl Job {
         let question = Question {
             config: &self.visit.config,
             route: &self.route,
-            body: &self.body,
-            headers: &self.headers,
+            body: &self.asked.body,
+            headers: &self.asked.headers,
         };
         let result = origin::compute(&self.visit.env, question).await;
         let ended = Call::of(&result);
@@ -321,7 +330,7 @@ impl Job {
     }
 
     fn blocked(&self) -> Option<Blocked> {
-        isolate::with(|isolate| isolate.local.marks.blocked(&self.key.hash, host::now()))
+        isolate::with(|isolate| isolate.local.marks.blocked(&self.asked.key.hash, host::now()))
     }
 
     fn backing_off(&self, failure: Failure, retry_after: Millis) -> cold::Event {
@@ -335,12 +344,12 @@ impl Job {
             return cold::Event::Led(Ending::Failed(Failure::GivenBack), Floor::default());
         }
         let owner = isolate::with(|isolate| {
-            isolate.local.marks.begin(self.key.hash, host::now(), self.route.lease())
+            isolate.local.marks.begin(self.asked.key.hash, host::now(), self.route.lease())
         });
         let refresh = Refresh::new(self.subject(seen, delta), Purpose::Cold);
         let (sender, ended) = oneshot::channel();
         let job = Rc::clone(self);
-        platform::behind(&self.visit.context, async move {
+        platform::behind(&*self.visit.context, async move {
             // A client that has hung up hears nothing.
             let _ = sender.send(job.run(refresh, owner).await);
         });
@@ -389,13 +398,13 @@ impl Job {
 
     /// What the object has sent is kept by the nearer tiers too.
     fn adopt(self: &Rc<Self>, entry: &Arc<Entry>) {
-        let is_news = isolate::with(|isolate| isolate.local.memory.accept(self.key.hash, entry, host::now()));
+        let is_news =
+            isolate::with(|isolate| isolate.local.memory.accept(self.asked.key.hash, entry, host::now()));
         if is_news && entry.committed {
             let (job, entry) = (Rc::clone(self), Arc::clone(entry));
-            platform::behind(
-                &self.visit.context,
-                async move { colo::accept(job.host(), &job.key, &entry).await },
-            );
+            platform::behind(&*self.visit.context, async move {
+                colo::accept(job.host(), &job.asked.key, &entry).await;
+            });
         }
     }
 }

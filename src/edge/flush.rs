@@ -63,9 +63,8 @@ impl Flusher {
 }
 
 /// Sees to it that what is counted now is sent within the interval: one timer per isolate.
-pub(super) fn arm(visit: &Visit) {
+pub(super) fn arm(visit: &Visit, now: Millis) {
     let interval = visit.config.flush_interval;
-    let now = host::now();
     let is_armed = isolate::with(|isolate| {
         let flusher = &mut isolate.flusher;
         // A timer that was cut off with its request leaves no trace but its age.
@@ -80,7 +79,7 @@ pub(super) fn arm(visit: &Visit) {
         return;
     }
     let env = visit.env.clone();
-    platform::behind(&visit.context, async move {
+    platform::behind(&*visit.context, async move {
         timer::sleep(interval).await;
         isolate::with(|isolate| isolate.flusher.armed_at = None);
         let _ = flush(&env, false).await;

@@ -52,7 +52,7 @@ fn outgoing(
     origin: Option<&OriginUrl>,
     path_and_query: &str,
 ) -> Result<Request, wasm_bindgen::JsValue> {
-    let headers = Headers::new_with_headers(&visit.headers)?;
+    let headers = Headers::new_with_headers(&visit.request.headers())?;
     strip(&headers);
     headers.delete("host")?;
     headers.append("cdn-loop", CACHE_NAME)?;

@@ -3,10 +3,13 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use js_sys::Array;
 use serde_json::{Map, Value};
+use wasm_bindgen::JsValue;
 use worker::Env;
 
 use super::{
+    answers::Known,
     flush::{self, Flusher},
     platform, stub,
 };
@@ -16,6 +19,7 @@ use crate::{
     json,
     local::Local,
     metrics::{Call, Fact, Gauges},
+    recent::Recent,
 };
 
 /// The most keys in memory, whatever they weigh.
@@ -24,6 +28,9 @@ const KEYS_MOST: usize = 10_000;
 pub(super) struct Isolate {
     config: Option<Result<Rc<Config>, ConfigError>>,
     pub(super) local: Local,
+    pub(super) recent: Recent<Known>,
+    /// The names of the headers that are credentials on some route.
+    pub(super) credentials: Array,
     pub(super) dice: Dice,
     pub(super) flusher: Flusher,
     pub(super) has_no_cache: bool,
@@ -45,6 +52,11 @@ pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
             let config = read(env).map(Rc::new);
             let memory_bytes = config.as_ref().map_or(0, |config| config.memory_bytes);
             isolate.local = Local::new(memory_bytes, KEYS_MOST);
+            let routes = config.iter().flat_map(|config| &config.routes);
+            isolate.credentials = routes
+                .flat_map(|route| &route.credential_headers)
+                .map(|name| JsValue::from_str(name))
+                .collect();
             isolate.config = Some(config);
         }
         isolate.config.clone().unwrap_or_else(|| read(env).map(Rc::new))
@@ -61,6 +73,8 @@ impl Isolate {
         Self {
             config: None,
             local: Local::new(0, KEYS_MOST),
+            recent: Recent::default(),
+            credentials: Array::new(),
             dice: Dice::default(),
             flusher: Flusher::default(),
             has_no_cache: false,

@@ -6,7 +6,10 @@
 //! | module | what it is |
 //! |---|---|
 //! | `router` | which path means what |
+//! | `handler` | the deployed Worker's way in |
+//! | `head` | what a request's head says, in one number |
 //! | `cached` | a cached route: the request's checks, the verdict, the answer |
+//! | `answers` | keys and answers kept ready |
 //! | `driver` | performs the actions of [`crate::refresh`] and [`crate::cold`] |
 //! | `colo` | the Cache API tier |
 //! | `origin` | calls to the origin |
@@ -20,12 +23,16 @@
 //! | `reply`, `body`, `timer` | answers, bodies, time-outs |
 
 mod admin;
+mod answers;
 mod body;
 mod cached;
 mod colo;
 mod driver;
 mod flush;
 mod forward;
+#[cfg(feature = "handler")]
+mod handler;
+mod head;
 mod isolate;
 mod lease_object;
 mod metrics_object;
@@ -39,14 +46,3 @@ mod timer;
 pub use lease_object::RefreshLease;
 pub use metrics_object::Metrics;
 pub use router::handle;
-
-#[cfg(feature = "handler")]
-#[worker::event(fetch)]
-async fn fetch(
-    request: web_sys::Request,
-    env: worker::Env,
-    context: worker::Context,
-) -> worker::Result<web_sys::Response> {
-    console_error_panic_hook::set_once();
-    Ok(handle(request, env, context).await)
-}

@@ -157,7 +157,7 @@ impl Received {
         let bytes = bytes.map_err(|why| {
             transient(match why {
                 Unread::TooLarge => Reason::OriginBodyTooLarge,
-                Unread::Broken => Reason::OriginTruncated,
+                Unread::Broken | Unread::TooSlow => Reason::OriginTruncated,
             })
         })?;
         if begun.announced.is_some_and(|length| length != bytes.len()) {

@@ -34,6 +34,13 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = fetch)]
     fn fetch_by_network(request: &Request) -> Result<Promise, JsValue>;
 
+    /// The context of a request, as its handler gets it.
+    #[derive(Clone)]
+    pub type ExecutionContext;
+
+    #[wasm_bindgen(method, catch, js_name = waitUntil)]
+    fn wait_until(this: &ExecutionContext, promise: &Promise) -> Result<(), JsValue>;
+
     /// The state of an object, as its constructor gets it.
     pub type ObjectState;
 
@@ -83,10 +90,31 @@ pub(super) fn fetch(env: &Env, binding_name: Option<&str>, request: &Request) ->
 /// A task whose type no longer matters: one piece of code runs them all.
 pub(super) type Task<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// What lets a task go on behind the answer: the context of a request, as `worker` wraps it or as it is.
+pub(super) trait Background {
+    fn wait_until(&self, task: Task<()>);
+}
+
+impl Background for Context {
+    fn wait_until(&self, task: Task<()>) {
+        Self::wait_until(self, task);
+    }
+}
+
+impl Background for ExecutionContext {
+    fn wait_until(&self, task: Task<()>) {
+        let promise = promise(Box::pin(async move {
+            task.await;
+            Ok(JsValue::UNDEFINED)
+        }));
+        // It fails for a request that has ended already, and that one has nothing to hold open.
+        let _ = Self::wait_until(self, &promise);
+    }
+}
+
 /// Runs a task behind the answer, in `waitUntil`.
-pub(super) fn behind(context: &Context, task: impl Future<Output = ()> + 'static) {
-    let task: Task<()> = Box::pin(task);
-    context.wait_until(task);
+pub(super) fn behind(context: &dyn Background, task: impl Future<Output = ()> + 'static) {
+    context.wait_until(Box::pin(task));
 }
 
 /// Answers a message to an object: bytes in, bytes out, or an empty 400 for what is no message.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
-use crate::{failure::Reason, http::CacheStatus, json, time::Millis};
+use crate::{config::Route, entry::Entry, failure::Reason, http::CacheStatus, json, time::Millis};
 
 /// An error answer: `application/problem+json` (RFC 9457) with a stable `code`, and never anything of
 /// the inside.
@@ -132,4 +132,33 @@ pub(super) fn json(status: u16, value: &Value) -> Response {
         ("x-content-type-options", "nosniff"),
     ]);
     with_text(status, &headers, &json::text(value))
+}
+
+/// An entry as an answer.
+pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> Response {
+    let bytes = js_sys::Uint8Array::from(&*entry.body);
+    Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init_of_entry(route, entry, status, now))
+        .unwrap_or_else(|_| Response::error())
+}
+
+/// Status and headers of an entry.
+pub(super) fn init_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> ResponseInit {
+    init(entry.status, &headers_of_entry(route, entry, status, now))
+}
+
+/// `304`: the client holds this entry.
+pub(super) fn not_modified(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> Response {
+    empty(304, &headers_of_entry(route, entry, status, now))
+}
+
+fn headers_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> Headers {
+    let headers = headers(&[]);
+    for (name, value) in &entry.headers {
+        set(&headers, name, value);
+    }
+    set(&headers, "age", &(entry.age(now).0 / 1_000).to_string());
+    set(&headers, "etag", &entry.etag);
+    set(&headers, "cache-control", &route.cache_control);
+    set(&headers, "cache-status", &status.value());
+    headers
 }

@@ -1,15 +1,17 @@
 //! Which path means what.
 
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc};
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, Request, Response};
 use worker::{Context, Env};
 
-use super::{admin, cached, flush, forward, isolate, platform, reply, reply::Problem};
+use super::{
+    admin, cached, flush, forward, head::Head, isolate, platform, platform::Background, reply, reply::Problem,
+};
 use crate::{
-    config::{Config, ConfigError, OriginUrl},
+    config::{Config, ConfigError, OriginUrl, Route},
     host,
     http::{self, CACHE_NAME},
     metrics::{Class, Fact},
@@ -19,23 +21,38 @@ use crate::{
 /// One request, and what it takes to answer it.
 pub(super) struct Visit {
     pub(super) request: Request,
-    pub(super) headers: Headers,
+    pub(super) head: Head,
     pub(super) env: Env,
-    pub(super) context: Context,
+    pub(super) context: Box<dyn Background>,
     pub(super) config: Rc<Config>,
-    pub(super) target: Target,
+    target: OnceCell<Target>,
 }
 
 impl Visit {
+    pub(super) fn new(
+        request: Request,
+        head: Head,
+        env: Env,
+        context: Box<dyn Background>,
+        config: Rc<Config>,
+    ) -> Self {
+        Self { request, head, env, context, config, target: OnceCell::new() }
+    }
+
     /// A header of the request.
     pub(super) fn header(&self, name: &str) -> Option<String> {
-        reply::get(&self.headers, name)
+        reply::get(&self.request.headers(), name)
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        self.target.get_or_init(|| Target::parse(self.request.url()))
     }
 
     /// Counts what this request was answered with.
-    pub(super) fn answered(&self, class: Class, took: Millis) {
-        isolate::count(Fact::Answered { class, took });
-        flush::arm(self);
+    pub(super) fn answered(&self, class: Class, started: Millis) {
+        let now = host::now();
+        isolate::count(Fact::Answered { class, took: now.minus(started) });
+        flush::arm(self, now);
     }
 }
 
@@ -78,65 +95,125 @@ impl Target {
     }
 }
 
+/// What a request comes to before anything is waited for.
+pub(super) enum Step {
+    /// Its answer.
+    Answer(Response),
+    /// Its body is to be read, for the route in this place.
+    Read(usize),
+    /// Something else that takes its time.
+    Wait(Wait),
+}
+
+/// What takes its time beside a cached route's body.
+pub(super) enum Wait {
+    /// One of the cache's own paths.
+    Admin,
+    /// A path that is forwarded.
+    Forward,
+    /// A cached route, asked with credentials: it is forwarded too.
+    Bypass(Rc<Route>),
+    /// Perhaps a file of the page.
+    Page,
+}
+
 /// Answers one request. Every request gets an answer; what goes wrong inside is never shown.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
-    let target = Target::parse(request.url());
-    let config = match isolate::config(&env) {
-        Ok(config) => config,
-        Err(refused) => return refuse(&refused, target.path()),
+    match enter(request, env, Box::new(context)) {
+        Ok(visit) => {
+            let step = begin(&visit);
+            end(&visit, step).await
+        }
+        Err(refused) => refused,
+    }
+}
+
+/// The request with its configuration, or its refusal.
+pub(super) fn enter(request: Request, env: Env, context: Box<dyn Background>) -> Result<Rc<Visit>, Response> {
+    match isolate::config(&env) {
+        Ok(config) => {
+            let head = isolate::with(|isolate| Head::of(&request, &isolate.credentials));
+            Ok(Rc::new(Visit::new(request, head, env, context, config)))
+        }
+        Err(problem) => Err(refuse(&problem, Target::parse(request.url()).path())),
+    }
+}
+
+/// The first step, which waits for nothing.
+pub(super) fn begin(visit: &Visit) -> Step {
+    let (config, path) = (&visit.config, visit.target().path());
+    if path.starts_with("/_xfetch/") {
+        return Step::Wait(Wait::Admin);
+    }
+    if let Some(place) = config.place(path) {
+        let route = &config.routes[place];
+        return match loops(visit, config.origin_of(Some(route))) {
+            Some(problem) => Step::Answer(reject(visit, &problem)),
+            None => cached::begin(visit, place),
+        };
+    }
+    if config.is_forwarded(path) {
+        if let Some(problem) = loops(visit, config.origin_of(None)) {
+            return Step::Answer(reject(visit, &problem));
+        }
+        let is_plain = http::unambiguous(path)
+            .is_some_and(|path| !config.routes.iter().any(|route| http::reads_as(&path, &route.path)));
+        if is_plain {
+            return Step::Wait(Wait::Forward);
+        }
+        let detail = "This path means different things to different servers.";
+        return Step::Answer(reject(visit, &Problem::new(400, "ambiguous_path", detail)));
+    }
+    if config.page && visit.head.reads() {
+        return Step::Wait(Wait::Page);
+    }
+    Step::Answer(nothing_here())
+}
+
+/// What follows the first step.
+pub(super) async fn end(visit: &Rc<Visit>, step: Step) -> Response {
+    let response = match step {
+        Step::Answer(response) => response,
+        Step::Read(place) => cached::answer(visit, place).await,
+        Step::Wait(Wait::Admin) => admin::answer(visit).await,
+        Step::Wait(Wait::Forward) => {
+            pass(visit, visit.config.origin_of(None), visit.target().path_and_query()).await
+        }
+        Step::Wait(Wait::Bypass(route)) => {
+            pass(visit, visit.config.origin_of(Some(&route)), &route.path).await
+        }
+        Step::Wait(Wait::Page) => page(visit).await.unwrap_or_else(nothing_here),
     };
-    let headers = request.headers();
-    let visit = Rc::new(Visit { request, headers, env, context, config, target });
-    let response = route(&visit).await;
+    dressed(visit, response)
+}
+
+async fn pass(visit: &Visit, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
+    let started = host::now();
+    let response = forward::forward(visit, origin, path_and_query).await;
+    visit.answered(Class::Bypass, started);
+    response
+}
+
+fn nothing_here() -> Response {
+    Problem::new(404, "not_found", "There is nothing here.").response()
+}
+
+/// An answer as it leaves: readable by the pages that may.
+pub(super) fn dressed(visit: &Visit, response: Response) -> Response {
     if !visit.config.cors_origins.is_empty() {
-        allow_origin(&visit, &response.headers());
+        allow_origin(visit, &response.headers());
     }
     response
 }
 
-async fn route(visit: &Rc<Visit>) -> Response {
-    let (config, path) = (&visit.config, visit.target.path());
-    if path.starts_with("/_xfetch/") {
-        return admin::answer(visit).await;
-    }
-    if let Some(route) = config.route(path) {
-        if let Some(problem) = loops(visit, config.origin_of(Some(route))) {
-            return reject(visit, &problem);
-        }
-        return cached::answer(visit, Rc::clone(route)).await;
-    }
-    if config.is_forwarded(path) {
-        let origin = config.origin_of(None);
-        if let Some(problem) = loops(visit, origin) {
-            return reject(visit, &problem);
-        }
-        let is_plain = http::unambiguous(path)
-            .is_some_and(|path| !config.routes.iter().any(|route| http::reads_as(&path, &route.path)));
-        if !is_plain {
-            let problem =
-                Problem::new(400, "ambiguous_path", "This path means different things to different servers.");
-            return reject(visit, &problem);
-        }
-        let started = host::now();
-        let response = forward::forward(visit, origin, visit.target.path_and_query()).await;
-        visit.answered(Class::Bypass, host::now().minus(started));
-        return response;
-    }
-    if config.page
-        && matches!(visit.request.method().as_str(), "GET" | "HEAD")
-        && let Some(page) = page(visit).await
-    {
-        return page;
-    }
-    Problem::new(404, "not_found", "There is nothing here.").response()
-}
-
 /// A request that this cache has sent itself must not go round again (RFC 8586).
 fn loops(visit: &Visit, origin: Option<&OriginUrl>) -> Option<Problem> {
-    if visit.header("cdn-loop").is_some_and(|field| http::list_names(&field, CACHE_NAME)) {
+    if visit.head.has_loop()
+        && visit.header("cdn-loop").is_some_and(|field| http::list_names(&field, CACHE_NAME))
+    {
         return Some(Problem::new(508, "loop_detected", "This request has passed here before."));
     }
-    if origin.is_some_and(|origin| origin.as_str() == visit.target.scheme_and_host()) {
+    if origin.is_some_and(|origin| origin.as_str() == visit.target().scheme_and_host()) {
         let detail = "The origin of this route is this Worker itself.";
         return Some(Problem::new(503, "configuration_refused", detail));
     }
@@ -144,12 +221,12 @@ fn loops(visit: &Visit, origin: Option<&OriginUrl>) -> Option<Problem> {
 }
 
 fn reject(visit: &Visit, problem: &Problem) -> Response {
-    visit.answered(Class::Rejected, Millis::ZERO);
+    visit.answered(Class::Rejected, host::now());
     problem.response()
 }
 
 /// A refused configuration answers everything with its one sentence, here and in the log.
-fn refuse(refused: &ConfigError, path: &str) -> Response {
+pub(super) fn refuse(refused: &ConfigError, path: &str) -> Response {
     let sentence = refused.to_string();
     web_sys::console::error_1(&format!("configuration refused: {sentence}").into());
     if !path.starts_with("/_xfetch/") {

@@ -1,16 +1,34 @@
 //! Timers, and futures that give up.
 
-use std::time::Duration;
-
 use futures_util::future::{Either, select};
-use worker::Delay;
+use js_sys::Promise;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::JsFuture;
 
 use super::platform::Task;
 use crate::time::Millis;
 
+#[wasm_bindgen(module = "/src/edge/glue.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = sleep)]
+    fn begin(milliseconds: f64) -> Promise;
+
+    fn forget(sleeping: &Promise);
+}
+
+/// A timer that goes with whoever waits for it.
+struct Sleeping(Promise);
+
+impl Drop for Sleeping {
+    fn drop(&mut self) {
+        forget(&self.0);
+    }
+}
+
 /// Sleeps.
 pub(super) async fn sleep(time: Millis) {
-    Delay::from(Duration::from_millis(time.0)).await;
+    let sleeping = Sleeping(begin(time.0 as f64));
+    let _ = JsFuture::from(sleeping.0.clone()).await;
 }
 
 /// The future's output, or the future itself when it has not ended in time.

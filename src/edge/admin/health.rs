@@ -31,7 +31,7 @@ pub(super) fn brief() -> Response {
 /// Every part, tried now.
 pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
     let (config, at) = (&visit.config, Rc::clone(visit));
-    let colo = check(async move { colo::works(at.target.host()).await });
+    let colo = check(async move { colo::works(at.target().host()).await });
     let checks = join3(colo, objects(&visit.env), origin_answers(visit));
     let (cache, (lease, metrics), origin) = checks.await;
     let is_well = lease && metrics && origin;

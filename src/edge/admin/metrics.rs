@@ -39,7 +39,7 @@ pub(super) async fn read(visit: &Visit) -> Response {
         let types = accept.split(',').map(|it| it.split(';').next().unwrap_or_default().trim());
         types.into_iter().find(|it| matches!(*it, "text/plain" | "application/json")) == Some("text/plain")
     });
-    let query = visit.target.query().unwrap_or_default();
+    let query = visit.target().query().unwrap_or_default();
     match query.split('&').find_map(|pair| pair.strip_prefix("format=")) {
         Some("prometheus") => as_text(&answer),
         Some("json") => as_json(&answer),

@@ -102,7 +102,7 @@ pub(super) async fn purge(visit: &Visit) -> Response {
         isolate.local.hear(key.hash, floor, host::now());
         isolate.local.marks.forget(&key.hash);
     });
-    colo::hear(visit.target.host(), &key, floor, physical).await;
+    colo::hear(visit.target().host(), &key, floor, physical).await;
     reply::json(
         200,
         &json::object([
@@ -125,7 +125,7 @@ pub(super) async fn inspect(visit: &Visit) -> Response {
         let entry = isolate.local.memory.get(&key.hash, &key.text, now);
         (entry, isolate.local.memory.floor(&key.hash), isolate.local.memory.rate(&key.hash))
     });
-    let record = colo::look_up(visit.target.host(), &key).await;
+    let record = colo::look_up(visit.target().host(), &key).await;
     let object = match send(visit, &key, Message::Inspect).await {
         Ok((reply, _)) => match reply.answer {
             Answer::Inspected(inspection) => json::object([

@@ -1,0 +1,59 @@
+// Closed-loop load by wrk, in a process of its own, and what the server's processes spent meanwhile.
+
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const TICKS = 100; // of /proc's clock, in a second
+
+const SCRIPT = `
+wrk.method = "POST"
+wrk.headers["content-type"] = "application/json"
+wrk.body = os.getenv("BODY")
+function done(summary, latency)
+  local at = function(p) return latency:percentile(p) / 1000 end
+  io.write(string.format('{"requests":%d,"microseconds":%d,"errors":%d,"p50":%f,"p99":%f,"p999":%f}\\n', summary.requests, summary.duration,
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout, at(50), at(99), at(99.9)))
+end
+`;
+
+/** Processor time of these processes so far, in seconds. */
+export function cpu(pids) {
+  const one = (pid) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return (Number(fields[11]) + Number(fields[12])) / TICKS;
+    } catch {
+      return 0;
+    }
+  };
+  return pids.reduce((sum, pid) => sum + one(pid), 0);
+}
+
+/** Resident memory of these processes, in bytes. */
+export function memory(pids) {
+  return pids.reduce((sum, pid) => sum + Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024, 0);
+}
+
+/** Asks for `seconds` over so many connections: requests per second, percentiles in ms, processor time per request in µs. */
+export async function load({ url, body, pids, folder, connections, seconds, prefix = [] }) {
+  const script = join(folder, "post.lua");
+  await writeFile(script, SCRIPT);
+  const words = [...prefix, "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url];
+  const before = cpu(pids);
+  const { stdout } = await run(words[0], words.slice(1), { env: { ...process.env, BODY: body } });
+  const spent = cpu(pids) - before;
+  const figures = JSON.parse(stdout.trim().split("\n").at(-1));
+  if (figures.errors > 0) throw new Error(`${url}: ${figures.errors} of ${figures.requests} requests failed`);
+  return {
+    rate: figures.requests / (figures.microseconds / 1e6),
+    p50: figures.p50,
+    p99: figures.p99,
+    p999: figures.p999,
+    cpu: (spent / figures.requests) * 1e6,
+  };
+}

@@ -1,0 +1,7 @@
+// The runtime's limit: a Worker that answers 2 KB and looks at nothing.
+const body = new TextEncoder().encode(JSON.stringify({ filler: "x".repeat(2_030) }));
+const headers = { "content-type": "application/json" };
+
+export default {
+  fetch: () => new Response(body, { headers }),
+};

@@ -1,0 +1,18 @@
+// Tables of figures, and medians over rounds.
+
+export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** The median of each figure over some rounds. */
+export const medians = (rounds) => Object.fromEntries(Object.keys(rounds[0]).map((name) => [name, median(rounds.map((it) => it[name]))]));
+
+/** Prints rows of texts under a head, columns aligned. */
+export function table(head, rows) {
+  const all = [head, ...rows].map((row) => row.map(String));
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column].length)));
+  const line = (row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join("  ");
+  console.log(line(all[0]));
+  console.log(widths.map((width) => "-".repeat(width)).join("  "));
+  for (const row of all.slice(1)) console.log(line(row));
+}
+
+export const fixed = (value, digits = 0) => (Number.isFinite(value) ? value.toFixed(digits) : "-");

@@ -1,0 +1,71 @@
+// What would be many calls across the border between wasm and JavaScript, each made into one.
+
+// The bits of a request's head, as src/edge/head.rs has them.
+const POST = 1 << 0;
+const OPTIONS = 1 << 1;
+const READS = 1 << 2;
+const JSON_TYPE = 1 << 3;
+const ENCODED = 1 << 4;
+const CREDENTIALS = 1 << 5;
+const NONE_MATCH = 1 << 6;
+const LOOP = 1 << 7;
+/** Above the bits: the announced length of the body, plus one. */
+const LENGTH = 2 ** 8;
+const LENGTH_MOST = 2 ** 40;
+
+const METHODS = { POST, OPTIONS, GET: READS, HEAD: READS };
+
+/** What a request's head says, in one number; `names` are further headers that are credentials. */
+export function head(request, names) {
+  const { headers } = request;
+  let bits = METHODS[request.method] ?? 0;
+  if (headers.get("content-type") === "application/json") bits |= JSON_TYPE;
+  if (headers.has("content-encoding")) bits |= ENCODED;
+  if (headers.has("authorization") || headers.has("cookie") || names.some((name) => headers.has(name))) bits |= CREDENTIALS;
+  if (headers.has("if-none-match")) bits |= NONE_MATCH;
+  if (headers.has("cdn-loop")) bits |= LOOP;
+  const field = headers.get("content-length");
+  const length = field === null ? -1 : Number(field);
+  return Number.isSafeInteger(length) && length >= 0 ? bits + LENGTH * (Math.min(length, LENGTH_MOST) + 1) : bits;
+}
+
+/**
+ * Reads a body and has it answered: `answer` gets the buffer, or undefined for a broken body, or null when
+ * `limit` milliseconds have passed, and the rest as it stands here. It returns a response or a promise of one.
+ */
+export function readThen(answer, limit, request, env, context, route, head, started) {
+  return new Promise((resolve, reject) => {
+    let isOpen = true;
+    const end = (body) => {
+      if (!isOpen) return;
+      isOpen = false;
+      try {
+        resolve(answer(body, request, env, context, route, head, started));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    // Nobody clears it: it ends with the request.
+    setTimeout(end, limit, null);
+    request.arrayBuffer().then(end, () => end(undefined));
+  });
+}
+
+/** A response with a body that is kept for the next one. */
+export function respond(body, init) {
+  return new Response(body, init);
+}
+
+/** A promise of the end of so many milliseconds. */
+export function sleep(milliseconds) {
+  let timer;
+  const ended = new Promise((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+  });
+  return Object.assign(ended, { timer });
+}
+
+/** Nobody waits for it any more. */
+export function forget(sleeping) {
+  clearTimeout(sleeping.timer);
+}

@@ -1,0 +1,111 @@
+//! The deployed Worker's way in: a handler that answers what memory holds without a future of Rust's.
+//!
+//! `worker`'s own handler is an `async` function: a task, its wakers and some closures for every request. Here
+//! a body is read by JavaScript, which then calls one long-lived function; only what must wait for more than
+//! that becomes a task.
+
+#![expect(clippy::needless_pass_by_value, reason = "wasm-bindgen hands values over")]
+
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsValue, closure::Closure, prelude::wasm_bindgen};
+use web_sys::Request;
+use worker::Env;
+
+use super::{
+    body::Unread,
+    cached::{self, BODY_TIMEOUT},
+    head::Head,
+    isolate,
+    platform::{self, ExecutionContext},
+    router::{self, Step, Visit},
+};
+use crate::{host, time::Millis};
+
+/// What JavaScript calls with a body: the request and what belongs to it, the place of its route, its head,
+/// and the instant at which it came.
+type Answer = dyn Fn(JsValue, Request, Env, ExecutionContext, usize, f64, f64) -> JsValue;
+
+#[wasm_bindgen(module = "/src/edge/glue.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = readThen)]
+    fn read_then(
+        answer: &Closure<Answer>,
+        limit: f64,
+        request: &Request,
+        env: &Env,
+        context: &ExecutionContext,
+        route: usize,
+        head: f64,
+        started: f64,
+    ) -> JsValue;
+}
+
+thread_local! {
+    static ANSWER: Closure<Answer> = Closure::new(answer);
+}
+
+/// The handler of `fetch`: a response, or a promise of one.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "an export of the wasm")]
+pub fn fetch(request: Request, env: Env, context: ExecutionContext) -> JsValue {
+    console_error_panic_hook::set_once();
+    let visit = match router::enter(request, env, Box::new(context.clone())) {
+        Ok(visit) => visit,
+        Err(refused) => return refused.into(),
+    };
+    match router::begin(&visit) {
+        Step::Answer(response) => router::dressed(&visit, response).into(),
+        Step::Read(place) if visit.head.length().is_some() => ANSWER.with(|answer| {
+            let (request, env, head) = (&visit.request, &visit.env, visit.head.number());
+            read_then(
+                answer,
+                BODY_TIMEOUT.0 as f64,
+                request,
+                env,
+                &context,
+                place,
+                head,
+                host::now().0 as f64,
+            )
+        }),
+        step => promise(async move { router::end(&visit, step).await.into() }),
+    }
+}
+
+/// Answers a request whose body has come: a response, or a promise of one.
+fn answer(
+    body: JsValue,
+    request: Request,
+    env: Env,
+    context: ExecutionContext,
+    place: usize,
+    head: f64,
+    started: f64,
+) -> JsValue {
+    let config = match isolate::config(&env) {
+        Ok(config) => config,
+        Err(problem) => return router::refuse(&problem, "").into(),
+    };
+    let visit = Visit::new(request, Head::from_number(head), env, Box::new(context), config);
+    let visit = Rc::new(visit);
+    let body = if body.is_null() {
+        Err(Unread::TooSlow)
+    } else if body.is_undefined() {
+        Err(Unread::Broken)
+    } else {
+        Ok(Uint8Array::new(&body).to_vec())
+    };
+    match cached::answer_now(&visit, place, body, Millis(started as u64)) {
+        Ok(response) => router::dressed(&visit, response).into(),
+        Err(later) => promise(async move {
+            let response = later.answer().await;
+            router::dressed(&visit, response).into()
+        }),
+    }
+}
+
+fn promise(answer: impl Future<Output = JsValue> + 'static) -> JsValue {
+    platform::promise(Box::pin(async move { Ok(answer.await) })).into()
+}

@@ -1,0 +1,65 @@
+//! The memo of recent questions: never an answer to another question, bounded, and no worse than forgetful.
+
+use proptest::prelude::*;
+use xfetch_edge::recent::{Question, Recent};
+
+fn question(route: usize, header: Option<&str>, body: &[u8]) -> Question {
+    let headers = vec![("accept-language".to_owned(), header.map(str::to_owned))];
+    Question { route, headers, body: body.to_vec() }
+}
+
+#[test]
+fn a_question_is_known_again_and_nothing_else_is() {
+    let mut recent = Recent::default();
+    let asked = question(0, Some("de"), br#"{"home":"A"}"#);
+    assert_eq!(recent.get(&asked), None);
+    recent.put(&asked, 1);
+    assert_eq!(recent.get(&asked), Some(&mut 1));
+    for other in [
+        question(1, Some("de"), br#"{"home":"A"}"#),
+        question(0, Some("en"), br#"{"home":"A"}"#),
+        question(0, None, br#"{"home":"A"}"#),
+        question(0, Some("de"), br#"{"home": "A"}"#),
+        question(0, Some("de"), b""),
+    ] {
+        assert_eq!(recent.get(&other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn a_long_body_is_not_remembered() {
+    let mut recent = Recent::default();
+    for (length, is_known) in [(1_024, true), (1_025, false)] {
+        let asked = question(0, None, &vec![b' '; length]);
+        recent.put(&asked, length);
+        assert_eq!(recent.get(&asked).is_some(), is_known, "{length}");
+    }
+}
+
+#[test]
+fn it_is_bounded_in_number() {
+    let mut recent = Recent::default();
+    let all: Vec<_> = (0..10_000).map(|number| question(0, None, format!("{number}").as_bytes())).collect();
+    for (number, asked) in all.iter().enumerate() {
+        recent.put(asked, number);
+    }
+    let known = all.iter().filter(|asked| recent.get(asked).is_some()).count();
+    assert!((256..=512).contains(&known), "{known} of 512 slots");
+}
+
+proptest! {
+    #[test]
+    fn what_it_knows_is_what_was_last_put(steps in prop::collection::vec((0usize..3, "[ab]{0,3}", any::<bool>()), 1..200)) {
+        let mut recent = Recent::default();
+        let mut last = std::collections::BTreeMap::new();
+        for (number, (route, body, puts)) in steps.into_iter().enumerate() {
+            let asked = question(route, None, body.as_bytes());
+            if puts {
+                recent.put(&asked, number);
+                last.insert((route, body), number);
+            } else if let Some(found) = recent.get(&asked) {
+                prop_assert_eq!(Some(&*found), last.get(&(route, body)));
+            }
+        }
+    }
+}
