@@ -50,7 +50,7 @@ const parts = {
     run("cargo", ["doc", "--no-deps", "--document-private-items"], { RUSTDOCFLAGS: "-D warnings" });
   },
   native() {
-    run("cargo", ["test", "--test", "native"]);
+    run("cargo", ["test", "--test", "native", "--", "--show-output"]);
     run("cargo", ["test", "--doc"]);
   },
   browser() {

@@ -1,9 +1,12 @@
-//! Every order in which things can happen to one key: two isolates refreshing or waiting, a third one
-//! or a purge, with crashes, lost and repeated messages, failing computations and leases that run out.
+//! Every order in which things can happen to one key: three isolates in two colos, refreshing or waiting, or
+//! two and a purge, with crashes, lost and repeated messages, failing and refused computations, leases that run
+//! out, entries that leave their windows, clocks that differ, and the object out of reach.
 //! The machines and the object's rules are the deployed ones; what is made up is the network and time.
 //!
-//! Checked in every state: L1, L2, L3, L7, L8, I1, I3, I4. Checked on every path to its end: nobody is
-//! left without an answer, and the key is not locked (L4).
+//! Checked in every state: L1, L2, L3, L7, L8, I1, I3, I4; that an uncommitted value stays in its isolate's
+//! memory; and that from here the key is free after a lease and a back-off, and what is then computed is
+//! taken (L4: a key never stays locked, an entry is always overtaken). Checked on every path to its end: nobody
+//! is left without an answer.
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use xfetch_edge::{
     entry::{Entry, Floor, Lifetime},
     failure::{Failure, Reason},
     lease::{self, Waiting, Wake},
+    lookup::{self, Eagerness, Verdict},
     message::{Answer, Message, Reply, Terms},
     refresh::{self, Computed, Purpose, Refresh, Subject},
     time::Millis,
@@ -25,6 +29,13 @@ const LEASE: Millis = Millis(2_000);
 const PATIENCE: Millis = Millis(5_000);
 const LIFETIME: Lifetime =
     Lifetime { ttl: Millis(1_000), stale_while_revalidate: Millis(1_000_000), stale_if_error: Millis(0) };
+/// Stale for a tick only, then of use where a computation fails.
+const SHORT: Lifetime =
+    Lifetime { ttl: Millis(1_000), stale_while_revalidate: Millis(1_000), stale_if_error: Millis(1_000_000) };
+/// How long the origin's considered no is remembered.
+const NEGATIVE_TTL: Millis = Millis(1_000);
+/// The longest back-off that a failure leads to, and more.
+const AT_REST: Millis = Millis(120_000);
 
 /// What an entry of this model is made from; the rest of it is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +43,8 @@ struct Value {
     generation: u64,
     stored_at: u64,
     ttl: u64,
+    /// Of the two lifetimes of this model the short one.
+    is_short: bool,
     committed: bool,
     /// Names who computed it.
     body: u8,
@@ -43,6 +56,7 @@ impl Value {
             generation: entry.generation,
             stored_at: entry.stored_at.0,
             ttl: entry.lifetime.ttl.0,
+            is_short: entry.lifetime.stale_if_error == SHORT.stale_if_error,
             committed: entry.committed,
             body: entry.body[0],
         }
@@ -53,7 +67,7 @@ impl Value {
             generation: self.generation,
             stored_at: Millis(self.stored_at),
             delta: Millis(1_000),
-            lifetime: Lifetime { ttl: Millis(self.ttl), ..LIFETIME },
+            lifetime: Lifetime { ttl: Millis(self.ttl), ..lifetime(self.is_short) },
             committed: self.committed,
             key: "k".into(),
             status: 200,
@@ -62,6 +76,15 @@ impl Value {
             body: Arc::from([self.body]),
         })
     }
+}
+
+fn lifetime(is_short: bool) -> Lifetime {
+    if is_short { SHORT } else { LIFETIME }
+}
+
+/// The same instant on a clock that differs by so much.
+fn shifted(instant: u64, by: i64) -> u64 {
+    instant.saturating_add_signed(by)
 }
 
 /// What a participant waits for.
@@ -85,8 +108,16 @@ enum Ask {
     Acquire(u64),
     Wait(u64),
     Commit(u64, Value),
-    Fail(u64, bool),
+    Fail(u64, Why),
     Purge(bool),
+}
+
+/// Why a computation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Why {
+    Transient,
+    Negative,
+    GivenBack,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,7 +125,7 @@ enum Heard {
     Newer(Value),
     Held,
     Granted(u64),
-    Failed,
+    Failed(Why),
     Again,
     Committed,
     Rejected,
@@ -109,7 +140,7 @@ enum Fed {
     Colo(Option<Value>),
     Heard(Heard, Floor),
     Computed(u8),
-    OriginFailed,
+    OriginFailed(Why),
     Stored,
     Around(Option<Value>),
     TimedOut,
@@ -119,7 +150,7 @@ enum Fed {
 #[derive(Clone, Debug, PartialEq, Hash)]
 enum Machine {
     Warm(Refresh),
-    Cold(Cold, Option<Refresh>),
+    Cold(Cold, Option<Refresh>, bool),
     Purge(bool),
 }
 
@@ -127,12 +158,23 @@ enum Machine {
 enum Role {
     Warm,
     Cold,
-    Purge { hard: bool },
+    /// Asks when it likes: what its entry is good for then decides which of the two it is.
+    Asks,
+    Purge {
+        hard: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Hash)]
 struct Participant {
     role: Role,
+    /// The place of its colo.
+    colo: usize,
+    /// How far its clock is from the object's, in milliseconds.
+    skew: i64,
+    is_short: bool,
+    /// What this isolate may still do without the object: one call.
+    may_call_directly: bool,
     machine: Option<Machine>,
     token: Option<u64>,
     step: Step,
@@ -146,7 +188,7 @@ struct State {
     now: u64,
     object: lease::State,
     stored: Option<Value>,
-    colo: Option<Value>,
+    colos: [Option<Value>; 2],
     participants: Vec<Participant>,
     crashes: u8,
     losses: u8,
@@ -166,10 +208,12 @@ enum Act {
     Hear(usize),
     OriginAnswers(usize),
     OriginFails(usize),
+    OriginRefuses(usize),
     Crash(usize),
     Tick,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each switches a kind of world on")]
 struct World {
     roles: Vec<Role>,
     is_warm: bool,
@@ -178,6 +222,15 @@ struct World {
     repeats: u8,
     failures: u8,
     ticks: u64,
+    /// The origin may refuse instead of failing.
+    refuses: bool,
+    /// A participant whose object is out of reach may call the origin without a lease.
+    is_direct: bool,
+    is_short: bool,
+    /// By how much each participant's clock is off, in turn.
+    skews: &'static [i64],
+    /// How somebody must come to end on some path: what these worlds are for.
+    reaches: [&'static str; 2],
 }
 
 /// What a machine asks for, whichever machine it is.
@@ -190,26 +243,44 @@ enum Wish {
     End(&'static str),
 }
 
-fn failure() -> Failure {
-    Failure::Transient { reason: Reason::OriginError, retry_after: None }
+fn failure(why: Why) -> Failure {
+    match why {
+        Why::Transient => Failure::Transient { reason: Reason::OriginError, retry_after: None },
+        Why::Negative => Failure::Negative {
+            status: 404,
+            content_type: "application/json".to_owned(),
+            body: "{}".to_owned(),
+            ttl: NEGATIVE_TTL,
+        },
+        Why::GivenBack => Failure::GivenBack,
+    }
 }
 
-fn machine(seen: u64, purpose: Purpose) -> Refresh {
-    let subject = Subject { key: "k".into(), lifetime: LIFETIME, seen, delta: Some(Millis(1_000)) };
+fn why(failure: &Failure) -> Why {
+    match failure {
+        Failure::Transient { .. } => Why::Transient,
+        Failure::Negative { .. } => Why::Negative,
+        Failure::GivenBack => Why::GivenBack,
+        Failure::Pass => unreachable!("every answer of this origin may be stored"),
+    }
+}
+
+fn machine(seen: u64, purpose: Purpose, is_short: bool) -> Refresh {
+    let subject = Subject { key: "k".into(), lifetime: lifetime(is_short), seen, delta: Some(Millis(1_000)) };
     Refresh::new(subject, purpose)
 }
 
-fn refresh_event(fed: Fed, now: u64) -> refresh::Event {
+fn refresh_event(fed: Fed, now: u64, may_compute: bool) -> refresh::Event {
     match fed {
         Fed::Started => refresh::Event::Started,
         Fed::Colo(found) | Fed::Around(found) => refresh::Event::LookedInColo(found.map(Value::entry)),
-        Fed::Heard(Heard::Lost, _) => refresh::Event::ObjectLost { may_compute: false },
+        Fed::Heard(Heard::Lost, _) => refresh::Event::ObjectLost { may_compute },
         Fed::Heard(heard, floor) => {
             let (reply, entry) = reply_of(&heard, floor);
             refresh::Event::Replied(reply, entry)
         }
         Fed::Computed(body) => refresh::Event::Computed(computed(body, now)),
-        Fed::OriginFailed => refresh::Event::Failed(failure()),
+        Fed::OriginFailed(why) => refresh::Event::Failed(failure(why)),
         Fed::Stored => refresh::Event::Stored,
         Fed::TimedOut => unreachable!("only a cold request times out"),
     }
@@ -235,7 +306,7 @@ fn reply_of(heard: &Heard, floor: Floor) -> (Reply, Option<Arc<Entry>>) {
         }
         Heard::Held => Answer::Held { retry_in: TICK },
         Heard::Granted(token) => Answer::Granted { token: *token },
-        Heard::Failed => Answer::Failed { failure: failure(), retry_after: TICK },
+        Heard::Failed(why) => Answer::Failed { failure: failure(*why), retry_after: TICK },
         Heard::Again | Heard::Lost => Answer::Again,
         Heard::Committed => Answer::Committed,
         Heard::Rejected => Answer::Rejected,
@@ -251,19 +322,17 @@ fn wish_of(action: refresh::Action) -> Wish {
         refresh::Action::Acquire { seen } => Wish::Ask(Ask::Acquire(seen)),
         refresh::Action::Compute => Wish::Compute,
         refresh::Action::Commit(entry) => Wish::Ask(Ask::Commit(entry.generation, Value::of(&entry))),
-        refresh::Action::Fail(token, failure) => {
-            Wish::Ask(Ask::Fail(token, matches!(failure, Failure::Transient { .. })))
-        }
+        refresh::Action::Fail(token, failure) => Wish::Ask(Ask::Fail(token, why(&failure))),
         refresh::Action::Store(entry) => Wish::Store(Value::of(&entry)),
         refresh::Action::End(ending) => Wish::End(ending.as_str()),
     }
 }
 
 impl Machine {
-    fn on(&mut self, fed: Fed, now: u64) -> Wish {
+    fn on(&mut self, fed: Fed, now: u64, may_compute: bool) -> Wish {
         match self {
-            Self::Warm(refresh) => wish_of(refresh.on(refresh_event(fed, now), Millis(now))),
-            Self::Cold(cold, leading) => on_cold(cold, leading, fed, now),
+            Self::Warm(refresh) => wish_of(refresh.on(refresh_event(fed, now, may_compute), Millis(now))),
+            Self::Cold(cold, leading, is_short) => on_cold(cold, leading, *is_short, fed, now, may_compute),
             Self::Purge(hard) => match fed {
                 Fed::Started => Wish::Ask(Ask::Purge(*hard)),
                 _ => Wish::End("purged"),
@@ -272,11 +341,18 @@ impl Machine {
     }
 }
 
-fn on_cold(cold: &mut Cold, leading: &mut Option<Refresh>, fed: Fed, now: u64) -> Wish {
+fn on_cold(
+    cold: &mut Cold,
+    leading: &mut Option<Refresh>,
+    is_short: bool,
+    fed: Fed,
+    now: u64,
+    may_compute: bool,
+) -> Wish {
     let event = match (fed, leading.as_mut()) {
         (Fed::TimedOut, _) => cold::Event::TimedOut,
         (Fed::Started, _) => cold::Event::Started { led_here: false },
-        (fed, Some(refresh)) => match refresh.on(refresh_event(fed, now), Millis(now)) {
+        (fed, Some(refresh)) => match refresh.on(refresh_event(fed, now, may_compute), Millis(now)) {
             refresh::Action::End(ending) => {
                 let floor = refresh.floor();
                 *leading = None;
@@ -290,13 +366,13 @@ fn on_cold(cold: &mut Cold, leading: &mut Option<Refresh>, fed: Fed, now: u64) -
             let (reply, entry) = reply_of(&heard, floor);
             cold::Event::Woken(reply, entry)
         }
-        (Fed::Colo(_) | Fed::Computed(_) | Fed::OriginFailed | Fed::Stored, None) => {
+        (Fed::Colo(_) | Fed::Computed(_) | Fed::OriginFailed(_) | Fed::Stored, None) => {
             unreachable!("only a computation is told of these")
         }
     };
     match cold.on(event, Millis(now)) {
         cold::Action::Lead { seen } => {
-            let mut refresh = machine(seen, Purpose::Cold);
+            let mut refresh = machine(seen, Purpose::Cold, is_short);
             let wish = wish_of(refresh.on(refresh::Event::Started, Millis(now)));
             *leading = Some(refresh);
             wish
@@ -310,11 +386,9 @@ fn on_cold(cold: &mut Cold, leading: &mut Option<Refresh>, fed: Fed, now: u64) -
             Outcome::Failed { .. } => "failed",
             Outcome::TimedOut => "timed out",
             Outcome::Unavailable => "unavailable",
-            Outcome::Fallback(_)
-            | Outcome::Passed(_)
-            | Outcome::Uncached(_)
-            | Outcome::Negative { .. }
-            | Outcome::TooManyWaiters => "unexpected",
+            Outcome::Fallback(_) => "fell back",
+            Outcome::Negative { .. } => "negative",
+            Outcome::Passed(_) | Outcome::Uncached(_) | Outcome::TooManyWaiters => "unexpected",
         }),
     }
 }
@@ -324,11 +398,16 @@ impl State {
     fn feed(&mut self, who: usize, first: Fed) {
         let mut fed = first;
         loop {
-            let now = self.now;
-            let machine = self.participants[who].machine.as_mut().expect("it has started");
-            fed = match machine.on(fed, now) {
-                Wish::LookInColo => Fed::Colo(self.colo),
-                Wish::LookAround => Fed::Around(self.participants[who].memory.or(self.colo)),
+            let now = self.clock(who);
+            let participant = &mut self.participants[who];
+            // Asked for once: whoever is told that the object is lost has used it.
+            let is_lost = matches!(fed, Fed::Heard(Heard::Lost, _));
+            let may_compute = is_lost && std::mem::take(&mut participant.may_call_directly);
+            let in_colo = self.colos[participant.colo];
+            let machine = participant.machine.as_mut().expect("it has started");
+            fed = match machine.on(fed, now, may_compute) {
+                Wish::LookInColo => Fed::Colo(in_colo),
+                Wish::LookAround => Fed::Around(participant.memory.or(in_colo)),
                 Wish::Store(value) => {
                     self.store(who, value);
                     Fed::Stored
@@ -338,6 +417,11 @@ impl State {
                 Wish::End(word) => return self.end(who, word),
             };
         }
+    }
+
+    /// The time on a participant's clock.
+    fn clock(&self, who: usize) -> u64 {
+        shifted(self.now, self.participants[who].skew)
     }
 
     /// What has ended needs no machine: equal states are equal.
@@ -371,28 +455,31 @@ impl State {
 
     /// I4 and L7 for memory and, with the compare-and-set that the model gives it, the colo.
     fn store(&mut self, who: usize, value: Value) {
+        let now = self.clock(who);
         let participant = &mut self.participants[who];
-        let allowed = participant.floor.applied((*value.entry()).clone(), Millis(self.now));
+        let allowed = participant.floor.applied((*value.entry()).clone(), Millis(now));
         let Some(allowed) = allowed else { return };
         let allowed = Value::of(&allowed);
         let newer = |held: Option<Value>| held.is_none_or(|held| allowed.entry().supersedes(&held.entry()));
         if newer(participant.memory) {
             participant.memory = Some(allowed);
         }
-        if allowed.committed && newer(self.colo) {
-            self.colo = Some(allowed);
+        let colo = &mut self.colos[participant.colo];
+        if allowed.committed && newer(*colo) {
+            *colo = Some(allowed);
         }
     }
 
     fn hear_floor(&mut self, who: usize, floor: Floor) {
-        let now = Millis(self.now);
+        let now = Millis(self.clock(who));
         let apply = |value: Option<Value>| {
             value.and_then(|it| floor.applied((*it.entry()).clone(), now)).map(|it| Value::of(&it))
         };
         let participant = &mut self.participants[who];
         participant.floor = participant.floor.raised(floor);
         participant.memory = apply(participant.memory);
-        self.colo = apply(self.colo);
+        let colo = &mut self.colos[participant.colo];
+        *colo = apply(*colo);
     }
 
     /// The object handles a message: one pure call between load and save, as in the Worker.
@@ -401,7 +488,10 @@ impl State {
         let mut lease = self.object.clone();
         let before = lease.clone();
         let nonce = format!("n{who}");
-        let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical() };
+        let lifetime = lifetime(self.participants[who].is_short);
+        let terms = Terms { lease: LEASE, expected: TICK, physical: lifetime.physical() };
+        // Ages travel, instants do not: what the sender's clock says of it stays there.
+        let skew = self.participants[who].skew;
         let (answer, wake) = match ask {
             Ask::Acquire(seen) => (lease.acquire(*seen, Some(&nonce), terms, now), Wake::Nobody),
             Ask::Wait(seen) => match lease.wait(*seen, 0, 10, now) {
@@ -412,9 +502,14 @@ impl State {
                 }
             },
             Ask::Commit(token, value) => {
-                let result = lease.commit(*token, Millis::ZERO, LIFETIME, now);
+                if !value.committed {
+                    self.broken = Some("an uncommitted value was sent to the object");
+                }
+                let stored_at = shifted(value.stored_at, -skew);
+                let age = now.minus(Millis(stored_at));
+                let result = lease.commit(*token, age, lifetime, now);
                 if result.0 == Answer::Committed && lease.committed_generation() == Some(*token) {
-                    self.stored = Some(*value);
+                    self.stored = Some(Value { stored_at: now.minus(age).0, ..*value });
                 }
                 if result.0 == Answer::Committed && lease != before && *token != self.granted {
                     self.broken = Some("L3: a commit with an old token was accepted");
@@ -424,8 +519,8 @@ impl State {
                 }
                 result
             }
-            Ask::Fail(token, _) => {
-                let result = lease.fail(*token, failure(), now, Draw::NEVER_EARLY);
+            Ask::Fail(token, why) => {
+                let result = lease.fail(*token, failure(*why), now, Draw::NEVER_EARLY);
                 if result.0 == (Answer::Closed { applied: false, retry_after: Millis::ZERO })
                     && lease != before
                 {
@@ -434,7 +529,7 @@ impl State {
                 result
             }
             Ask::Purge(hard) => {
-                let result = lease.purge(*hard, LIFETIME.physical(), now);
+                let result = lease.purge(*hard, lifetime.physical(), now);
                 if *hard {
                     self.stored = None;
                 } else if let Some(stored) = &mut self.stored {
@@ -492,7 +587,7 @@ impl State {
             Answer::Newer { .. } => Heard::Newer(self.stored.expect("newer means that bytes are stored")),
             Answer::Held { .. } => Heard::Held,
             Answer::Granted { token } => Heard::Granted(*token),
-            Answer::Failed { .. } => Heard::Failed,
+            Answer::Failed { failure, .. } => Heard::Failed(why(failure)),
             Answer::Again => Heard::Again,
             Answer::Committed => Heard::Committed,
             Answer::Rejected => Heard::Rejected,
@@ -512,6 +607,11 @@ impl State {
         if let Heard::Granted(token) = heard {
             self.participants[who].token = Some(token);
         }
+        let skew = self.participants[who].skew;
+        let heard = match heard {
+            Heard::Newer(value) => Heard::Newer(Value { stored_at: shifted(value.stored_at, skew), ..value }),
+            other => other,
+        };
         self.feed(who, Fed::Heard(heard, floor));
     }
 }
@@ -524,35 +624,46 @@ impl Model for World {
         let mut lease = lease::State::default();
         let mut value = None;
         if self.is_warm {
-            let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical() };
-            let before = Millis(START - 2_000);
+            let lifetime = lifetime(self.is_short);
+            let terms = Terms { lease: LEASE, expected: TICK, physical: lifetime.physical() };
+            // It has just expired; or, long ago, so that nothing but the TTL matters.
+            let before = Millis(if self.is_short { START - 1_000 } else { START - 2_000 });
             let Answer::Granted { token } = lease.acquire(0, None, terms, before) else {
                 panic!("an empty key grants");
             };
-            lease.commit(token, Millis::ZERO, LIFETIME, before);
+            lease.commit(token, Millis::ZERO, lifetime, before);
             value = Some(Value {
                 generation: token,
                 stored_at: before.0,
-                ttl: LIFETIME.ttl.0,
+                ttl: lifetime.ttl.0,
+                is_short: self.is_short,
                 committed: true,
                 body: 0,
             });
         }
-        let participant = |role: &Role| Participant {
+        let participant = |(place, role): (usize, &Role)| Participant {
             role: *role,
+            // The first in one colo, the others in another.
+            colo: usize::from(place > 0),
+            skew: self.skews.get(place).copied().unwrap_or(0),
+            is_short: self.is_short,
+            may_call_directly: self.is_direct,
             machine: None,
             token: None,
             step: Step::Idle,
             since: 0,
-            memory: value,
+            memory: value.map(|value| Value {
+                stored_at: shifted(value.stored_at, self.skews.get(place).copied().unwrap_or(0)),
+                ..value
+            }),
             floor: Floor::default(),
         };
         vec![State {
             now: START,
             object: lease,
             stored: value,
-            colo: None,
-            participants: self.roles.iter().map(participant).collect(),
+            colos: [None; 2],
+            participants: self.roles.iter().enumerate().map(participant).collect(),
             crashes: 0,
             losses: 0,
             repeats: 0,
@@ -581,6 +692,9 @@ impl Model for World {
                     actions.push(Act::OriginAnswers(who));
                     if state.failures < self.failures {
                         actions.push(Act::OriginFails(who));
+                        if self.refuses {
+                            actions.push(Act::OriginRefuses(who));
+                        }
                     }
                 }
                 Step::Asleep(_) => {}
@@ -594,9 +708,14 @@ impl Model for World {
         }
         // Time goes on when everybody has begun; only the last may come later.
         let (last, first) = state.participants.split_last().expect("somebody takes part");
-        let have_begun = first.iter().all(|it| it.step != Step::Idle);
+        let may_wait = |it: &Participant| it.role == Role::Asks;
+        let have_begun =
+            first.iter().enumerate().all(|(place, it)| it.step != Step::Idle || place > 0 && may_wait(it));
         let may_come_late = self.is_warm || last.step != Step::Idle;
-        if somebody_is_under_way && have_begun && may_come_late && state.now < START + self.ticks * TICK.0 {
+        let is_early = have_begun && may_come_late && state.now < START + self.ticks * TICK.0;
+        // Whoever sleeps needs time to wake up, however late it is.
+        let somebody_sleeps = state.participants.iter().any(|it| matches!(it.step, Step::Asleep(_)));
+        if somebody_is_under_way && (is_early || somebody_sleeps) {
             actions.push(Act::Tick);
         }
     }
@@ -608,15 +727,24 @@ impl Model for World {
         let mut state = last.clone();
         match action {
             Act::Start(who) => {
+                let now = Millis(state.clock(who));
                 let participant = &mut state.participants[who];
                 participant.since = state.now;
+                let is_short = participant.is_short;
                 let seen = participant.memory.map_or(0, |value| value.generation);
-                participant.machine = Some(match participant.role {
-                    Role::Warm => Machine::Warm(machine(seen, Purpose::Stale)),
-                    Role::Cold => Machine::Cold(Cold::new(0, None, Millis(state.now)), None),
-                    Role::Purge { hard } => Machine::Purge(hard),
-                });
-                state.feed(who, Fed::Started);
+                let made = match participant.role {
+                    Role::Warm => Some(Machine::Warm(machine(seen, Purpose::Stale, is_short))),
+                    Role::Cold => Some(Machine::Cold(Cold::new(0, None, now), None, is_short)),
+                    Role::Asks => ask_when_it_likes(participant.memory, now, is_short),
+                    Role::Purge { hard } => Some(Machine::Purge(hard)),
+                };
+                match made {
+                    Some(machine) => {
+                        participant.machine = Some(machine);
+                        state.feed(who, Fed::Started);
+                    }
+                    None => state.end(who, "hit"),
+                }
             }
             Act::Deliver(who) | Act::DeliverTwice(who) | Act::LoseReply(who) | Act::LoseMessage(who) => {
                 let Step::Asking(ask) = state.participants[who].step.clone() else { return None };
@@ -649,12 +777,17 @@ impl Model for World {
                 let Step::Hearing(heard) = state.participants[who].step.clone() else { return None };
                 state.hear(who, heard);
             }
+            // A duplicate of an answer that nobody waits for any more changes nothing: it is not in the model.
             Act::OriginAnswers(who) => {
                 state.feed(who, Fed::Computed(who as u8 + 1));
             }
             Act::OriginFails(who) => {
                 state.failures += 1;
-                state.feed(who, Fed::OriginFailed);
+                state.feed(who, Fed::OriginFailed(Why::Transient));
+            }
+            Act::OriginRefuses(who) => {
+                state.failures += 1;
+                state.feed(who, Fed::OriginFailed(Why::Negative));
             }
             Act::Crash(who) => {
                 state.crashes += 1;
@@ -670,19 +803,56 @@ impl Model for World {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("no promise is broken", |_, state: &State| state.broken.is_none()),
-            Property::eventually("everybody is answered", |world: &World, state: &State| {
-                let is_over =
-                    state.participants.iter().all(|it| matches!(it.step, Step::Dead | Step::Done(_)));
-                is_over || state.now > START + world.ticks * TICK.0
+            Property::always(
+                "the key is free in the end, and what is computed is taken",
+                |_, state: &State| state.is_free_in_the_end(),
+            ),
+            Property::eventually("everybody is answered", |_, state: &State| {
+                state.participants.iter().all(|it| matches!(it.step, Step::Dead | Step::Done(_)))
             }),
-            Property::sometimes("a computation is stored", |_, state: &State| {
-                state.participants.iter().any(|it| matches!(it.step, Step::Done("stored" | "computed")))
+            Property::sometimes("somebody ends in the first way", |world: &World, state: &State| {
+                state.somebody_is(world.reaches[0])
+            }),
+            Property::sometimes("somebody ends in the second way", |world: &World, state: &State| {
+                state.somebody_is(world.reaches[1])
             }),
         ]
     }
 }
 
+/// Somebody asks: what memory holds decides whether it is served with a refresh behind it, or waits.
+fn ask_when_it_likes(memory: Option<Value>, now: Millis, is_short: bool) -> Option<Machine> {
+    let entry = memory.map(Value::entry).filter(|entry| !entry.is_gone(now));
+    let eagerness = Eagerness { beta: 1.0, early_window: 0.5 };
+    let seen = entry.as_ref().map_or(0, |entry| entry.generation);
+    match lookup::judge(entry.as_deref(), now, eagerness, Draw::NEVER_EARLY) {
+        Verdict::Fresh => None,
+        Verdict::RefreshEarly => Some(Machine::Warm(machine(seen, Purpose::Early, is_short))),
+        Verdict::Stale => Some(Machine::Warm(machine(seen, Purpose::Stale, is_short))),
+        Verdict::Miss { usable_on_error } => {
+            let fallback = entry.filter(|_| usable_on_error);
+            Some(Machine::Cold(Cold::new(seen, fallback, now), None, is_short))
+        }
+    }
+}
+
 impl State {
+    /// L4: whoever asks after a lease and the longest back-off gets a grant, and its commit is accepted.
+    fn is_free_in_the_end(&self) -> bool {
+        let mut lease = self.object.clone();
+        let now = Millis(self.now).plus(AT_REST);
+        let seen = self.stored.map_or(0, |value| value.generation);
+        let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical() };
+        let Answer::Granted { token } = lease.acquire(seen, Some("late"), terms, now) else {
+            return false;
+        };
+        token > seen && lease.commit(token, Millis::ZERO, LIFETIME, now.plus(TICK)).0 == Answer::Committed
+    }
+
+    fn somebody_is(&self, word: &str) -> bool {
+        self.participants.iter().any(|it| matches!(it.step, Step::Done(done) if done == word))
+    }
+
     fn tick(&mut self) {
         self.now += TICK.0;
         for who in 0..self.participants.len() {
@@ -692,7 +862,8 @@ impl State {
             }
             let is_waiting = !matches!(participant.step, Step::Idle | Step::Dead | Step::Done(_));
             let waited = self.now - participant.since;
-            if participant.role == Role::Cold && is_waiting && waited >= PATIENCE.0 {
+            let is_cold = matches!(participant.machine, Some(Machine::Cold(..)));
+            if is_cold && is_waiting && waited >= PATIENCE.0 {
                 self.feed(who, Fed::TimedOut);
             }
         }
@@ -716,8 +887,20 @@ fn explore(name: &str, world: World) {
     checker.assert_properties();
 }
 
-const QUIET: World =
-    World { roles: Vec::new(), is_warm: true, crashes: 0, losses: 0, repeats: 0, failures: 0, ticks: 6 };
+const QUIET: World = World {
+    roles: Vec::new(),
+    is_warm: true,
+    crashes: 0,
+    losses: 0,
+    repeats: 0,
+    failures: 0,
+    ticks: 6,
+    refuses: false,
+    is_direct: false,
+    is_short: false,
+    skews: &[],
+    reaches: ["stored", "stored"],
+};
 
 #[test]
 fn three_refreshes_with_a_crash_and_a_lost_message() {
@@ -742,20 +925,115 @@ fn two_refreshes_against_each_kind_of_purge() {
 #[test]
 fn three_cold_requests_with_a_crash() {
     let roles = vec![Role::Cold; 3];
-    explore("cold x3, crash", World { roles, is_warm: false, crashes: 1, ..QUIET });
+    explore(
+        "cold x3, crash",
+        World { roles, is_warm: false, crashes: 1, reaches: ["computed", "collapsed"], ..QUIET },
+    );
 }
 
 #[test]
 fn three_cold_requests_with_a_loss_and_a_failure() {
     let roles = vec![Role::Cold; 3];
-    explore("cold x3, loss, failure", World { roles, is_warm: false, losses: 1, failures: 1, ..QUIET });
+    explore(
+        "cold x3, loss, failure",
+        World { roles, is_warm: false, losses: 1, failures: 1, reaches: ["computed", "failed"], ..QUIET },
+    );
 }
 
 #[test]
 fn two_cold_requests_against_each_kind_of_purge() {
     for hard in [false, true] {
         let roles = vec![Role::Cold, Role::Cold, Role::Purge { hard }];
-        explore("cold x2 + purge, crash", World { roles, is_warm: false, crashes: 1, ..QUIET });
+        explore(
+            "cold x2 + purge, crash",
+            World { roles, is_warm: false, crashes: 1, reaches: ["computed", "collapsed"], ..QUIET },
+        );
+    }
+}
+
+#[test]
+fn three_requests_at_any_time_around_the_end_of_every_window() {
+    let roles = vec![Role::Asks; 3];
+    explore(
+        "asks x3, short windows, failure",
+        World { roles, is_short: true, failures: 1, ticks: 3, reaches: ["fell back", "stored"], ..QUIET },
+    );
+}
+
+#[test]
+fn requests_around_the_end_of_every_window_with_a_crash_and_a_loss() {
+    let roles = vec![Role::Asks; 2];
+    let world = World {
+        roles,
+        is_short: true,
+        crashes: 1,
+        losses: 1,
+        failures: 1,
+        ticks: 4,
+        reaches: ["fell back", "hit"],
+        ..QUIET
+    };
+    explore("asks x2, short windows, crash, loss, failure", world);
+}
+
+#[test]
+fn an_origin_that_refuses_three_cold_requests() {
+    let roles = vec![Role::Cold; 3];
+    let world = World {
+        roles,
+        is_warm: false,
+        failures: 2,
+        refuses: true,
+        reaches: ["negative", "computed"],
+        ..QUIET
+    };
+    explore("cold x3, refusals", world);
+}
+
+#[test]
+fn an_origin_that_refuses_what_is_warm() {
+    let roles = vec![Role::Warm, Role::Warm, Role::Cold];
+    let world =
+        World { roles, failures: 2, refuses: true, ticks: 4, reaches: ["failed", "backed_off"], ..QUIET };
+    explore("warm x2 + cold, refusals", world);
+}
+
+#[test]
+fn the_way_without_the_object() {
+    let roles = vec![Role::Warm, Role::Warm, Role::Cold];
+    let world =
+        World { roles, losses: 2, is_direct: true, ticks: 4, reaches: ["uncommitted", "stored"], ..QUIET };
+    explore("warm x2 + cold, losses, without the object", world);
+    let roles = vec![Role::Cold; 2];
+    let world = World {
+        roles,
+        is_warm: false,
+        losses: 2,
+        failures: 1,
+        is_direct: true,
+        reaches: ["computed", "failed"],
+        ..QUIET
+    };
+    explore("cold x2, losses, failure, without the object", world);
+}
+
+#[test]
+fn the_way_without_the_object_against_a_purge() {
+    let roles = vec![Role::Warm, Role::Warm, Role::Purge { hard: true }];
+    let world =
+        World { roles, losses: 2, is_direct: true, ticks: 3, reaches: ["uncommitted", "purged"], ..QUIET };
+    explore("warm x2 + purge, losses, without the object", world);
+}
+
+#[test]
+fn clocks_that_differ_by_seconds_and_by_an_hour() {
+    for skews in [&[0, 1_500, -1_500][..], &[0, 3_600_000, -500][..]] {
+        let roles = vec![Role::Asks; 3];
+        let world = World { roles, is_short: true, skews, ticks: 4, reaches: ["stored", "adopted"], ..QUIET };
+        explore("asks x3, short windows, skewed clocks", world);
+        let roles = vec![Role::Warm, Role::Warm, Role::Purge { hard: false }];
+        let world = World { roles, crashes: 1, skews, ticks: 3, reaches: ["stored", "adopted"], ..QUIET };
+        explore("warm x2 + purge, crash, skewed clocks", world);
     }
 }
 
