@@ -9,6 +9,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { installDebian } from "./setup.mjs";
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bench = join(root, "bench");
 const parts = readdirSync(join(bench, "parts")).map((name) => name.replace(/\.mjs$/, "")).sort();
@@ -32,18 +34,6 @@ export function setUpPackages() {
   writeFileSync(file, stamp);
 }
 
-function setUpDebian() {
-  const missing = PACKAGES.filter(([, file]) => !existsSync(file)).map(([name]) => name);
-  if (missing.length === 0) return;
-  console.error(`[bench] installing Debian's ${missing.join(", ")}`);
-  const install = ["install", "-y", "--no-install-recommends", ...missing];
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const run = (args) => spawnSync("apt-get", args, { env, stdio: ["ignore", "ignore", 2] }).status === 0;
-  if (!run(install) && !(run(["update"]) && run(install))) {
-    throw new Error(`Debian's packages could not be installed. Install them yourself, then start again:\n  sudo apt-get install ${missing.join(" ")}`);
-  }
-}
-
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -56,7 +46,8 @@ async function main() {
     return;
   }
   setUpPackages();
-  setUpDebian();
+  const missing = PACKAGES.filter(([, file]) => !existsSync(file)).map(([name]) => name);
+  if (missing.length > 0) installDebian(missing);
   const machine = { processor: cpus()[0].model, cores: cpus().length, memory: `${Math.round(totalmem() / 2 ** 30)} GiB`, node: process.version };
   mkdirSync(join(bench, "results"), { recursive: true });
   for (const name of positionals.length > 0 ? positionals : parts) {

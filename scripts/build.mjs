@@ -92,7 +92,7 @@ function trim(script, wasm, env) {
   renameSync(script, join(folder, "worker.js"));
   copyFileSync(join(root, "src", "edge", "entry.js"), join(folder, "entry.js"));
   const externals = ["./index_bg.wasm", "cloudflare:*"].map((it) => `--external:${it}`);
-  runTool(env.ESBUILD_BIN, ["entry.js", "--bundle", "--minify", "--format=esm", ...externals, "--outfile=index.js", "--log-level=warning"], { cwd: folder, env });
+  runTool(env.ESBUILD_BIN, ["entry.js", "--bundle", "--minify", "--format=esm", ...externals, "--outfile=index.js", "--log-level=warning", "--log-override:duplicate-object-key=silent"], { cwd: folder, env });
   for (const name of ["worker.js", "entry.js"]) rmSync(join(folder, name));
 }
 

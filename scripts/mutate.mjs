@@ -1,5 +1,7 @@
 // `npm run mutate`: makes each mistake that the theory lists, one at a time, in a copy of the project,
-// and tells which tests notice. Run by hand; a survivor is exit code 1.
+// and tells which tests notice. `npm run mutate -- --generated [FILE…]` makes those that cargo-mutants finds in
+// the pure files, first before the quick proofs, and what they miss before all. Run by hand; a survivor is exit
+// code 1.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { toolEnvironment } from "./setup.mjs";
+import { installTool, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -37,6 +39,26 @@ const MISTAKES = [
   ["a mark that a purge does not take away", "src/local.rs", "self.marks.forget(&hash);", ""],
   ["a lease that survives a clock stepping back", "src/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
 ];
+
+const [mode, ...names] = process.argv.slice(2);
+if (mode === "--generated") process.exit(generated(names));
+if (mode !== undefined) {
+  console.error("npm run mutate [-- --generated [FILE…]]");
+  process.exit(2);
+}
+
+/** Two passes of cargo-mutants: what the quick proofs miss has to pass the search and the simulation. */
+function generated(files) {
+  const tool = installTool({ crate: "cargo-mutants", bin: "cargo-mutants", version: "27.1.0" });
+  const output = join(root, "target");
+  const chosen = files.flatMap((file) => ["--file", file]);
+  const pass = (...more) => {
+    const env = { ...toolEnvironment().env, CARGO_PROFILE_TEST_OPT_LEVEL: "1" };
+    return spawnSync(tool, ["mutants", "--output", output, "--timeout", "300", ...chosen, ...more], { cwd: root, env, stdio: "inherit" }).status;
+  };
+  const quick = pass("--", "--", "traces", "promises", "structure", "laws", "properties", "recent", "formats");
+  return quick === 0 ? 0 : pass("--iterate");
+}
 
 const copy = mkdtempSync(join(tmpdir(), "xfetch-mutate-"));
 const skipped = new Set(["target", "build", "node_modules", ".git", ".wrangler"]);

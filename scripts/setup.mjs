@@ -127,42 +127,50 @@ function setUpRust() {
   }
 }
 
-function setUpTools() {
-  const missing = wanted().filter((tool) => !find(tool));
-  missing.forEach((tool, index) => {
-    say(`building ${tool.crate} ${tool.version} (${index + 1} of ${missing.length}, some minutes each, once)`);
-    const folder = join(cache, `${tool.crate}-${tool.version}`);
-    mkdirSync(folder, { recursive: true });
-    const args = ["install", `${tool.crate}@${tool.version}`, "--root", folder, "--no-track"];
-    const env = { ...process.env, CARGO_TARGET_DIR: join(cache, "target") };
-    // The tool's own lock file first; a registry that lacks one of its versions gets a second try.
-    const install = (more) => loud("cargo", [...args, ...more], { env });
-    // Another set-up at the same time may have been faster.
-    if (!install(["--locked"]) && !existsSync(ownPath(tool)) && !install([])) {
-      fail(`${tool.crate} could not be built.`, `cargo install ${tool.crate}@${tool.version}`);
-    }
-  });
+/** The path of a Rust tool of exactly this version, built now if it is missing. */
+export function installTool(tool, place = "") {
+  const found = find(tool);
+  if (found) return found;
+  say(`building ${tool.crate} ${tool.version} (${place}some minutes, once)`);
+  const folder = join(cache, `${tool.crate}-${tool.version}`);
+  mkdirSync(folder, { recursive: true });
+  const args = ["install", `${tool.crate}@${tool.version}`, "--root", folder, "--no-track"];
+  const env = { ...process.env, CARGO_TARGET_DIR: join(cache, "target") };
+  // The tool's own lock file first; a registry that lacks one of its versions gets a second try.
+  const install = (more) => loud("cargo", [...args, ...more], { env });
+  // Another set-up at the same time may have been faster.
+  if (!install(["--locked"]) && !existsSync(ownPath(tool)) && !install([])) {
+    fail(`${tool.crate} could not be built.`, `cargo install ${tool.crate}@${tool.version}`);
+  }
+  return ownPath(tool);
 }
 
-function setUpBrowser() {
-  const { chromium, chromedriver } = findBrowser();
-  if (chromium && chromedriver) return;
-  const packages = "chromium chromium-driver";
-  const command = `apt-get update && apt-get install -y ${packages}`;
+function setUpTools() {
+  const missing = wanted().filter((tool) => !find(tool));
+  missing.forEach((tool, index) => installTool(tool, `${index + 1} of ${missing.length}, `));
+}
+
+/** Installs packages of Debian. */
+export function installDebian(packages) {
+  const names = packages.join(" ");
+  const command = `sudo sh -c 'apt-get update && apt-get install -y ${names}'`;
   const isRoot = process.getuid?.() === 0;
   const prefix = isRoot ? [] : ["sudo", "-n"];
   if (!output("apt-get", ["--version"]) || (!isRoot && output("sudo", ["-n", "true"]) === undefined)) {
-    fail("Chromium and its driver are missing.", `sudo sh -c '${command}'`);
+    fail(`Missing: ${names}.`, command);
   }
-  say(`installing ${packages}`);
+  say(`installing ${names}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const apt = (...args) => {
     const [first, ...rest] = [...prefix, "apt-get", "-qq", ...args];
     return loud(first, rest, { env });
   };
-  if (!apt("update") || !apt("install", "-y", ...packages.split(" "))) {
-    fail("Chromium and its driver could not be installed.", `sudo sh -c '${command}'`);
-  }
+  if (!apt("update") || !apt("install", "-y", ...packages)) fail(`Could not be installed: ${names}.`, command);
+}
+
+function setUpBrowser() {
+  const { chromium, chromedriver } = findBrowser();
+  if (!chromium || !chromedriver) installDebian(["chromium", "chromium-driver"]);
 }
 
 /** Everything that a task needs. False, with a message, when something cannot be installed. */

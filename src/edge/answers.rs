@@ -7,17 +7,10 @@ use std::{
 };
 
 use js_sys::Uint8Array;
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use web_sys::{Response, ResponseInit};
 
-use super::{driver::Asked, reply};
+use super::{driver::Asked, glue, reply};
 use crate::{config::Route, entry::Entry, http::CacheStatus, time::Millis};
-
-#[wasm_bindgen(module = "/src/edge/glue.js")]
-extern "C" {
-    #[wasm_bindgen(catch)]
-    fn respond(body: &Uint8Array, init: &ResponseInit) -> Result<Response, JsValue>;
-}
 
 /// A larger body is not kept a second time: copying it costs less than the memory is worth.
 const BODY_MOST: usize = 8_192;
@@ -70,7 +63,7 @@ impl Known {
                 body: Uint8Array::from(&*entry.body),
             },
         };
-        let response = respond(&ready.body, &ready.init).unwrap_or_else(|_| Response::error());
+        let response = glue::respond(&ready.body, &ready.init).unwrap_or_else(|_| Response::error());
         self.ready = Some(ready);
         response
     }

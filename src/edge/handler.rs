@@ -16,6 +16,7 @@ use worker::Env;
 use super::{
     body::Unread,
     cached::{self, BODY_TIMEOUT},
+    glue,
     head::Head,
     isolate,
     platform::{self, ExecutionContext},
@@ -23,27 +24,8 @@ use super::{
 };
 use crate::{host, time::Millis};
 
-/// What JavaScript calls with a body: the request and what belongs to it, the place of its route, its head,
-/// and the instant at which it came.
-type Answer = dyn Fn(JsValue, Request, Env, ExecutionContext, usize, f64, f64) -> JsValue;
-
-#[wasm_bindgen(module = "/src/edge/glue.js")]
-extern "C" {
-    #[wasm_bindgen(js_name = readThen)]
-    fn read_then(
-        answer: &Closure<Answer>,
-        limit: f64,
-        request: &Request,
-        env: &Env,
-        context: &ExecutionContext,
-        route: usize,
-        head: f64,
-        started: f64,
-    ) -> JsValue;
-}
-
 thread_local! {
-    static ANSWER: Closure<Answer> = Closure::new(answer);
+    static ANSWER: Closure<glue::Answer> = Closure::new(answer);
 }
 
 /// The handler of `fetch`: a response, or a promise of one.
@@ -59,7 +41,7 @@ pub fn fetch(request: Request, env: Env, context: ExecutionContext) -> JsValue {
         Step::Answer(response) => router::dressed(&visit, response).into(),
         Step::Read(place) if visit.head.length().is_some() => ANSWER.with(|answer| {
             let (request, env, head) = (&visit.request, &visit.env, visit.head.number());
-            read_then(
+            glue::read_then(
                 answer,
                 BODY_TIMEOUT.0 as f64,
                 request,

@@ -2,14 +2,9 @@
 //! its name a text that has to be decoded there.
 
 use js_sys::Array;
-use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::Request;
 
-#[wasm_bindgen(module = "/src/edge/glue.js")]
-extern "C" {
-    #[wasm_bindgen(js_name = head)]
-    fn read(request: &Request, credentials: &Array) -> f64;
-}
+use super::glue;
 
 /// How many bits stand below the length.
 const BITS: u32 = 8;
@@ -22,7 +17,7 @@ impl Head {
     /// `credentials`: the names of all headers that are credentials on some route, beside the two that
     /// always are.
     pub(super) fn of(request: &Request, credentials: &Array) -> Self {
-        Self::from_number(read(request, credentials))
+        Self::from_number(glue::head(request, credentials))
     }
 
     pub(super) fn from_number(number: f64) -> Self {

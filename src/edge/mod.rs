@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `router` | which path means what |
 //! | `handler` | the deployed Worker's way in |
+//! | `glue` | calls into JavaScript that do the work of many |
 //! | `head` | what a request's head says, in one number |
 //! | `cached` | a cached route: the request's checks, the verdict, the answer |
 //! | `answers` | keys and answers kept ready |
@@ -30,6 +31,7 @@ mod colo;
 mod driver;
 mod flush;
 mod forward;
+mod glue;
 #[cfg(feature = "handler")]
 mod handler;
 mod head;

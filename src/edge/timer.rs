@@ -2,32 +2,23 @@
 
 use futures_util::future::{Either, select};
 use js_sys::Promise;
-use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen_futures::JsFuture;
 
-use super::platform::Task;
+use super::{glue, platform::Task};
 use crate::time::Millis;
-
-#[wasm_bindgen(module = "/src/edge/glue.js")]
-extern "C" {
-    #[wasm_bindgen(js_name = sleep)]
-    fn begin(milliseconds: f64) -> Promise;
-
-    fn forget(sleeping: &Promise);
-}
 
 /// A timer that goes with whoever waits for it.
 struct Sleeping(Promise);
 
 impl Drop for Sleeping {
     fn drop(&mut self) {
-        forget(&self.0);
+        glue::forget(&self.0);
     }
 }
 
 /// Sleeps.
 pub(super) async fn sleep(time: Millis) {
-    let sleeping = Sleeping(begin(time.0 as f64));
+    let sleeping = Sleeping(glue::sleep(time.0 as f64));
     let _ = JsFuture::from(sleeping.0.clone()).await;
 }
 

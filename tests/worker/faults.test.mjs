@@ -3,9 +3,15 @@
 // message loss, duplication and reordering (F5, F8, F19) in the simulation and the search.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 
-import { PATH, assertProblem, assertSums, counters, eventually, inWorld, inspect, purge, question, sleep } from "./world.mjs";
+import { startOrigin } from "../../examples/origin/server.mjs";
+import { Client } from "../../scripts/client.mjs";
+import { startRuntime } from "../../scripts/runtime.mjs";
+import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, eventually, inWorld, inspect, purge, question, route, sleep } from "./world.mjs";
 
 const STALE = { ttl: 0.5, stale_while_revalidate: 600, early_window: 0.01 };
 
@@ -232,3 +238,91 @@ test("F22: a flood of distinct keys leaves memory bounded and a warm key as fast
   assert.ok(gauges.memory_entries > 100 && gauges.memory_entries < 1_500, `${gauges.memory_entries} entries`);
   assert.ok(after < 3 * before + 5, `${after} ms after, ${before} ms before`);
 }));
+
+/** Lets a background task live for 150 ms, and then cuts it off with its request, while this is switched on. */
+const CUT_OFF = `
+let began;
+globalThis.wrapContext = (context) => ({
+  waitUntil(task) {
+    began ??= Date.now();
+    const isOn = Date.now() - began > 500 && Date.now() - began < 4_000;
+    context.waitUntil(isOn ? Promise.race([task, new Promise((resolve) => setTimeout(resolve, 150))]) : task);
+  },
+});
+`;
+
+test("F20: background work that is cut off counts as abandoned when its lease ends; stale is served, then refreshed", inWorld({ prelude: CUT_OFF, route: { ...STALE, origin_timeout: 1 }, origin: { latency: 600 } }, async ({ client, origin }) => {
+  const body = question();
+  const first = await client.ask(body);
+  await sleep(700);
+  await servedMeanwhile(client, body, first, 1_000);
+  assert.ok(origin.counts().calls >= 2, "a refresh had begun");
+  await eventually("it is counted as abandoned", async () => (await counters(client)).compute_abandoned >= 1, 9_000);
+  await eventually("the next refresh completes", async () => (await client.ask(body)).text !== first.text, 9_000);
+  const c = await counters(client);
+  assertSums(c);
+  assert.equal(c.compute_calls, origin.counts().calls);
+}));
+
+test("overload of one object: so many waiters and no more, the others are refused at once, one call, and the key is free", inWorld({ colos: [{}, {}], route: { max_waiters: 100 }, origin: { latency: 1_500 } }, async ({ clients, origin }) => {
+  const body = question();
+  const answers = (await Promise.all(clients.map((client) => client.burst(500, body)))).flat();
+  const served = answers.filter((it) => it.status === 200);
+  const refused = answers.filter((it) => it.status === 503);
+  assert.equal(served.length + refused.length, 1_000);
+  assert.ok(served.length >= 100 && served.length <= 102 + clients.length, `${served.length} were served`);
+  assert.ok(served.every((it) => it.text === served[0].text));
+  for (const answer of refused.slice(0, 20)) {
+    assertProblem(answer, 503, "too_many_waiters");
+    assert.ok(Number(answer.headers["retry-after"]) >= 1);
+  }
+  assert.equal(origin.counts().calls, 1);
+  for (const client of clients) assert.match((await client.ask(body)).cacheStatus, /hit|collapsed/);
+  const seen = await inspect(clients[0], body);
+  assert.deepEqual([seen.object.holds.lease_token, seen.object.holds.waiters], [null, 0]);
+  for (const client of clients) await counters(client);
+  await eventually("the sums of both colos hold", async () => (await counters(clients[0])).total_requests === 1_002);
+  assertSums(await counters(clients[0]));
+}));
+
+test("F4 and F23: killed three times in the middle of a refresh, nothing that was committed is lost", async () => {
+  const persist = await mkdtemp(join(tmpdir(), "xfetch-killed-"));
+  const origin = await startOrigin({ settings: { latency: 50, spread: 0 } });
+  const start = () => startRuntime({ vars: { ORIGIN_URL: origin.url, ROUTES: [route({ ...STALE, origin_timeout: 1 })] }, persist });
+  const body = question();
+  let runtime = await start();
+  let last = 0;
+  try {
+    for (let round = 0; round < 3; round += 1) {
+      let client = new Client(runtime.url, { path: PATH, token: ADMIN_TOKEN });
+      const before = await client.ask(body);
+      assert.equal(before.status, 200);
+      const { generation } = (await inspect(client, body)).object.holds;
+      assert.ok(generation > last, "generations go up across runtimes");
+      last = generation;
+      await sleep(700);
+      origin.set({ latency: 800 });
+      const calls = origin.counts().calls;
+      await client.ask(body);
+      await eventually("the refresh computes", () => origin.counts().in_flight === 1);
+      await runtime.kill();
+      await client.close().catch(() => undefined);
+      runtime = await start();
+      client = new Client(runtime.url, { path: PATH, token: ADMIN_TOKEN });
+      const began = performance.now();
+      const after = await client.ask(body);
+      assert.equal(after.text, before.text, "what was committed is served");
+      assert.ok(after.isHit && performance.now() - began < 700, `${after.cacheStatus} after ${(performance.now() - began).toFixed(0)} ms`);
+      // The lost holder's lease is 6 s; then the next refresh goes through.
+      await eventually("it is refreshed", async () => (await client.ask(body)).text !== before.text, 9_000);
+      assert.equal(origin.counts().calls - calls, 2, "the lost one, and the one after its lease");
+      origin.set({ latency: 50 });
+      assertSums(await counters(client));
+      await client.close();
+    }
+  } finally {
+    await runtime.stop();
+    await origin.close();
+    await rm(persist, { recursive: true, force: true });
+  }
+});

@@ -1,5 +1,5 @@
-// Every line of the HTTP surface, from its right side and its wrong one. After each refusal the origin
-// has seen nothing.
+// Every line of the HTTP surface, and what it does with a request that is not quite right; `hostile` has the rest of
+// its wrong side. After each refusal the origin has seen nothing.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -55,18 +55,6 @@ describe("a configured route", () => {
     assert.equal(hit.headers["cache-control"], "no-cache");
     assert.equal(hit.headers["content-type"], "application/json");
     assert.ok(Number(hit.headers.age) <= 2);
-  });
-
-  test("order, white space and escapes of the body do not matter; swapped values do", async () => {
-    const body = question();
-    const first = await post(body);
-    const { home_team, away_team, match_date } = JSON.parse(body);
-    const reordered = `{ "match_date":"${match_date}",\n "away_team" : "${away_team}", "home_team":"\\u0041${home_team.slice(1)}" }`;
-    const second = await post(reordered);
-    assert.match(second.headers["cache-status"], /hit/);
-    assert.equal(second.text, first.text);
-    const swapped = await post(JSON.stringify({ home_team: away_team, away_team: home_team, match_date }));
-    assert.match(swapped.headers["cache-status"], /stored/);
   });
 
   test("a matching If-None-Match gives 304, also weak and in a list, and never 412", async () => {
@@ -146,33 +134,7 @@ describe("a configured route", () => {
     assert.equal(answer.headers.vary, "Origin");
   });
 
-  test("a query is 400", async () => {
-    await refused(() => post(question(), {}, `${PATH}?x=1`), 400, "query_not_allowed");
-  });
-
-  test("no other spelling of the path opens a key space", async () => {
-    for (const path of [`${PATH}/`, `${PATH};x.css`, `${PATH}.json`, `/${PATH}`, PATH.toUpperCase(), `${PATH}%3Fx`, `${PATH}%23`, PATH.replace("brain", "%62rain"), "/api/v1//brain/calculate", "/nothing"]) {
-      await refused(() => post(question(), {}, path), 404, "not_found");
-    }
-  });
-
-  test("bodies that are no strict JSON of known scalar fields are 400", async () => {
-    const deep = `{"home_team":${"[".repeat(400)}${"]".repeat(400)}}`;
-    const bodies = [
-      "", " ", "nope", "{", "[]", "1", '"x"', "null", '{"home_team":"A","home_team":"B"}', '{"home_team":{}}',
-      '{"home_team":["A"]}', '{"other":1}', '{"home_team":1e400}', '{"home_team":9007199254740993}', '{"home_team":""}',
-      '{"home_team":"a\\u0000b"}', '{"home_team":"a\\nb"}', '{"home_team":"\\ud800"}', "{} {}", deep,
-    ];
-    for (const body of bodies) await refused(() => post(body), 400, "bad_body");
-    await refused(() => post(Buffer.from([0x22, 0xff, 0x22])), 400, "bad_body");
-  });
-
-  test("a wrong, missing or encoded content type is 415", async () => {
-    for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", "json", ""]) {
-      await refused(() => post(question(), { "content-type": type }), 415, "unsupported_media_type");
-    }
-    await refused(() => world.client.raw("POST", PATH, { body: question() }), 415, "unsupported_media_type");
-    await refused(() => post(question(), { "content-encoding": "gzip" }), 415, "unsupported_media_type");
+  test("a content type may be written in any case, and name its charset", async () => {
     assert.equal((await post(question(), { "content-type": "Application/JSON; charset=UTF-8" })).status, 200);
   });
 

@@ -22,7 +22,11 @@ export function inWorld(options, run) {
   return async () => {
     const origin = await startOrigin({ settings: { latency: 100, spread: 0, ...options.origin } });
     const vars = { ORIGIN_URL: origin.url, ...(options.route ? { ROUTES: [route(options.route)] } : {}), ...options.vars };
-    const runtime = await startRuntime({ vars, colos: options.colos ?? [{}], persist: options.persist, folder: options.folder, prelude: options.prelude, saboteur: options.saboteur });
+    const { colos = [{}], persist, folder, prelude, saboteur } = options;
+    const runtime = await startRuntime({ vars, colos, persist, folder, prelude, saboteur }).catch(async (error) => {
+      await origin.close();
+      throw error;
+    });
     const clients = runtime.urls.map((url) => new Client(url, { path: PATH, token: ADMIN_TOKEN, connections: 512 }));
     try {
       await run({ origin, runtime, clients, client: clients[0], vars });

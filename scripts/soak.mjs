@@ -1,0 +1,337 @@
+// `npm run soak -- --minutes N`: the Worker in two colos on bare workerd, mixed traffic, faults at random, the
+// memory of the runtime sampled. The first third is rough: the runtime is killed again and again in the middle of
+// refreshes. In the rest the origin misbehaves as before, the runtime stays, and every sum must be exact.
+// Exit code 1: something that must hold did not. A plot and all figures stand in target/soak.
+
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { startOrigin } from "../examples/origin/server.mjs";
+import { setUpPackages } from "./bench.mjs";
+import { build } from "./build.mjs";
+import { Client, percentile, sleep } from "./client.mjs";
+import { ADMIN_TOKEN, PATH, route } from "./runtime.mjs";
+import { edge, scratch, serve } from "./workerd.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = join(root, "target", "soak");
+const KILLS = 20;
+const TAIL = 500;
+/** Arrivals per second of each kind. */
+const RATES = { hot: 20, tail: 15, fresh: 1, conditional: 2, bad: 2, hangUp: 0.5, purge: 0.1, inspect: 0.2 };
+const FAULTS = [
+  { mode: "status", status: 503 },
+  { mode: "status", status: 429, retry_after: 2 },
+  { mode: "hang" },
+  { mode: "reset" },
+  { mode: "truncate" },
+  { mode: "garbage" },
+  { mode: "html" },
+  { mode: "huge" },
+  { mode: "latency", latency: 2_500 },
+];
+const ROUTE = route({ ttl: 5, stale_while_revalidate: 86_400, stale_if_error: 86_400, origin_timeout: 4 });
+/** So long after a fault its back-off may still answer for the origin, and a lost holder's lease stand. */
+const AFTERMATH = 45_000;
+const SLOW = 1_000;
+
+const { values } = parseArgs({ options: { minutes: { type: "string", default: "3" } } });
+const minutes = Number(values.minutes);
+if (!(minutes >= 1 && minutes <= 24 * 60)) {
+  console.error(`--minutes is ${values.minutes}, but must be a number from 1 to 1440.`);
+  process.exit(2);
+}
+
+const body = (name) => JSON.stringify({ away_team: "Chelsea", home_team: "Arsenal", match_date: name });
+const tailKey = () => `tail ${Math.floor(TAIL ** Math.random())}`;
+const started = performance.now();
+const at = () => (performance.now() - started) / 1000;
+const violations = [];
+const samples = [];
+const faults = [];
+const windows = new Map();
+const tally = { requests: 0, hits: 0, misses: 0, refused: 0, inFault: 0, cutOff: 0, kills: 0, restarts: [] };
+
+function violation(what) {
+  violations.push({ at: at(), what });
+  if (violations.length <= 20) console.error(`  ${at().toFixed(1)} s: ${what}`);
+}
+
+/** One runtime after the other, on the same stored objects. */
+class Runtime {
+  constructor(origin, persist) {
+    this.persist = persist;
+    this.vars = { ORIGIN_URL: origin.url, ROUTES: [ROUTE], FLUSH_INTERVAL: 1 };
+    this.isDown = true;
+    this.downUntil = 0;
+  }
+
+  async start() {
+    const began = performance.now();
+    const cache = (name) => ({ name, modules: [join(root, "bench", "peers", "cache-service.mjs")], isHidden: true });
+    const colos = [0, 1].map((place) => edge({ name: `colo${place}`, vars: this.vars, owner: place === 0 ? undefined : "colo0", cache: `cache${place}` }));
+    this.server = await serve([...colos, cache("cache0"), cache("cache1")], { persist: this.persist });
+    const agents = this.server.urls.map((url) => new Client(url, { path: PATH, token: ADMIN_TOKEN, connections: 256 }));
+    await Promise.all(agents.map((client) => client.raw("GET", "/_xfetch/health")));
+    this.clients = agents;
+    this.isDown = false;
+    this.downUntil = performance.now();
+    return performance.now() - began;
+  }
+
+  async kill() {
+    this.isDown = true;
+    await this.server.kill();
+    for (const client of this.clients) client.agent.destroy();
+  }
+
+  get client() {
+    return this.clients[Math.random() < 0.5 ? 0 : 1];
+  }
+
+  memory() {
+    const status = readFileSync(`/proc/${this.server.pid}/status`, "utf8");
+    return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) / 1024;
+  }
+}
+
+/** Whether an answer of this moment may be the fault of something that was broken on purpose. */
+const isExcused = (began) => {
+  const now = performance.now();
+  return faults.some((fault) => began - fault.ended < AFTERMATH && now > fault.began);
+};
+
+const known = new Set();
+
+/** What each kind of request must get. */
+async function ask(runtime, kind) {
+  const began = performance.now();
+  const { client } = runtime;
+  const json = { "content-type": "application/json" };
+  const send = (text, headers = json) => client.raw("POST", PATH, { body: text, headers });
+  const isWarm = (name) => known.has(name);
+  try {
+    if (kind === "hot" || kind === "tail" || kind === "fresh" || kind === "conditional") {
+      const name = kind === "hot" || kind === "conditional" ? "hot" : kind === "tail" ? tailKey() : `fresh ${Math.random()}`;
+      const wasWarm = isWarm(name);
+      const answer = await send(body(name), kind === "conditional" ? { ...json, "if-none-match": '"none"' } : json);
+      check(answer, { name, wasWarm, began, runtime });
+    } else if (kind === "bad") {
+      const [text, headers, status] = [
+        ["{", json, 400],
+        [body("bad").replace("{", '{"other":1,'), json, 400],
+        [body("bad"), { "content-type": "text/plain" }, 415],
+        [body("x".repeat(70_000)), json, 413],
+      ][Math.floor(Math.random() * 4)];
+      const answer = await send(text, headers);
+      tally.refused += 1;
+      if (answer.status !== status) violation(`a bad request got ${answer.status} instead of ${status}: ${answer.text.slice(0, 200)}`);
+    } else if (kind === "hangUp") {
+      const controller = new AbortController();
+      const asked = fetch(client.base + PATH, { method: "POST", body: body(`left ${Math.random()}`), headers: json, signal: controller.signal });
+      setTimeout(() => controller.abort(), 100);
+      await asked.then((answer) => answer.text()).catch(() => undefined);
+      tally.cutOff += 1;
+    } else {
+      const name = tailKey();
+      const isPurge = kind === "purge";
+      if (isPurge) known.delete(name);
+      const answer = await client.raw("POST", `/_xfetch/${kind}`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}`, ...json }, body: JSON.stringify({ path: PATH, body: JSON.parse(body(name)), ...(isPurge ? { hard: true } : {}) }) });
+      if (isPurge) known.delete(name);
+      if (answer.status !== 200) violation(`${kind} got ${answer.status}: ${answer.text.slice(0, 200)}`);
+    }
+  } catch (error) {
+    // Only a runtime that was killed leaves without an answer.
+    if (!runtime.isDown && began > runtime.downUntil) violation(`${kind}: ${error.message}`);
+    else tally.cutOff += 1;
+  }
+}
+
+function check(answer, { name, wasWarm, began, runtime }) {
+  tally.requests += 1;
+  const window = Math.floor(at() / 10) * 10;
+  if (!windows.has(window)) windows.set(window, []);
+  if (wasWarm && /hit/.test(answer.headers["cache-status"] ?? "")) windows.get(window).push(answer.ms);
+  if (answer.status === 200) {
+    try {
+      JSON.parse(answer.text);
+    } catch {
+      violation(`an answer of ${name} is no JSON: ${answer.text.slice(0, 80)}`);
+    }
+    known.add(name);
+    if (/hit/.test(answer.headers["cache-status"])) tally.hits += 1;
+    else tally.misses += 1;
+    // A purge between may have made it cold; the hot key is never purged.
+    if (name === "hot" && wasWarm && answer.ms > SLOW && began - runtime.downUntil > 5_000) violation(`a warm answer took ${answer.ms.toFixed(0)} ms`);
+    return;
+  }
+  tally.inFault += 1;
+  const isHot = name === "hot" && wasWarm;
+  if (isHot || !isExcused(began) || ![502, 503, 504].includes(answer.status)) violation(`${name}${wasWarm ? ", warm," : ""} got ${answer.status}: ${answer.text.slice(0, 200)}`);
+}
+
+/** Poisson traffic of all kinds until the end. */
+async function traffic(runtime, end) {
+  const kinds = Object.entries(RATES);
+  const total = kinds.reduce((sum, [, rate]) => sum + rate, 0);
+  const pending = new Set();
+  let next = performance.now();
+  while (next < end) {
+    await sleep(next - performance.now());
+    let left = Math.random() * total;
+    const [kind] = kinds.find(([, rate]) => (left -= rate) < 0) ?? kinds[0];
+    if (!runtime.isDown) {
+      const one = ask(runtime, kind).finally(() => pending.delete(one));
+      pending.add(one);
+    }
+    next += (-Math.log(1 - Math.random()) / total) * 1000;
+  }
+  await Promise.all(pending);
+}
+
+/** The origin misbehaves for a few seconds, again and again. */
+async function misbehave(origin, end) {
+  while (performance.now() + 20_000 < end) {
+    await sleep(4_000 + Math.random() * 8_000);
+    const fault = FAULTS[Math.floor(Math.random() * FAULTS.length)];
+    const entry = { name: fault.mode, from: at(), began: performance.now(), ended: Number.POSITIVE_INFINITY };
+    faults.push(entry);
+    origin.set(fault.mode === "latency" ? { latency: fault.latency } : fault);
+    await sleep(3_000 + Math.random() * 5_000);
+    origin.set({ mode: "ok", latency: LATENCY, status: 500, retry_after: null });
+    entry.ended = performance.now();
+    entry.to = at();
+  }
+}
+
+const LATENCY = 300;
+
+async function killAgain(runtime, origin, end) {
+  const pause = (end - performance.now()) / KILLS;
+  for (let kill = 0; kill < KILLS && performance.now() < end; kill += 1) {
+    await sleep(pause * (0.5 + Math.random() * 0.5));
+    // In the middle of a computation, if one comes soon.
+    for (let wait = 0; wait < 200 && origin.counts().in_flight === 0; wait += 1) await sleep(10);
+    const entry = { name: "kill", from: at(), began: performance.now(), ended: Number.POSITIVE_INFINITY };
+    faults.push(entry);
+    await runtime.kill();
+    tally.kills += 1;
+    tally.restarts.push(await runtime.start());
+    entry.ended = performance.now();
+    entry.to = at();
+    // What was committed is served again, from the objects.
+    const answer = await runtime.client.ask(body("hot"));
+    if (known.has("hot") && answer.status !== 200) violation(`after a kill the hot key got ${answer.status}`);
+    // The rest of this one's share of the time.
+    await sleep(pause - (performance.now() - entry.began));
+  }
+}
+
+function checkSums(counters, where) {
+  const sum = (...names) => names.reduce((total, name) => total + counters[name], 0);
+  const sums = [
+    ["total_requests", sum("cache_hit_fresh", "cache_hit_stale", "cache_miss", "bypass", "rejected")],
+    ["xfetch_triggers", sum("refreshes_started", "xfetch_lock_contention_total", "xfetch_recheck_skips_total", "refresh_lock_errors", "refresh_backoffs")],
+    ["compute_calls", sum("compute_ok", "compute_failed", "compute_abandoned")],
+    ["compute_calls", sum("compute_calls_cold", "compute_calls_refresh")],
+  ];
+  for (const [name, total] of sums) if (counters[name] !== total) violation(`${where}: ${name} is ${counters[name]}, its parts ${total}`);
+}
+
+/** All counts of both colos: each isolate sends its own when it is asked, or within its interval. */
+async function metrics(runtime) {
+  for (const client of runtime.clients) await client.admin("GET", "metrics");
+  await sleep(1_500);
+  return (await runtime.clients[0].admin("GET", "metrics")).counters;
+}
+
+/** Memory at rest: the median of the samples in a part of the calm stretch. */
+function memoryBetween(from, to) {
+  return percentile(samples.filter((it) => it.at >= from && it.at < to).map((it) => it.memory), 0.5);
+}
+
+async function draw(file) {
+  const broken = faults.map(({ name, from, to }) => ({ from, to: to ?? at(), fault: name === "kill" ? "runtime killed" : "origin broken" }));
+  const bands = {
+    mark: { type: "rect", opacity: 0.25 },
+    data: { values: broken },
+    encoding: { x: { field: "from", type: "quantitative" }, x2: { field: "to" }, color: { field: "fault", type: "nominal", scale: { range: ["#4c78a8", "#e45756"] } } },
+  };
+  const line = (values, title) => ({
+    width: 900,
+    height: 220,
+    layer: [bands, { mark: { type: "line", color: "black", strokeWidth: 1 }, data: { values }, encoding: { x: { field: "at", type: "quantitative", title: "s" }, y: { field: "value", type: "quantitative", title } } }],
+  });
+  const latencies = [...windows].map(([window, times]) => ({ at: window, value: percentile(times, 0.99) })).filter((it) => Number.isFinite(it.value));
+  const memory = samples.map((it) => ({ at: it.at, value: it.memory }));
+  const { plot } = await import("../bench/plot.mjs");
+  await plot(file, { vconcat: [line(memory, "memory of the runtime, MiB"), line(latencies, "P99 of warm answers per 10 s, ms")] });
+}
+
+setUpPackages();
+build();
+await mkdir(folder, { recursive: true });
+const persist = await mkdtemp(join(scratch, "xfetch-soak-"));
+const origin = await startOrigin({ settings: { latency: LATENCY, spread: 0.3 } });
+const runtime = new Runtime(origin, persist);
+const sampler = setInterval(() => !runtime.isDown && samples.push({ at: at(), memory: runtime.memory() }), 2_000);
+try {
+  await runtime.start();
+  const whole = minutes * 60_000;
+  console.log(`rough: ${(minutes / 3).toFixed(1)} minutes, ${KILLS} kills`);
+  const roughEnd = performance.now() + whole / 3;
+  await Promise.all([traffic(runtime, roughEnd), misbehave(origin, roughEnd), killAgain(runtime, origin, roughEnd)]);
+  checkSums(await metrics(runtime), "after the kills");
+
+  console.log(`calm: ${((minutes * 2) / 3).toFixed(1)} minutes, the origin as before`);
+  // A runtime of its own, so that its memory has one history, and counters from zero on both sides.
+  await runtime.kill();
+  await runtime.start();
+  await sleep(5_000);
+  await metrics(runtime);
+  await runtime.clients[0].admin("POST", "metrics/reset");
+  // Then each isolate hears of the new epoch, before it counts anything.
+  await metrics(runtime);
+  const callsBefore = origin.counts().calls;
+  const calmBegan = at();
+  const calmEnd = performance.now() + (whole * 2) / 3;
+  await Promise.all([traffic(runtime, calmEnd), misbehave(origin, calmEnd)]);
+  const calmEnded = at();
+  // Everything that is under way ends within a lease and its back-off.
+  await sleep(12_000);
+  const counters = await metrics(runtime);
+  checkSums(counters, "at the end");
+  const calls = origin.counts().calls - callsBefore;
+  if (counters.compute_calls !== calls) violation(`compute_calls is ${counters.compute_calls}, the origin has seen ${calls}`);
+  const length = calmEnded - calmBegan;
+  const [early, late] = [memoryBetween(calmBegan + length * 0.25, calmBegan + length * 0.5), memoryBetween(calmBegan + length * 0.75, calmEnded)];
+  // Beyond what more keys must take: the entries that memory gained meanwhile, and a margin for the collector.
+  const growth = late - early;
+  const isFlat = growth < 16 + early * 0.1;
+  if (!isFlat) violation(`memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`);
+  const times = [...windows.values()].flat();
+  const report = { minutes, tally, faults: faults.length - tally.kills, memory: { early, late, growth, isFlat }, warm: { p50: percentile(times, 0.5), p99: percentile(times, 0.99), slowest: percentile(times, 1) }, counters, calls, violations };
+  await writeFile(join(folder, "soak.json"), `${JSON.stringify({ report, samples, faults }, null, 1)}\n`);
+  await draw(join(folder, "soak.svg"));
+  console.log(`
+requests          ${tally.requests}: ${tally.hits} hits, ${tally.misses} misses, ${tally.inFault} failed inside faults; ${tally.refused} refused, ${tally.cutOff} cut off
+faults            ${report.faults} of the origin, ${tally.kills} kills, restarts P50 ${percentile(tally.restarts, 0.5).toFixed(0)} ms
+warm answers      P50 ${report.warm.p50.toFixed(1)} ms, P99 ${report.warm.p99.toFixed(1)} ms, slowest ${report.warm.slowest.toFixed(0)} ms
+memory            ${early.toFixed(0)} MiB in the second quarter of the calm, ${late.toFixed(0)} MiB in the last: ${isFlat ? "flat" : "GROWING"}
+origin calls      ${calls} seen by the origin, ${counters.compute_calls} counted
+violations        ${violations.length}
+plot and figures  target/soak`);
+} catch (error) {
+  violation(error.message);
+  console.error(error);
+} finally {
+  clearInterval(sampler);
+  await runtime.server?.stop().catch(() => undefined);
+  await origin.close();
+  await rm(persist, { recursive: true, force: true });
+}
+console.log(violations.length === 0 ? "\nEverything held." : `\n${violations.length} times something did not hold.`);
+process.exit(violations.length === 0 ? 0 : 1);

@@ -1,0 +1,253 @@
+//! What is done with one input of the fuzzer, and what must hold for it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use xfetch_edge::{
+    config::Config,
+    entry::{self, Entry, Floor, Lifetime},
+    failure::{Failure, Reason},
+    frame,
+    http::{self, StoringHeaders},
+    key,
+    lease::{self, Waiting},
+    message::{self, Answer, Message, Reply, Terms},
+    time::Millis,
+    xfetch::Draw,
+};
+
+/// The seed that the first byte names, edited as the rest says: three bytes each replace, insert or remove one
+/// byte. From `!` on, the rest stands for itself.
+fn edited(seeds: &[Vec<u8>], input: &[u8]) -> Vec<u8> {
+    let Some((first, edits)) = input.split_first() else {
+        return Vec::new();
+    };
+    if *first == b'!' {
+        return edits.to_vec();
+    }
+    let mut bytes = seeds[usize::from(*first) % seeds.len()].clone();
+    for edit in edits.chunks_exact(3) {
+        let place = usize::from(u16::from_le_bytes([edit[0], edit[1] >> 2])) % (bytes.len() + 1);
+        match edit[1] & 3 {
+            0 => bytes.insert(place, edit[2]),
+            1 if place < bytes.len() => drop(bytes.remove(place)),
+            2 => bytes.truncate(place),
+            _ if place < bytes.len() => bytes[place] = edit[2],
+            _ => bytes.push(edit[2]),
+        }
+    }
+    bytes
+}
+
+fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
+    seeds.iter().map(|it| it.as_bytes().to_vec()).collect()
+}
+
+/// A body is refused or has one canonical form: RFC 8785's, by another implementation of it.
+pub(crate) fn key(input: &[u8]) {
+    let seeds = texts(&[
+        r#"{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}"#,
+        r#"{"a":1.5e-7,"b":[true,null,{"c":"\u00e9\ud83d\ude00"}],"1":-0.0}"#,
+        r#"["a",1,2.0,1e21,123456789012345]"#,
+        r#"{"home_team":"a","home_team":"b"}"#,
+    ]);
+    let bytes = edited(&seeds, input);
+    if let Ok(canonical) = key::canonical_body(&bytes, None) {
+        assert_eq!(
+            key::canonical_body(canonical.as_bytes(), None).as_ref(),
+            Ok(&canonical),
+            "it is a fixed point"
+        );
+        let value: Value = serde_json::from_slice(&bytes).expect("what is accepted is JSON");
+        assert_eq!(serde_json_canonicalizer::to_string(&value).expect("it has a canonical form"), canonical);
+    }
+    let fields = ["home_team", "away_team", "match_date"].map(str::to_owned);
+    if let Ok(canonical) = key::canonical_body(&bytes, Some(&fields)) {
+        let object: Map<String, Value> = serde_json::from_str(&canonical).expect("it is an object");
+        assert!(
+            object
+                .iter()
+                .all(|(name, value)| fields.contains(name) && !value.is_array() && !value.is_object())
+        );
+    }
+}
+
+fn example() -> Entry {
+    Entry {
+        generation: 7,
+        stored_at: Millis(1_700_000_000_000),
+        delta: Millis(1_234),
+        lifetime: Lifetime {
+            ttl: Millis(5_000),
+            stale_while_revalidate: Millis(60_000),
+            stale_if_error: Millis(600_000),
+        },
+        committed: true,
+        key: "key".into(),
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        etag: "\"abc\"".to_owned(),
+        body: Arc::from(&b"{\"a\":1}"[..]),
+    }
+}
+
+/// A stored entry is unreadable, or what it says it is: of this key, and the same when written again. Whatever
+/// its times are, it has an age, a verdict and a copy below any floor.
+pub(crate) fn entry(input: &[u8]) {
+    let written = entry::encode(&example());
+    let bytes = edited(&[written], input);
+    if let Ok(entry) = entry::decode(&bytes, "key") {
+        assert_eq!(&*entry.key, "key");
+        assert_eq!(entry::decode(&entry::encode(&entry), "key").as_ref(), Ok(&entry));
+        for now in [0, 1_700_000_003_000, u64::MAX].map(Millis) {
+            let (is_gone, is_servable) = (entry.is_gone(now), entry.is_servable(now));
+            assert!(
+                !(is_gone && is_servable && entry.age(now) >= entry.lifetime.physical()),
+                "gone is not served"
+            );
+            let floor = Floor { soft: 8, hard: 3 };
+            if let Some(kept) = floor.applied(entry.clone(), now) {
+                assert!(kept.generation >= floor.hard);
+            }
+        }
+    }
+}
+
+/// Settings are refused with a sentence that names one of them, or are whole: every length of time fits in the
+/// platform's.
+pub(crate) fn settings(input: &[u8]) {
+    let seeds = texts(&[
+        r#"{"ORIGIN_URL":"https://origin.example","ROUTES":[{"path":"/a","ttl":5}]}"#,
+        r#"{"ORIGIN_URL":"https://o.example:8443","ROUTES":"[{\"path\":\"/a\",\"fields\":[\"x\"],\"beta\":\"auto\",\"early_window\":0.5}]","FORWARD":["/b"],"CORS_ORIGINS":["https://c.example"],"MEMORY_BYTES":100000}"#,
+        r#"{"ORIGIN_URL":"http://127.0.0.1:1","DEVELOPMENT":"true","ROUTES":[{"path":"/a","origin_timeout":20,"credentials":"refuse","headers":["x-lang"]}],"ORIGIN_HEADERS":"{\"x-key\":\"s\"}","ADMIN_TOKEN":"0123456789abcdef"}"#,
+    ]);
+    let bytes = edited(&seeds, input);
+    let Ok(Value::Object(vars)) = serde_json::from_slice(&bytes) else {
+        return;
+    };
+    match Config::parse(&vars, false) {
+        Err(refused) => {
+            let sentence = refused.to_string();
+            assert!(!refused.setting.is_empty() && sentence.contains(&refused.setting), "{sentence}");
+            assert!(sentence.len() < 2_000, "it is one sentence: {sentence}");
+            for secret in ["ADMIN_TOKEN", "ORIGIN_HEADERS"] {
+                let value = vars.get(secret).and_then(Value::as_str).filter(|it| it.len() > 3);
+                assert!(value.is_none_or(|value| !sentence.contains(value)), "a secret shows: {sentence}");
+            }
+        }
+        Ok(config) => {
+            assert!(!config.routes.is_empty());
+            for route in &config.routes {
+                assert!(route.lifetime.ttl > Millis::ZERO);
+                assert!(route.lease() > route.origin_timeout && route.origin_timeout <= Millis(20_000));
+                assert!(route.early_window > 0.0 && route.early_window <= 1.0);
+                assert!(route.path.starts_with('/') && !route.path.starts_with("/_xfetch"));
+                assert!(config.origin_of(Some(route)).is_some());
+            }
+        }
+    }
+}
+
+/// The fields of HTTP that a decision hangs on: no input breaks a parser, and what forbids storing is never
+/// overlooked where it stands alone in its list.
+pub(crate) fn fields(input: &[u8]) {
+    let seeds = texts(&[
+        "max-age=60, private, must-revalidate",
+        "no-store",
+        "ext=\"a, no-store, \\\"b\", s-maxage=3",
+        "W/\"abc\", \"def\"",
+        "application/json; charset=\"utf-8\"",
+        "xfetch-edge; v=1, other",
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "/open/%2e%2e/a;b",
+    ]);
+    let bytes = edited(&seeds, input);
+    let text = String::from_utf8_lossy(&bytes);
+    let allowed = StoringHeaders { cache_control: Some(&text), vary: None, has_set_cookie: false }.allow();
+    let lower = text.to_ascii_lowercase();
+    if !lower.contains("private") && !lower.contains("no-store") {
+        assert!(allowed, "nothing forbids it: {text}");
+    }
+    let mut parts = lower.split(',').map(str::trim);
+    if !text.contains('"') && parts.any(|it| matches!(it, "no-store" | "private")) {
+        assert!(!allowed, "it is forbidden: {text}");
+    }
+    assert!(!StoringHeaders { cache_control: Some(&text), vary: Some("*"), has_set_cookie: false }.allow());
+    let _ = (http::is_json(&text), http::list_names(&text, http::CACHE_NAME));
+    assert_eq!(http::none_match_names(&format!("{text}, \"mine\""), "\"mine\""), true);
+    if let Some(delay) = http::retry_after(&text, Millis(1_700_000_000_000)) {
+        assert!(text.trim().parse::<u64>().is_ok() || delay < Millis(u64::MAX));
+    }
+    if let Some(decoded) = http::unambiguous(&text) {
+        assert_eq!(http::unambiguous(&decoded).as_ref(), Some(&decoded), "it is a fixed point");
+        assert!(!decoded.split('/').any(|segment| segment == ".."), "{decoded}");
+        assert!(
+            !decoded.contains("//")
+                && !decoded.contains('\\')
+                && !decoded.bytes().any(|b| b.is_ascii_control())
+        );
+    }
+}
+
+fn messages() -> Vec<Vec<u8>> {
+    let terms = Terms { lease: Millis(25_000), expected: Millis(1_000), physical: Millis(600_000) };
+    let failure = Failure::Transient { reason: Reason::OriginBusy, retry_after: Some(Millis(3_000)) };
+    let all = [
+        Message::Acquire { seen: 0, nonce: Some("abc".to_owned()), terms },
+        Message::Wait { seen: 3, max_waiters: 100 },
+        Message::Commit { token: 1_700_000_000_000, age: Millis(5), lifetime: example().lifetime },
+        Message::Fail { token: 1_700_000_000_000, failure },
+        Message::Purge { hard: false, physical: Millis(600_000) },
+        Message::Inspect,
+    ];
+    let mut seeds: Vec<_> = all.iter().map(|it| message::encode_message(it, b"entry")).collect();
+    let newer = Answer::Newer { generation: 3, age: Millis(1), ttl: Millis(2) };
+    seeds.push(message::encode_reply(&Reply { floor: Floor { soft: 1, hard: 2 }, answer: newer }, b"entry"));
+    seeds
+}
+
+/// Messages are refused or read as they were written; whatever lengths and tokens they carry, the object's state
+/// takes them without a panic, never goes back in its tokens, and can be stored and read again.
+pub(crate) fn message(input: &[u8]) {
+    let bytes = edited(&messages(), input);
+    if let Some((reply, rest)) = message::decode_reply(&bytes) {
+        let again = message::encode_reply(&reply, rest);
+        assert_eq!(message::decode_reply(&again), Some((reply, rest)));
+    }
+    let Some((message, rest)) = message::decode_message(&bytes) else {
+        return;
+    };
+    let again = message::encode_message(&message, rest);
+    assert_eq!(message::decode_message(&again), Some((message.clone(), rest)));
+    let mut state = lease::State::default();
+    for now in [1_700_000_000_000, 1_700_000_001_000, 0, u64::MAX, 1_700_000_002_000].map(Millis) {
+        let before = state.reply(Answer::Again).floor.highest();
+        take(&mut state, &message, now);
+        assert!(state.reply(Answer::Again).floor.highest() >= before, "a floor went down");
+        let stored = frame::join(1, &state, &[]);
+        assert_eq!(frame::split::<lease::State>(1, &stored).map(|(state, _)| state), Some(state.clone()));
+    }
+}
+
+fn take(state: &mut lease::State, message: &Message, now: Millis) {
+    match message.clone() {
+        Message::Acquire { seen, nonce, terms } => {
+            let granted = |answer| if let Answer::Granted { token } = answer { Some(token) } else { None };
+            let first = granted(state.acquire(seen, nonce.as_deref(), terms, now));
+            if let Some(token) = first {
+                assert!(token > seen || token == u64::MAX, "a token below what was seen");
+                assert_eq!(state.commit(token, Millis::ZERO, example().lifetime, now).0, Answer::Committed);
+            }
+        }
+        Message::Wait { seen, max_waiters } => {
+            if let Waiting::Sleep(time) = state.wait(seen, 0, max_waiters, now) {
+                assert!(time <= Millis(60_000), "{time:?}");
+            }
+        }
+        Message::Commit { token, age, lifetime } => drop(state.commit(token, age, lifetime, now)),
+        Message::Fail { token, failure } => drop(state.fail(token, failure, now, Draw::NEVER_EARLY)),
+        Message::Purge { hard, physical } => drop(state.purge(hard, physical, now)),
+        Message::Inspect => drop(state.inspect(0, now)),
+    }
+    let _ = (state.next_clean_up(now), state.clean_up(0, now));
+}

@@ -1,0 +1,279 @@
+// What strangers and broken origins send, as one table against one running Worker: each line a request, the status
+// and code it must get, how often the origin may hear of it, and how many keys the cache may remember of it.
+// After every line both are compared; at the end the sums are.
+
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { after, before, describe, test } from "node:test";
+
+import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, inWorld, question } from "./world.mjs";
+
+const JSON_TYPE = { "content-type": "application/json" };
+const ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
+
+/** A body that is warm in this world, in the spelling in which it was asked first. */
+const WARM = { home_team: "Arsenal", away_team: "Chelsea", match_date: "caf\u00e9 😀 1" };
+const warm = JSON.stringify(WARM);
+const spelled = (from, to) => warm.replace(from, to);
+
+/** The largest body here, in bytes. */
+const LIMIT = 24_576;
+
+/** Nothing of it may reach the origin or the cache. */
+const refused = (name, status, code, request) => ({ name, status, code, calls: 0, keys: 0, request: { method: "POST", path: PATH, headers: JSON_TYPE, ...request } });
+/** It is the warm key. */
+const same = (name, request) => ({ name, status: 200, cache: /; hit/, calls: 0, keys: 0, request: { method: "POST", path: PATH, headers: JSON_TYPE, body: warm, ...request } });
+/** It is a key of its own. */
+const other = (name, body) => ({ name, status: 200, cache: /stored$/, calls: 1, keys: 1, request: { method: "POST", path: PATH, headers: JSON_TYPE, body } });
+
+const BODIES = [
+  same("reordered", { body: `{"match_date":${JSON.stringify(WARM.match_date)},"away_team":"Chelsea","home_team":"Arsenal"}` }),
+  same("white space", { body: ` {\n "home_team" :\t"Arsenal","away_team":"Chelsea" , "match_date":${JSON.stringify(WARM.match_date)} }\r\n` }),
+  same("an escaped letter", { body: spelled("Arsenal", "\\u0041rsenal") }),
+  same("an escaped letter beyond ASCII", { body: spelled("é", "\\u00e9") }),
+  same("an escaped surrogate pair", { body: spelled("😀", "\\ud83d\\ude00") }),
+  same("an escaped slash is no other slash", { body: spelled("Chelsea", "\\u0043helsea") }),
+  other("NFD instead of NFC", spelled("é", "e\u0301")),
+  other("a zero-width space", spelled("caf", "caf\u200b")),
+  other("a non-breaking space", spelled("caf", "\u00a0caf")),
+  other("another case", spelled("caf", "Caf")),
+  other("swapped teams", JSON.stringify({ ...WARM, home_team: WARM.away_team, away_team: WARM.home_team })),
+  other("a separator within a text", JSON.stringify({ ...WARM, match_date: '1","home_team":"x' })),
+  other("the same pieces, joined elsewhere", JSON.stringify({ ...WARM, match_date: "1,home_team:x" })),
+  other("a text that looks like a number", JSON.stringify({ ...WARM, match_date: "1" })),
+  other("the number it looks like", JSON.stringify({ ...WARM, match_date: 1 })),
+  { ...other("the same number with a fraction", '{"home_team":"Arsenal","away_team":"Chelsea","match_date":1.0}'), cache: /; hit/, calls: 0, keys: 0 },
+  { ...other("the same number with an exponent", '{"home_team":"Arsenal","away_team":"Chelsea","match_date":10e-1}'), cache: /; hit/, calls: 0, keys: 0 },
+  ...[
+    ["empty", ""],
+    ["white space only", " \n"],
+    ["no JSON", "home=Arsenal"],
+    ["cut off", warm.slice(0, -1)],
+    ["two values", `${warm}${warm}`],
+    ["a byte order mark", `\ufeff${warm}`],
+    ["a comment", `/* */${warm}`],
+    ["a trailing comma", warm.replace("}", ",}")],
+    ["single quotes", warm.replaceAll('"', "'")],
+    ["an array", `[${warm}]`],
+    ["a name twice", '{"home_team":"A","home_team":"A"}'],
+    ["a name twice, once escaped", '{"home_team":"A","\\u0068ome_team":"B"}'],
+    ["an unknown name", '{"home_team":"A","admin":true}'],
+    ["__proto__", '{"__proto__":{"home_team":"A"}}'],
+    ["an object in a field", '{"home_team":{"a":1}}'],
+    ["an array in a field", '{"home_team":["A"]}'],
+    ["nesting 10,000 deep", `{"home_team":${"[".repeat(10_000)}${"]".repeat(10_000)}}`],
+    ["a number out of range", '{"home_team":1e400}'],
+    ["a number out of range below", '{"home_team":-1e400}'],
+    ["an integer that would lose digits", '{"home_team":9007199254740993}'],
+    ["NaN", '{"home_team":NaN}'],
+    ["a leading zero", '{"home_team":01}'],
+    ["an empty text", '{"home_team":""}'],
+    ["NUL", '{"home_team":"a\\u0000"}'],
+    ["a control character, escaped", '{"home_team":"a\\u001b[31m"}'],
+    ["a control character, raw", '{"home_team":"a\u0007"}'],
+    ["DEL", '{"home_team":"a\\u007f"}'],
+    ["half a surrogate pair", '{"home_team":"\\ud83d"}'],
+    ["a text above its limit", JSON.stringify({ home_team: "x".repeat(1_025) })],
+    ["no UTF-8", Buffer.from('{"home_team":"\xff"}', "latin1")],
+    ["overlong UTF-8", Buffer.concat([Buffer.from('{"home_team":"'), Buffer.from([0xc0, 0xaf]), Buffer.from('"}')])],
+  ].map(([name, body]) => refused(name, 400, "bad_body", { body })),
+  refused("one byte over the limit", 413, "body_too_large", { body: warm.padEnd(LIMIT + 1 - Buffer.byteLength(warm) + warm.length) }),
+  refused("announced far over the limit", 413, "body_too_large", { body: Buffer.alloc(3 << 20, 0x20) }),
+  refused("streamed over the limit", 413, "body_too_large", { body: () => ReadableStream.from([Buffer.alloc(LIMIT - 10, 0x20), Buffer.from(warm)]) }),
+  same("at the limit", { body: warm + " ".repeat(LIMIT - Buffer.byteLength(warm)) }),
+  same("streamed", { body: () => ReadableStream.from([Buffer.from(warm.slice(0, 9)), Buffer.from(warm.slice(9))]) }),
+];
+
+const HEADERS = [
+  ...[
+    { "x-forwarded-host": "evil.example" },
+    { "x-forwarded-for": "127.0.0.1" },
+    { "x-forwarded-proto": "http" },
+    { "x-original-url": "/admin" },
+    { "x-rewrite-url": "/admin" },
+    { "x-http-method-override": "GET" },
+    { forwarded: "host=evil.example;proto=http" },
+    { range: "bytes=0-3" },
+    { "if-match": '"no"' },
+    { "if-modified-since": "Thu, 01 Jan 2099 00:00:00 GMT" },
+    { "if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT" },
+    { "if-range": '"no"' },
+    { "if-none-match": '"another"' },
+    { accept: "text/html" },
+    { "accept-encoding": "gzip, br" },
+    { "accept-language": "de" },
+    { "cache-control": "no-cache, no-store, max-age=0" },
+    { pragma: "no-cache" },
+    { origin: "https://evil.example" },
+    { referer: "https://evil.example/" },
+    { "user-agent": "<script>" },
+    { "x-xfetch-token": ADMIN_TOKEN },
+    { "cdn-loop": "another-cache; v=2" },
+    { "content-encoding": "identity" },
+  ].map((extra) => same(`${Object.keys(extra)[0]}: ${Object.values(extra)[0]}`, { headers: { ...JSON_TYPE, ...extra }, isPlain: true })),
+  refused("no content type", 415, "unsupported_media_type", { headers: {}, body: warm }),
+  ...["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp", "application/json; charset=utf-16", "application/json, text/plain"].map((type) => refused(`content type ${type}`, 415, "unsupported_media_type", { headers: { "content-type": type }, body: warm })),
+  ...["gzip", "br", "identity, gzip"].map((encoding) => refused(`content encoding ${encoding}`, 415, "unsupported_media_type", { headers: { ...JSON_TYPE, "content-encoding": encoding }, body: warm })),
+  refused("has passed here", 508, "loop_detected", { headers: { ...JSON_TYPE, "cdn-loop": "a, XFETCH-EDGE; v=1" }, body: warm }),
+];
+
+const METHODS = ["GET", "HEAD", "PUT", "DELETE", "PATCH"].map((method) => refused(method, 405, "method_not_allowed", { method, headers: {} }));
+
+const PATHS = [
+  ...[`${PATH}/`, `${PATH};x.css`, `${PATH}.css`, `${PATH}/x.css`, `${PATH}%2f`, `${PATH}%00`, `${PATH}%0a`, `${PATH}%3Fx=1`, `${PATH}%23x`, `/${PATH}`, PATH.toUpperCase(), PATH.replace("brain", "%62rain"), PATH.replace("/brain", "//brain"), "/", "/favicon.ico", "/.well-known/x"].map((path) => refused(`path ${path}`, 404, "not_found", { path, body: warm })),
+  // What the runtime's own parser of URLs resolves is the path that it resolves to.
+  ...["/x/../brain", "/%2e/brain", "/x/%2e%2e/brain", "\\brain"].map((segment) => same(`resolved ${segment}`, { path: PATH.replace("/brain", segment) })),
+  same("a question mark and no query", { path: `${PATH}?` }),
+  ...["?x=1", "?__proto__=1", "?a=%00"].map((query) => refused(`query ${query}`, 400, "query_not_allowed", { path: PATH + query, body: warm })),
+  ...["/open/..%2fx", "/open/a%5c..%5cx", "/open//x", "/open/%252e%252e/x"].map((path) => refused(`forwarded path ${path}`, 400, "ambiguous_path", { method: "GET", headers: {}, path })),
+  refused("a forwarded path that leaves its prefix", 404, "not_found", { method: "GET", headers: {}, path: "/open/%2e%2e/x" }),
+  refused("a prefix that is no whole segment", 404, "not_found", { method: "GET", headers: {}, path: "/opener" }),
+];
+
+const ADMINS = [
+  ...["metrics", "inspect", "purge", "metrics/reset", "openapi.json", "nothing"].flatMap((path) => [
+    refused(`${path} without a token`, 401, "unauthorized", { path: `/_xfetch/${path}`, headers: {}, body: "{}" }),
+    refused(`${path} with the token in the query`, 401, "unauthorized", { path: `/_xfetch/${path}?token=${ADMIN_TOKEN}`, headers: {}, body: "{}" }),
+  ]),
+  ...["Bearer", "Bearer ", `Bearer ${ADMIN_TOKEN.slice(0, -1)}`, `Bearer ${ADMIN_TOKEN}x`, `Bearer ${ADMIN_TOKEN.toUpperCase()}`, `Basic ${ADMIN_TOKEN}`, ADMIN_TOKEN, `Bearer ${ADMIN_TOKEN},x`].map((authorization) => refused(`authorization ${authorization.replace(ADMIN_TOKEN, "TOKEN")}`, 401, "unauthorized", { path: "/_xfetch/purge", headers: { authorization }, body: "{}" })),
+  ...["metrics/reset", "purge", "inspect"].map((path) => refused(`GET ${path}`, 405, "method_not_allowed", { method: "GET", path: `/_xfetch/${path}`, headers: ADMIN })),
+  ...["metrics", "health", "openapi.json"].map((path) => refused(`POST ${path}`, 405, "method_not_allowed", { path: `/_xfetch/${path}`, headers: ADMIN, body: "{}" })),
+  refused("an unknown path", 404, "not_found", { method: "GET", path: "/_xfetch/entry/0", headers: ADMIN }),
+  refused("an unknown format", 400, "unknown_format", { method: "GET", path: "/_xfetch/metrics?format=xml", headers: ADMIN }),
+  ...[
+    ["no JSON", "x"],
+    ["no object", "[]"],
+    ["no path", '{"body":{}}'],
+    ["a path of another type", '{"path":1,"body":{}}'],
+    ["no body", JSON.stringify({ path: PATH })],
+    ["an unknown name", JSON.stringify({ path: PATH, body: WARM, soft: true })],
+    ["hard of another type", JSON.stringify({ path: PATH, body: WARM, hard: "yes" })],
+    ["a header that is not keyed", JSON.stringify({ path: PATH, body: WARM, headers: { "x-other": "1" } })],
+    ["a body that the route refuses", JSON.stringify({ path: PATH, body: { other: 1 } })],
+  ].flatMap(([name, body]) => ["purge", "inspect"].map((path) => refused(`${path}: ${name}`, 400, "bad_body", { path: `/_xfetch/${path}`, headers: ADMIN, body }))),
+  ...["purge", "inspect"].map((path) => refused(`${path}: an unknown route`, 404, "unknown_route", { path: `/_xfetch/${path}`, headers: ADMIN, body: '{"path":"/x","body":{}}' })),
+];
+
+/** What an origin may answer to a cold key, and what the client then gets. Nothing of it is kept. */
+const ORIGINS = [
+  ["set-cookie", { mode: "cookie" }, 200],
+  ["private", { mode: "private" }, 200],
+  ["no-store", { mode: "no-store" }, 200],
+  ["Vary: *", { mode: "vary" }, 200],
+  ["204", { mode: "status", status: 204 }, 502, "origin_unexpected_status"],
+  ["205", { mode: "status", status: 205 }, 502, "origin_unexpected_status"],
+  ["206", { mode: "status", status: 206 }, 502, "origin_unexpected_status"],
+  ["304 that nobody asked for", { mode: "status", status: 304 }, 502, "origin_unexpected_status"],
+  ["a redirect", { mode: "redirect" }, 502, "origin_redirect"],
+  ["401", { mode: "status", status: 401 }, 502, "origin_unauthorized"],
+  ["403", { mode: "status", status: 403 }, 502, "origin_unauthorized"],
+  ["404", { mode: "status", status: 404 }, 404],
+  ["429", { mode: "status", status: 429 }, 502, "origin_busy"],
+  ["500", { mode: "status", status: 500 }, 502, "origin_error"],
+  ["599", { mode: "status", status: 599 }, 502, "origin_error"],
+  ["HTML with 200", { mode: "html" }, 502, "origin_not_json"],
+  ["an empty 200", { mode: "empty" }, 502, "origin_not_json"],
+  ["latin1", { mode: "latin1" }, 502, "origin_not_json"],
+  ["half a body", { mode: "garbage" }, 502, "origin_not_json"],
+  ["a broken connection", { mode: "truncate" }, 502, "origin_truncated"],
+  ["too large", { mode: "huge" }, 502, "origin_body_too_large"],
+  ["a compression bomb", { mode: "bomb" }, 502, "origin_body_too_large"],
+].map(([name, mode, status, code]) => ({ name, mode, status, code, calls: 1, keys: 0, request: { method: "POST", path: PATH, headers: JSON_TYPE } }));
+
+describe("hostile input", () => {
+  let world;
+  let done;
+  before(async () => {
+    const ready = Promise.withResolvers();
+    const end = Promise.withResolvers();
+    const ended = inWorld({ route: { ttl: 600, max_request: LIMIT }, vars: { FORWARD: ["/open"], CORS_ORIGINS: ["https://app.example"] }, origin: { latency: 5 } }, async (made) => {
+      ready.resolve(made);
+      await end.promise;
+    })();
+    ended.catch(ready.reject);
+    world = await ready.promise;
+    done = async () => {
+      end.resolve();
+      await ended;
+    };
+    assert.equal((await world.client.ask(warm)).status, 200);
+  });
+  after(() => done());
+
+  const remembered = async () => (await world.client.admin("GET", "metrics")).gauges.memory_entries;
+
+  async function check({ name, status, code, cache, calls, keys, mode, request }) {
+    const { client, origin } = world;
+    if (mode) origin.set({ latency: 5, ...mode });
+    const [callsBefore, keysBefore] = [origin.counts().calls, await remembered()];
+    const { method, path, headers } = request;
+    const body = mode ? question() : typeof request.body === "function" ? request.body() : request.body;
+    const answer = await client.raw(method, path, { headers, body: ["GET", "HEAD"].includes(method) ? undefined : body });
+    if (mode) origin.set({ mode: "ok", status: 500 });
+    if (code && method !== "HEAD") assertProblem(answer, status, code);
+    assert.equal(answer.status, status, `${name}: ${answer.text}`);
+    if (cache) assert.match(answer.headers["cache-status"], cache, name);
+    if (request.isPlain) assert.equal(answer.text, world.plain ?? (world.plain = answer.text), "the same bytes");
+    assert.equal(answer.headers["set-cookie"], undefined);
+    if (answer.status >= 400) {
+      assert.equal(answer.headers["cache-control"], "no-store", "an error is nobody's to keep");
+      assert.equal(answer.headers["x-content-type-options"], "nosniff");
+      assert.doesNotMatch(answer.text, /panicked|wasm|\.rs:|RuntimeError|stack/i, "nothing of the inside shows");
+    }
+    assert.equal(origin.counts().calls - callsBefore, calls, `${name}: what the origin saw`);
+    assert.equal((await remembered()) - keysBefore, keys, `${name}: what the cache remembers`);
+  }
+
+  for (const [what, table] of Object.entries({ bodies: BODIES, headers: HEADERS, methods: METHODS, paths: PATHS, "admin paths": ADMINS, "origin answers": ORIGINS })) {
+    test(`${what}: ${table.length} lines`, async (t) => {
+      for (const line of table) await t.test(line.name, () => check(line));
+    });
+  }
+
+  test("what poisons other caches: an answer that was computed for a strange request is the plain one", async () => {
+    const body = question();
+    const strange = { ...JSON_TYPE, "x-forwarded-host": "evil.example", host: "evil.example", origin: "https://evil.example", "x-forwarded-scheme": "nothttps", accept: "text/html", "accept-language": "xx" };
+    const first = await world.client.raw("POST", PATH, { body, headers: strange });
+    const seen = world.origin.counts();
+    assert.equal(seen.last_body, JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(body)).sort())), "nothing but the canonical body went out");
+    for (const name of ["x-forwarded-host", "origin", "x-forwarded-scheme", "accept-language"]) assert.equal(seen.last_headers[name], undefined);
+    assert.notEqual(seen.last_headers.host, "evil.example");
+    const second = await world.client.raw("POST", PATH, { body, headers: JSON_TYPE });
+    assert.match(second.headers["cache-status"], /; hit/);
+    assert.equal(second.text, first.text);
+    assert.equal(second.headers["access-control-allow-origin"], undefined, "no page's permission is cached");
+  });
+
+  test("what tricks parsers: requests that no two servers read alike end at the runtime or in a refusal", async () => {
+    const { port, hostname } = new URL(world.client.base);
+    const head = `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
+    const requests = [
+      `${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\n{"a":1`,
+      `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /_xfetch/metrics HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `${head}Content-Length: -1\r\n\r\n`,
+      `${head}Content-Length: 1e1\r\n\r\n0123456789`,
+      `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
+      `${head}X-Long: ${"x".repeat(100_000)}\r\nContent-Length: 2\r\n\r\n[]`,
+      `POST ${PATH} HTTP/1.1\r\nContent-Type: application/json\r\n\r\n`,
+      `POST http://evil.example${PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n[]`,
+    ];
+    const before = world.origin.counts().calls;
+    for (const request of requests) {
+      const answer = await new Promise((resolve) => {
+        const socket = connect(Number(port), hostname);
+        const chunks = [];
+        socket.on("data", (data) => chunks.push(data));
+        socket.on("close", () => resolve(Buffer.concat(chunks).toString()));
+        socket.on("error", () => resolve(""));
+        socket.setTimeout(1_000, () => socket.destroy());
+        socket.write(request);
+      });
+      assert.doesNotMatch(answer, /^HTTP\/1\.1 2/, request.slice(0, 300));
+      assert.doesNotMatch(answer, /total_requests/, "nothing is smuggled");
+    }
+    assert.equal(world.origin.counts().calls, before);
+    assert.match((await world.client.raw("POST", PATH, { body: warm, headers: JSON_TYPE })).headers["cache-status"], /; hit/, "neighbours are served as before");
+  });
+
+  test("the sums hold after all of this", async () => assertSums(await counters(world.client)));
+});
