@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const started = Date.now();
 
 /** Where the Rust tools live: one folder per version, shared by all checkouts of this user. */
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "xfetch-edge");
+export const toolCache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "xfetch-edge");
 const isWindows = process.platform === "win32";
 
 export function say(text) {
@@ -56,7 +56,7 @@ function wanted() {
 }
 
 const suffix = isWindows ? ".exe" : "";
-const ownPath = (tool) => join(cache, `${tool.crate}-${tool.version}`, "bin", tool.bin + suffix);
+const ownPath = (tool) => join(toolCache, `${tool.crate}-${tool.version}`, "bin", tool.bin + suffix);
 
 /** The path of a tool of exactly the wanted version, or undefined. */
 function find(tool) {
@@ -75,7 +75,7 @@ export function toolEnvironment() {
       WASM_BINDGEN_BIN: paths["wasm-bindgen"],
       WASM_OPT_BIN: bin("wasm-opt"),
       ESBUILD_BIN: bin("esbuild"),
-      PATH: `${join(cache, `wasm-bindgen-cli-${wanted()[0].version}`, "bin")}:${bin("")}:${process.env.PATH}`,
+      PATH: `${join(toolCache, `wasm-bindgen-cli-${wanted()[0].version}`, "bin")}:${bin("")}:${process.env.PATH}`,
       WRANGLER_SEND_METRICS: "false",
     },
   };
@@ -132,10 +132,10 @@ export function installTool(tool, place = "") {
   const found = find(tool);
   if (found) return found;
   say(`building ${tool.crate} ${tool.version} (${place}some minutes, once)`);
-  const folder = join(cache, `${tool.crate}-${tool.version}`);
+  const folder = join(toolCache, `${tool.crate}-${tool.version}`);
   mkdirSync(folder, { recursive: true });
   const args = ["install", `${tool.crate}@${tool.version}`, "--root", folder, "--no-track"];
-  const env = { ...process.env, CARGO_TARGET_DIR: join(cache, "target") };
+  const env = { ...process.env, CARGO_TARGET_DIR: join(toolCache, "target") };
   // The tool's own lock file first; a registry that lacks one of its versions gets a second try.
   const install = (more) => loud("cargo", [...args, ...more], { env });
   // Another set-up at the same time may have been faster.
