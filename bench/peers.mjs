@@ -1,7 +1,7 @@
 // What is measured, and beside what: each peer started as its own documentation recommends for this job.
 
 import { fork, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -73,17 +73,32 @@ export function startScript(name, { origin, ttl, prefix, cache = false }) {
   return serve(cache ? [worker, CACHE] : [worker], { prefix });
 }
 
-/** A Worker in Rust that does nothing; `feature` says which. */
-export async function buildRust(feature) {
-  const { paths, env } = toolEnvironment();
-  runTool(paths["worker-build"], ["--release", "--features", feature], { cwd: here("rust"), env });
-  return join(here("rust"), "build");
+/** A Worker in Rust that does nothing; `feature` says which. Each has a folder of its own, and is built once per run. */
+const rust = new Map();
+
+export function buildRust(feature) {
+  if (!rust.has(feature)) {
+    const { paths, env } = toolEnvironment();
+    runTool(paths["worker-build"], ["--release", "--features", feature], { cwd: here("rust"), env });
+    const folder = join(root, "bench", "build", `rust-${feature}`);
+    cpSync(join(here("rust"), "build"), folder, { recursive: true });
+    rust.set(feature, folder);
+  }
+  return rust.get(feature);
 }
 
 export async function startRust(feature, { prefix }) {
-  const folder = await buildRust(feature);
+  const folder = buildRust(feature);
   const modules = ["index.js", "index_bg.wasm"].map((file) => join(folder, file));
   return serve([{ name: "main", modules, objects: feature === "object" ? { BARE: "Bare" } : {} }], { prefix });
+}
+
+/** This project's objects, and beside them a Worker that asks them as fast as they answer. */
+export function startDriver({ origin, ttl, prefix }) {
+  build();
+  const modules = ["index.js", "index_bg.wasm"].map((file) => join(buildRust("driver"), file));
+  const owner = edge({ name: "colo0", vars: { ORIGIN_URL: origin.url, ROUTES: [route({ ttl })] } });
+  return serve([owner, { name: "driver", modules, objects: { REFRESH_LEASE: "RefreshLease" }, owner: "colo0" }], { prefix });
 }
 
 async function freePort() {

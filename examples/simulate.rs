@@ -1,6 +1,7 @@
 //! The simulations of `npm run simulate`: hostile worlds by the thousand, and the strategies side by side.
 //!
-//! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks), or `strategies SECONDS`.
+//! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks), `strategies SECONDS`, or for the
+//! benchmarks `growth colos|requests COUNT`.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,9 @@ fn main() {
         (Some("seeds"), Some(first), Some(count)) => seeds(first, count),
         (Some("seed"), Some(seed), _) => one(seed),
         (Some("strategies"), Some(seconds), _) => strategies(seconds),
+        (Some("growth"), _, Some(count)) => growth(&arguments[1], count),
         _ => {
-            eprintln!("seeds FIRST COUNT, seed N, or strategies SECONDS");
+            eprintln!("seeds FIRST COUNT, seed N, strategies SECONDS, or growth colos|requests COUNT");
             false
         }
     };
@@ -85,6 +87,47 @@ fn one(seed: u64) -> bool {
         println!("\n{broken}\n\n{smaller:#?}");
     }
     false
+}
+
+/// One JSON line of what a world costs as it grows: in colos that share one key, or in requests.
+#[expect(clippy::disallowed_methods, reason = "a program that measures itself")]
+fn growth(what: &str, count: u64) -> bool {
+    let scenario = match what {
+        "colos" => {
+            Scenario { colos: count as u32, rate: 60.0, duration: Millis(600_000), ..Scenario::default() }
+        }
+        "requests" => {
+            Scenario { rate: 100.0, duration: Millis(count * 10), keys: 100, ..Scenario::default() }
+        }
+        _ => return false,
+    };
+    let began = Instant::now();
+    let figures = match sim::run(scenario) {
+        Ok(figures) => figures,
+        Err(broken) => {
+            eprintln!("{broken}");
+            return false;
+        }
+    };
+    let asked = figures.tally.get(Counter::TotalRequests);
+    println!(
+        r#"{{"{what}":{count},"answered":{asked},"origin calls":{},"of least":{:.3},"past TTL":{:.5},"events":{},"ms":{:.1},"resident MiB":{:.1}}}"#,
+        figures.calls,
+        figures.calls as f64 / figures.least_calls.max(1) as f64,
+        figures.past_ttl_share(),
+        figures.steps,
+        began.elapsed().as_secs_f64() * 1_000.0,
+        resident(),
+    );
+    true
+}
+
+/// The most memory that this process has had, in MiB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap_or(0.0);
+    kibibytes / 1_024.0
 }
 
 /// A figure of one strategy, as the table shows it.

@@ -3,7 +3,7 @@
 //! Filed by kind of proof: `laws` holds the closed forms of the theory, `interleavings` the exhaustive
 //! search over the protocol, `traces` the ways in which earlier rules broke, `properties` the random
 //! inputs, `recent` the memo of questions, `simulation` the made-up world, `formats` the stored forms,
-//! `promises` what is also run in a browser.
+//! `promises` what is also run in a browser, `units` small parts at their edges.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs)]
 
@@ -25,3 +25,5 @@ mod simulation;
 mod structure;
 #[path = "native/traces.rs"]
 mod traces;
+#[path = "native/units.rs"]
+mod units;

@@ -42,7 +42,8 @@ function trace(seconds, seed) {
   return arrivals;
 }
 
-const bodyOf = (key) => JSON.stringify({ home: "Arsenal", away: "Chelsea", match: key });
+// In canonical form: our Worker sends that, and the origins count by the body.
+const bodyOf = (key) => JSON.stringify({ away: "Chelsea", home: "Arsenal", match: key });
 
 /** The least calls with which nobody sees anything older than the TTL: one per key at its first request beyond it. */
 function least(arrivals, ttl) {

@@ -40,7 +40,8 @@ impl RefreshLease {
     #[must_use]
     pub fn new(state: ObjectState) -> Self {
         let sleepers = RefCell::default();
-        Self(Rc::new(Object { state, sleepers, next_sleeper: Cell::new(0), dice: RefCell::default() }))
+        let (has_tables, next_sleeper, dice) = (Cell::new(false), Cell::new(0), RefCell::default());
+        Self(Rc::new(Object { state, has_tables, sleepers, next_sleeper, dice }))
     }
 
     /// Called by the platform.
@@ -58,18 +59,31 @@ impl RefreshLease {
 
 struct Object {
     state: ObjectState,
+    /// Whether this instance has seen to it that there are tables, and has not taken them away since.
+    has_tables: Cell<bool>,
     sleepers: RefCell<Sleepers>,
     next_sleeper: Cell<u64>,
     dice: RefCell<Dice>,
 }
 
 impl Object {
+    /// The state, over tables that are there for certain.
+    fn load(&self) -> Result<Stored, JsValue> {
+        if !self.has_tables.replace(true) {
+            self.state.run(TABLES, &[]).inspect_err(|_| self.has_tables.set(false))?;
+        }
+        Stored::load(&self.state)
+    }
+
     async fn clean_up(&self) -> Result<(), JsValue> {
         let now = host::now();
-        let mut stored = Stored::load(&self.state)?;
+        let mut stored = self.load()?;
         let after = match stored.lease.clean_up(self.sleeping(), now) {
             // Called in the same breath as the decision: nothing comes between.
-            CleanUp::Forget => return self.state.delete_all().await,
+            CleanUp::Forget => {
+                self.has_tables.set(false);
+                return self.state.delete_all().await;
+            }
             CleanUp::DropBody(after) => {
                 self.state.run(DROP_ENTRY, &[])?;
                 after
@@ -84,7 +98,7 @@ impl Object {
 
     async fn answer(&self, bytes: &[u8]) -> Result<Vec<u8>, JsValue> {
         let Some((message, entry)) = message::decode_message(bytes) else {
-            return Stored::load(&self.state)?.reply(&self.state, Answer::Refused { speaks: PROTOCOL });
+            return self.load()?.reply(&self.state, Answer::Refused { speaks: PROTOCOL });
         };
         match message {
             Message::Wait { seen, max_waiters } => self.wait(seen, max_waiters).await,
@@ -93,7 +107,7 @@ impl Object {
             | Message::Fail { .. }
             | Message::Purge { .. } => self.change(message, entry).await,
             Message::Inspect => {
-                let stored = Stored::load(&self.state)?;
+                let stored = self.load()?;
                 stored.reply(&self.state, stored.lease.inspect(self.sleeping(), host::now()))
             }
         }
@@ -102,7 +116,7 @@ impl Object {
     /// Everything that changes the state: load, one pure call, save, without an await between.
     async fn change(&self, message: Message, entry: &[u8]) -> Result<Vec<u8>, JsValue> {
         let now = host::now();
-        let mut stored = Stored::load(&self.state)?;
+        let mut stored = self.load()?;
         let before = stored.lease.committed_generation();
         let (answer, wake) = self.decide(&mut stored.lease, message, now);
         match stored.lease.committed_generation() {
@@ -142,7 +156,7 @@ impl Object {
     }
 
     async fn wait(&self, seen: u64, max_waiters: u32) -> Result<Vec<u8>, JsValue> {
-        let stored = Stored::load(&self.state)?;
+        let stored = self.load()?;
         let at_most = match stored.lease.wait(seen, self.sleeping(), max_waiters, host::now()) {
             Waiting::Now(answer) => return stored.reply(&self.state, answer),
             Waiting::Sleep(at_most) => at_most,
@@ -153,7 +167,7 @@ impl Object {
         match woken {
             Ok(Ok(reply)) => Ok(reply.to_vec()),
             // The timer, or nobody left to wake it.
-            Ok(Err(_)) | Err(_) => Stored::load(&self.state)?.reply(&self.state, Answer::Again),
+            Ok(Err(_)) | Err(_) => self.load()?.reply(&self.state, Answer::Again),
         }
     }
 
@@ -184,6 +198,9 @@ impl Object {
 }
 
 const DROP_ENTRY: &str = "DELETE FROM entry";
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, bytes BLOB NOT NULL)";
 
 /// The version of the stored state. A change of [`lease::State`] is a new one.
 const STATE_FORMAT: u32 = u32::from_le_bytes(*b"XFS1");
@@ -196,14 +213,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// Loads the state, over tables that are there for certain: a clean-up may have taken them away
-    /// under a living instance.
     fn load(state: &ObjectState) -> Result<Self, JsValue> {
-        state.run(
-            "CREATE TABLE IF NOT EXISTS lease (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL);
-             CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, bytes BLOB NOT NULL)",
-            &[],
-        )?;
         // A state that cannot be read is forgotten: tokens go on increasing with the clock and with what
         // callers have seen, and a key is never locked for good.
         let stored = state.first_bytes("SELECT state FROM lease", &[])?;

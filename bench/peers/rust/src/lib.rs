@@ -61,3 +61,100 @@ mod object {
         }
     }
 }
+
+/// Leases and commits against the cache's own objects: `/?objects=N&lanes=N&cycles=N` takes so many cycles of
+/// acquire and commit in each of so many lanes at once, over so many objects in turn, and tells how many went
+/// through and how long it took.
+#[cfg(feature = "driver")]
+mod driver {
+    use std::sync::Arc;
+
+    use worker::{
+        Context, Date, Env, Method, ObjectNamespace, Request, RequestInit, Response, Result, event,
+        wasm_bindgen::JsValue,
+    };
+    use xfetch_edge::{
+        entry::{self, Entry, Lifetime},
+        message::{self, Answer, Message, Terms},
+        time::Millis,
+    };
+
+    const LIFETIME: Lifetime = Lifetime {
+        ttl: Millis(60_000),
+        stale_while_revalidate: Millis(600_000),
+        stale_if_error: Millis(600_000),
+    };
+
+    #[event(fetch)]
+    async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
+        let url = request.url()?;
+        let number = |name: &str| {
+            let pair = url.query_pairs().find(|(key, _)| key == name);
+            pair.and_then(|(_, value)| value.parse::<u64>().ok()).unwrap_or(1)
+        };
+        let (objects, lanes, cycles) = (number("objects"), number("lanes"), number("cycles"));
+        let run = number("run");
+        let namespace = env.durable_object("REFRESH_LEASE")?;
+        let began = Date::now().as_millis();
+        let lanes = (0..lanes).map(|lane| one_lane(&namespace, run, lane, objects, cycles));
+        let done: u64 = futures_util::future::try_join_all(lanes).await?.iter().sum();
+        let took = Date::now().as_millis() - began;
+        Response::ok(format!(r#"{{"cycles":{done},"ms":{took}}}"#))
+    }
+
+    async fn one_lane(
+        namespace: &ObjectNamespace,
+        run: u64,
+        lane: u64,
+        objects: u64,
+        cycles: u64,
+    ) -> Result<u64> {
+        let mut done = 0;
+        for cycle in 0..cycles {
+            let name = format!("{run} {}", (lane * cycles + cycle) % objects);
+            let terms = Terms { lease: Millis(10_000), expected: Millis(1), physical: LIFETIME.physical() };
+            // What was seen is above whatever is there: the object must grant, or tell that it is held.
+            let seen = Date::now().as_millis() + 60_000 + cycle;
+            let acquire = Message::Acquire { seen, nonce: Some(format!("{lane} {cycle}")), terms };
+            let Some(Answer::Granted { token }) = ask(namespace, &name, &acquire, &[]).await? else {
+                continue;
+            };
+            let commit = Message::Commit { token, age: Millis::ZERO, lifetime: LIFETIME };
+            let bytes = entry::encode(&entry(token));
+            if ask(namespace, &name, &commit, &bytes).await? == Some(Answer::Committed) {
+                done += 1;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn ask(
+        namespace: &ObjectNamespace,
+        name: &str,
+        message: &Message,
+        beside: &[u8],
+    ) -> Result<Option<Answer>> {
+        let bytes = message::encode_message(message, beside);
+        let body = JsValue::from(js_sys::Uint8Array::from(bytes.as_slice()));
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(body));
+        let request = Request::new_with_init("https://object/", &init)?;
+        let mut response = namespace.get_by_name(name)?.fetch_with_request(request).await?;
+        Ok(message::decode_reply(&response.bytes().await?).map(|(reply, _)| reply.answer))
+    }
+
+    fn entry(generation: u64) -> Entry {
+        Entry {
+            generation,
+            stored_at: Millis(generation),
+            delta: Millis(1_000),
+            lifetime: LIFETIME,
+            committed: true,
+            key: "bench".into(),
+            status: 200,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            etag: "\"0123456789abcdef\"".to_owned(),
+            body: Arc::from(super::filler()),
+        }
+    }
+}

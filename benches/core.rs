@@ -1,0 +1,170 @@
+//! What the pure decisions cost natively: in nanoseconds by divan (`cargo bench`), and, with a case and a number of
+//! rounds as arguments, as a program that does nothing else, so that callgrind can count its instructions.
+#![allow(missing_docs)]
+
+use std::{hint::black_box, sync::Arc};
+
+use xfetch_edge::{
+    config::{Config, Route},
+    entry::{self, Entry, Lifetime},
+    key::{self, Key, Scope},
+    lease,
+    local::Local,
+    message::{Answer, Terms},
+    metrics::{Class, Fact, Tally},
+    recent::{Question, Recent},
+    time::Millis,
+    xfetch::Draw,
+};
+
+const NOW: Millis = Millis(1_700_000_000_000);
+const BODY: &[u8] = br#"{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}"#;
+
+/// A decision with what it needs, made ready once and then taken again and again.
+type Case = fn() -> Box<dyn FnMut()>;
+
+const CASES: [(&str, Case); 7] = [
+    ("verdict", verdict),
+    ("key", key_of_a_body),
+    ("recent", recent),
+    ("lease", lease_step),
+    ("entry", read_entry),
+    ("memory", memory),
+    ("count", count),
+];
+
+fn route() -> Route {
+    let settings =
+        r#"{"ORIGIN_URL":"https://origin.example","ROUTES":[{"path":"/a","ttl":60,"beta":"auto"}]}"#;
+    let vars = serde_json::from_str(settings).expect("it is JSON");
+    let config = Config::parse(&vars, false).expect("it is a good configuration");
+    (*config.routes[0]).clone()
+}
+
+fn entry() -> Entry {
+    Entry {
+        generation: 1_700_000_000_000,
+        stored_at: NOW,
+        delta: Millis(1_000),
+        lifetime: Lifetime {
+            ttl: Millis(60_000),
+            stale_while_revalidate: Millis(600_000),
+            stale_if_error: Millis(86_400_000),
+        },
+        committed: true,
+        key: asked().text,
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        etag: "\"0123456789abcdef\"".to_owned(),
+        body: Arc::from(vec![b' '; 2_048]),
+    }
+}
+
+fn asked() -> Key {
+    let scope =
+        Scope { version: "1", route: "https://origin.example", method: "POST", path: "/a", headers: &[] };
+    let body = key::canonical_body(BODY, None).expect("it is a good body");
+    key::key(&scope, &body)
+}
+
+fn warm() -> (Local, Route, Key) {
+    let mut local = Local::new(1 << 20, 1_000);
+    let key = asked();
+    local.memory.accept(key.hash, &Arc::new(entry()), NOW);
+    for second in 0..10 {
+        local.arrived(&key, &route(), NOW.plus(Millis(second * 1_000)));
+    }
+    (local, route(), key)
+}
+
+/// The verdict on an entry in its early window, beta chosen by the rate.
+fn verdict() -> Box<dyn FnMut()> {
+    let (local, route, key) = warm();
+    let (entry, now) = (entry(), NOW.plus(Millis(58_000)));
+    Box::new(move || {
+        let draw = Draw::from_bits(black_box(u64::MAX / 2));
+        black_box(local.judge(&key.hash, &route, Some(&entry), now, draw));
+    })
+}
+
+/// From the bytes of a body to its key: strict parsing, canonical form, SHA-256.
+fn key_of_a_body() -> Box<dyn FnMut()> {
+    let scope =
+        Scope { version: "1", route: "https://origin.example", method: "POST", path: "/a", headers: &[] };
+    Box::new(move || {
+        let body = key::canonical_body(black_box(BODY), None).expect("it is a good body");
+        black_box(key::key(&scope, &body));
+    })
+}
+
+/// The same by memory of the question.
+fn recent() -> Box<dyn FnMut()> {
+    let mut recent = Recent::default();
+    let question = Question { route: 0, headers: Vec::new(), body: BODY.to_vec() };
+    recent.put(&question, asked());
+    Box::new(move || {
+        black_box(recent.get(black_box(&question)));
+    })
+}
+
+/// A lease granted and its commit accepted.
+fn lease_step() -> Box<dyn FnMut()> {
+    let terms = Terms { lease: Millis(25_000), expected: Millis(1_000), physical: Millis(86_460_000) };
+    let (mut state, mut now, mut seen) = (lease::State::default(), NOW, 0);
+    Box::new(move || {
+        now = now.plus(Millis(10_000));
+        if let Answer::Granted { token } = state.acquire(seen, Some("nonce"), terms, now) {
+            black_box(state.commit(token, Millis::ZERO, entry_lifetime(), now));
+            seen = token;
+        }
+    })
+}
+
+fn entry_lifetime() -> Lifetime {
+    Lifetime { ttl: Millis(60_000), ..Lifetime::default() }
+}
+
+/// A stored entry of 2 KB read.
+fn read_entry() -> Box<dyn FnMut()> {
+    let bytes = entry::encode(&entry());
+    let key = asked().text;
+    Box::new(move || drop(black_box(entry::decode(black_box(&bytes), &key))))
+}
+
+/// A request arrives: the entry in memory, and the key's rate.
+fn memory() -> Box<dyn FnMut()> {
+    let (mut local, route, key) = warm();
+    let mut now = NOW.plus(Millis(10_000));
+    Box::new(move || {
+        now = now.plus(Millis(1));
+        black_box(local.arrived(&key, &route, now));
+    })
+}
+
+/// An answer counted.
+fn count() -> Box<dyn FnMut()> {
+    let mut tally = Tally::default();
+    Box::new(move || tally.fold(black_box(Fact::Answered { class: Class::HitFresh, took: Millis(1) })))
+}
+
+#[divan::bench(args = CASES.map(|(name, _)| name))]
+fn core(bencher: divan::Bencher<'_, '_>, name: &str) {
+    let case = CASES.iter().find(|(it, _)| *it == name).expect("it is a case").1;
+    bencher.with_inputs(case).bench_local_refs(|decide| decide());
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    match &words[..] {
+        [_, flag, case, rounds] if flag == "--rounds" => {
+            let rounds: usize = rounds.parse().expect("a number of rounds");
+            let case = CASES.iter().find(|(name, _)| name == case).expect("a case").1;
+            let mut decide = case();
+            for _ in 0..rounds {
+                decide();
+            }
+        }
+        [_, flag] if flag == "--cases" => println!("{}", CASES.map(|(name, _)| name).join("\n")),
+        _ => divan::main(),
+    }
+}
