@@ -210,9 +210,11 @@ async function misbehave(origin, end) {
 const LATENCY = 300;
 
 async function killAgain(runtime, origin, end) {
-  const pause = (end - performance.now()) / KILLS;
-  for (let kill = 0; kill < KILLS && performance.now() < end; kill += 1) {
-    await sleep(pause * (0.5 + Math.random() * 0.5));
+  for (let left = KILLS; left > 0; left -= 1) {
+    // What is left of the time, shared among what is left of the kills.
+    const pause = Math.max(0, end - performance.now()) / left;
+    const until = performance.now() + pause;
+    await sleep(pause * 0.7 * Math.random());
     // In the middle of a computation, if one comes soon.
     for (let wait = 0; wait < 200 && origin.counts().in_flight === 0; wait += 1) await sleep(10);
     const entry = { name: "kill", from: at(), began: performance.now(), ended: Number.POSITIVE_INFINITY };
@@ -225,8 +227,7 @@ async function killAgain(runtime, origin, end) {
     // What was committed is served again, from the objects.
     const answer = await runtime.client.ask(body("hot"));
     if (known.has("hot") && answer.status !== 200) violation(`after a kill the hot key got ${answer.status}`);
-    // The rest of this one's share of the time.
-    await sleep(pause - (performance.now() - entry.began));
+    await sleep(until - performance.now());
   }
 }
 

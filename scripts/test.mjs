@@ -51,6 +51,7 @@ const parts = {
   },
   native() {
     run("cargo", ["test", "--test", "native", "--", "--show-output"]);
+    run("cargo", ["test", "--test", "fuzz"]);
     run("cargo", ["test", "--doc"]);
   },
   browser() {

@@ -58,14 +58,12 @@ export function respond(body, init) {
 
 /** A promise of the end of so many milliseconds. */
 export function sleep(milliseconds) {
-  let timer;
-  const ended = new Promise((resolve) => {
-    timer = setTimeout(resolve, milliseconds);
-  });
-  return Object.assign(ended, { timer });
+  const { promise, resolve } = Promise.withResolvers();
+  return Object.assign(promise, { resolve, timer: setTimeout(resolve, milliseconds) });
 }
 
-/** Nobody waits for it any more. */
+/** Nobody waits for it any more. It ends all the same: what waited for it in Rust is freed only then. */
 export function forget(sleeping) {
   clearTimeout(sleeping.timer);
+  sleeping.resolve();
 }
