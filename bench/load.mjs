@@ -43,7 +43,7 @@ export function memory(pids) {
 export async function load({ url, body, pids, folder, connections, seconds, prefix = [] }) {
   const script = join(folder, "post.lua");
   await writeFile(script, SCRIPT);
-  const words = [...prefix, "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url];
+  const words = [...prefix, "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "20s", "-s", script, url];
   const before = cpu(pids);
   const { stdout } = await run(words[0], words.slice(1), { env: { ...process.env, BODY: body } });
   const spent = cpu(pids) - before;

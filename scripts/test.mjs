@@ -9,7 +9,7 @@ import { gzipSync } from "node:zlib";
 
 import { buildPage } from "./build-www.mjs";
 import { build } from "./build.mjs";
-import { findBrowser, toolEnvironment } from "./setup.mjs";
+import { findBrowser, installDebian, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const tools = toolEnvironment();
@@ -53,6 +53,10 @@ const parts = {
     run("cargo", ["test", "--test", "native", "--", "--show-output"]);
     run("cargo", ["test", "--test", "fuzz"]);
     run("cargo", ["test", "--doc"]);
+  },
+  instructions() {
+    if (spawnSync("valgrind", ["--version"]).status !== 0) installDebian(["valgrind"]);
+    run(process.execPath, [join("bench", "instructions.mjs")]);
   },
   browser() {
     const { chromium, chromedriver } = findBrowser();

@@ -55,7 +55,7 @@ export async function withPeers(names, { size, ttl }, use) {
 }
 
 export async function run({ isQuick }) {
-  const rounds = isQuick ? 1 : 5;
+  const rounds = isQuick ? 1 : 3;
   const figures = {};
   for (const size of [100, 500]) {
     const seen = Object.fromEntries(NAMES.map((name) => [name, { fresh: [], stale: [] }]));

@@ -11,7 +11,7 @@ const WARM_UPS = 20;
 const body = (number) => JSON.stringify({ home: "Arsenal", away: "Chelsea", match: number });
 
 export async function run({ isQuick }) {
-  const rounds = isQuick ? 1 : 5;
+  const rounds = isQuick ? 1 : 3;
   const figures = {};
   for (const size of [100, 500]) {
     const seen = Object.fromEntries(NAMES.map((name) => [name, []]));

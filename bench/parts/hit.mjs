@@ -12,7 +12,7 @@ const BODY = JSON.stringify({ home: "Arsenal", away: "Chelsea", date: "2026-11-2
 
 export async function run({ isQuick }) {
   const [server, client] = cpus().length > 1 ? [["taskset", "-c", "0"], ["taskset", "-c", "1"]] : [[], []];
-  const [rounds, seconds] = isQuick ? [1, 2] : [5, 3];
+  const [rounds, seconds] = isQuick ? [1, 2] : [3, 3];
   const origin = await startBenchOrigin({ latency: 5 }, client);
   const folder = await newFolder();
   const peers = {};
