@@ -6,8 +6,8 @@
 
 /// Room for so many questions.
 const SLOTS: usize = 512;
-/// A longer body is not remembered: parsing it is little beside reading it.
-const BODY_MOST: usize = 1_024;
+/// A longer question is not remembered: parsing it is little beside reading it, and memory is bounded.
+const BYTES_MOST: usize = 1_024;
 
 /// What decides a key, as it arrives: the place of the route, the values of its keyed headers, the raw body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,12 @@ pub struct Question {
 }
 
 impl Question {
+    /// What a stranger has sent of it, in bytes.
+    fn bytes(&self) -> usize {
+        let values = self.headers.iter().filter_map(|(_, value)| value.as_deref());
+        self.body.len() + values.map(str::len).sum::<usize>()
+    }
+
     /// FNV-1a over the body: where it stands, not who it is.
     fn slot(&self) -> usize {
         let seed = 0xcbf2_9ce4_8422_2325 ^ self.route as u64;
@@ -49,9 +55,9 @@ impl<T> Recent<T> {
         (asked == question).then_some(value)
     }
 
-    /// Remembers it, unless its body is long.
+    /// Remembers it, unless it is long.
     pub fn put(&mut self, question: &Question, value: T) {
-        if question.body.len() > BODY_MOST {
+        if question.bytes() > BYTES_MOST {
             return;
         }
         if self.slots.is_empty() {

@@ -4,8 +4,6 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
 
-use super::platform;
-
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unread {
@@ -17,9 +15,20 @@ pub(super) enum Unread {
     TooSlow,
 }
 
-/// All bytes of a request whose length is announced and allowed: the runtime reads no more than that.
-pub(super) async fn read_announced(buffer: Result<js_sys::Promise, JsValue>) -> Result<Vec<u8>, Unread> {
-    platform::bytes_of(buffer).await.map_err(|_| Unread::Broken)
+/// All bytes of a request whose length is announced and allowed. What comes may be longer than what was
+/// announced: it is measured before it is copied.
+pub(super) async fn read_announced(
+    buffer: Result<js_sys::Promise, JsValue>,
+    most: usize,
+) -> Result<Vec<u8>, Unread> {
+    let buffer = JsFuture::from(buffer.map_err(|_| Unread::Broken)?).await.map_err(|_| Unread::Broken)?;
+    bytes_within(&buffer, most)
+}
+
+/// The bytes of a buffer, if they are no more than allowed.
+pub(super) fn bytes_within(buffer: &JsValue, most: usize) -> Result<Vec<u8>, Unread> {
+    let bytes = js_sys::Uint8Array::new(buffer);
+    if bytes.length() as usize > most { Err(Unread::TooLarge) } else { Ok(bytes.to_vec()) }
 }
 
 /// All bytes of a stream, at most `most`.

@@ -112,7 +112,7 @@ pub(super) async fn answer(visit: &Rc<Visit>, place: usize) -> Response {
 async fn read_body(visit: &Rc<Visit>, route: &Route) -> Result<Vec<u8>, Unread> {
     let most = route.max_request as usize;
     let reading: Task<_> = match visit.head.length() {
-        Some(_) => Box::pin(body::read_announced(visit.request.array_buffer())),
+        Some(_) => Box::pin(body::read_announced(visit.request.array_buffer(), most)),
         None => Box::pin(body::read(visit.request.body(), most)),
     };
     timer::within(BODY_TIMEOUT, reading).await.unwrap_or(Err(Unread::TooSlow))

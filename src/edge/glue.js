@@ -24,7 +24,8 @@ export function head(request, names) {
   if (headers.has("authorization") || headers.has("cookie") || names.some((name) => headers.has(name))) bits |= CREDENTIALS;
   if (headers.has("if-none-match")) bits |= NONE_MATCH;
   if (headers.has("cdn-loop")) bits |= LOOP;
-  const field = headers.get("content-length");
+  // A body in chunks ends where it ends, whatever length stands beside them.
+  const field = headers.has("transfer-encoding") ? null : headers.get("content-length");
   const length = field === null ? -1 : Number(field);
   return Number.isSafeInteger(length) && length >= 0 ? bits + LENGTH * (Math.min(length, LENGTH_MOST) + 1) : bits;
 }
@@ -42,6 +43,8 @@ export function readThen(answer, limit, request, env, context, route, head, star
       try {
         resolve(answer(body, request, env, context, route, head, started));
       } catch (error) {
+        // worker-build's own note of a panic, which nobody else sees here: the next request gets a new instance.
+        globalThis.__worker_init_state.criticalError ||= error instanceof WebAssembly.RuntimeError;
         reject(error);
       }
     };

@@ -8,13 +8,12 @@
 
 use std::rc::Rc;
 
-use js_sys::Uint8Array;
 use wasm_bindgen::{JsValue, closure::Closure, prelude::wasm_bindgen};
 use web_sys::Request;
 use worker::Env;
 
 use super::{
-    body::Unread,
+    body::{self, Unread},
     cached::{self, BODY_TIMEOUT},
     glue,
     head::Head,
@@ -77,7 +76,7 @@ fn answer(
     } else if body.is_undefined() {
         Err(Unread::Broken)
     } else {
-        Ok(Uint8Array::new(&body).to_vec())
+        body::bytes_within(&body, visit.config.routes[place].max_request as usize)
     };
     match cached::answer_now(&visit, place, body, Millis(started as u64)) {
         Ok(response) => router::dressed(&visit, response).into(),

@@ -326,3 +326,33 @@ test("F4 and F23: killed three times in the middle of a refresh, nothing that wa
     await rm(persist, { recursive: true, force: true });
   }
 });
+
+/** In the third request the runtime breaks under the function that answers, once. */
+const BREAKS = `
+const now = Date.now;
+let requests = 0;
+let left = -1;
+globalThis.wrapContext = (context) => {
+  requests += 1;
+  if (requests === 3) left = 2;
+  return context;
+};
+Date.now = () => {
+  if (left > 0 && (left -= 1) === 0) throw new WebAssembly.RuntimeError("sabotage");
+  return now();
+};
+`;
+
+test("F16: a panic while a body is answered costs that request, and the next gets a new instance", inWorld({ prelude: BREAKS }, async ({ client, origin }) => {
+  const body = question();
+  const first = await client.ask(body);
+  assert.match((await client.ask(body)).cacheStatus, /hit/);
+  const broken = await client.raw("POST", PATH, { body, headers: { "content-type": "application/json" } });
+  assert.equal(broken.status, 500);
+  assert.doesNotMatch(broken.text, /sabotage|wasm/);
+  const after = await client.ask(body);
+  assert.equal(after.text, first.text, "from the colo or the object");
+  assert.equal(origin.counts().calls, 1);
+  // The counts of the instance that is gone are lost on both sides of every sum.
+  assertSums(await counters(client));
+}));

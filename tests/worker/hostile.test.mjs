@@ -250,6 +250,7 @@ describe("hostile input", () => {
     const requests = [
       `${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\n{"a":1`,
       `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /_xfetch/metrics HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `${head}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n${(LIMIT + 1).toString(16)}\r\n${warm}${" ".repeat(LIMIT + 1 - Buffer.byteLength(warm))}\r\n0\r\n\r\n`,
       `${head}Content-Length: -1\r\n\r\n`,
       `${head}Content-Length: 1e1\r\n\r\n0123456789`,
       `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
