@@ -40,6 +40,13 @@ export interface Laws {
 }
 "#;
 
+/// What breaks in the laboratory stands in the browser's console with its message. (The Worker needs none of this:
+/// the `worker` crate sets a hook that also notes that the instance is broken.)
+#[wasm_bindgen(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
 /// One run of a made-up world, in pieces.
 #[wasm_bindgen]
 pub struct Run {

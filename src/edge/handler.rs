@@ -31,7 +31,6 @@ thread_local! {
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "an export of the wasm")]
 pub fn fetch(request: Request, env: Env, context: ExecutionContext) -> JsValue {
-    console_error_panic_hook::set_once();
     let visit = match router::enter(request, env, Box::new(context.clone())) {
         Ok(visit) => visit,
         Err(refused) => return refused.into(),
