@@ -73,9 +73,9 @@ export function startScript(name, { origin, ttl, prefix, cache = false }) {
   return serve(cache ? [worker, CACHE] : [worker], { prefix });
 }
 
-/** A Worker in Rust that does nothing; `feature` says which. Each has a folder of its own, and is built once per run. */
 const rust = new Map();
 
+/** A Worker in Rust that does nothing; `feature` says which. Each has a folder of its own, and is built once per run. */
 export function buildRust(feature) {
   if (!rust.has(feature)) {
     const { paths, env } = toolEnvironment();

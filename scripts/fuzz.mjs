@@ -40,8 +40,8 @@ for (const name of positionals.length > 0 ? positionals : TARGETS) {
   const [corpus, crashes, reduced] = ["corpus", "crashes", "reduced"].map((it) => join(root, "target", "fuzz", name, it));
   for (const folder of [corpus, crashes]) mkdirSync(folder, { recursive: true });
   if (existsSync(committed)) cpSync(committed, corpus, { recursive: true });
-  const run = (...args) => spawnSync(program, [name, "--exact", "--nocapture", "--quiet", "--test-threads", "1"], { cwd: root, env: { ...env, BOLERO_TEST_NAME: name, BOLERO_LIBFUZZER_ARGS: args.join(" ") }, encoding: "utf8", maxBuffer: 1 << 28 });
-  const fuzzed = run(corpus, `-artifact_prefix=${crashes}/`, "-max_len=512", `-max_total_time=${Math.round(minutes * 60)}`, "-timeout=10", "-print_final_stats=1");
+  const run = (...args) => spawnSync(program, [name, "--exact", "--nocapture", "--quiet", "--test-threads", "1"], { cwd: root, env: { ...env, BOLERO_TEST_NAME: name, BOLERO_LIBFUZZER_ARGS: [...args, `-artifact_prefix=${crashes}/`].join(" ") }, encoding: "utf8", maxBuffer: 1 << 28 });
+  const fuzzed = run(corpus, "-max_len=512", `-max_total_time=${Math.round(minutes * 60)}`, "-timeout=10", "-print_final_stats=1");
   const executed = /number_of_executed_units:\s*(\d+)/.exec(fuzzed.stderr)?.[1] ?? "?";
   const covered = [...fuzzed.stderr.matchAll(/cov: (\d+) ft: (\d+)/g)].at(-1)?.slice(1) ?? ["?", "?"];
   const found = readdirSync(crashes);

@@ -8,28 +8,16 @@ import { after, before, describe, test } from "node:test";
 
 import { startOrigin } from "../../examples/origin/server.mjs";
 import { Client } from "../../scripts/client.mjs";
-import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, inWorld, inspect, purge, question, route, sleep } from "./world.mjs";
+import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, inWorld, inspect, openWorld, purge, question, route, sleep } from "./world.mjs";
 
 const JSON_TYPE = { "content-type": "application/json" };
 
 describe("a configured route", () => {
   let world;
-  let done;
   before(async () => {
-    const ready = Promise.withResolvers();
-    const end = Promise.withResolvers();
-    const ended = inWorld({ route: { headers: ["x-lang"], credential_headers: ["x-api-key"], max_request: 1_000 }, vars: { CORS_ORIGINS: ["https://app.example"], FORWARD: ["/open", "/tree/"] } }, async (made) => {
-      ready.resolve(made);
-      await end.promise;
-    })();
-    ended.catch(ready.reject);
-    world = await ready.promise;
-    done = async () => {
-      end.resolve();
-      await ended;
-    };
+    world = await openWorld({ route: { headers: ["x-lang"], credential_headers: ["x-api-key"], max_request: 1_000 }, vars: { CORS_ORIGINS: ["https://app.example"], FORWARD: ["/open", "/tree/"] } });
   });
-  after(() => done());
+  after(() => world.end());
 
   const post = (body, headers = {}, path = PATH) => world.client.raw("POST", path, { body, headers: { ...JSON_TYPE, ...headers } });
 

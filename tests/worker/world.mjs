@@ -38,6 +38,25 @@ export function inWorld(options, run) {
   };
 }
 
+/** A world that several tests share: it stands until its `end` is called. */
+export async function openWorld(options) {
+  const ready = Promise.withResolvers();
+  const over = Promise.withResolvers();
+  const ended = inWorld(options, async (made) => {
+    ready.resolve(made);
+    await over.promise;
+  })();
+  ended.catch(ready.reject);
+  const world = await ready.promise;
+  return {
+    ...world,
+    end() {
+      over.resolve();
+      return ended;
+    },
+  };
+}
+
 /** Waits until the condition gives something true, and gives it. */
 export async function eventually(what, condition, ms = 10_000) {
   const end = Date.now() + ms;
