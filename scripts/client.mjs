@@ -74,6 +74,22 @@ export class Client {
   }
 }
 
+/** The sums of the counters, which hold at every moment: each total, and what it is made of. */
+const SUMS = [
+  ["total_requests", ["cache_hit_fresh", "cache_hit_stale", "cache_miss", "bypass", "rejected"]],
+  ["xfetch_triggers", ["xfetch_early_triggers", "xfetch_stale_triggers"]],
+  ["xfetch_triggers", ["refreshes_started", "xfetch_lock_contention_total", "xfetch_recheck_skips_total", "refresh_lock_errors", "refresh_backoffs"]],
+  ["xfetch_lock_contention_total", ["xfetch_lock_contention_early", "xfetch_lock_contention_stale"]],
+  ["compute_calls", ["compute_calls_cold", "compute_calls_refresh"]],
+  ["compute_calls", ["compute_ok", "compute_failed", "compute_abandoned"]],
+];
+
+/** The sums that do not hold, in words. */
+export function brokenSums(counters) {
+  const all = SUMS.map(([name, parts]) => ({ name, total: counters[name], parts, sum: parts.reduce((sum, part) => sum + counters[part], 0) }));
+  return all.filter((it) => it.total !== it.sum).map((it) => `${it.name} is ${it.total}, but ${it.parts.join(" + ")} is ${it.sum}`);
+}
+
 /** The value below which this share of the figures lies. */
 export function percentile(figures, share) {
   const sorted = [...figures].sort((a, b) => a - b);

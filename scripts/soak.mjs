@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { startOrigin } from "../examples/origin/server.mjs";
 import { setUpPackages } from "./bench.mjs";
 import { build } from "./build.mjs";
-import { Client, percentile, sleep } from "./client.mjs";
+import { Client, brokenSums, percentile, sleep } from "./client.mjs";
 import { ADMIN_TOKEN, PATH, route } from "./runtime.mjs";
 import { edge, scratch, serve } from "./workerd.mjs";
 
@@ -232,14 +232,7 @@ async function killAgain(runtime, origin, end) {
 }
 
 function checkSums(counters, where) {
-  const sum = (...names) => names.reduce((total, name) => total + counters[name], 0);
-  const sums = [
-    ["total_requests", sum("cache_hit_fresh", "cache_hit_stale", "cache_miss", "bypass", "rejected")],
-    ["xfetch_triggers", sum("refreshes_started", "xfetch_lock_contention_total", "xfetch_recheck_skips_total", "refresh_lock_errors", "refresh_backoffs")],
-    ["compute_calls", sum("compute_ok", "compute_failed", "compute_abandoned")],
-    ["compute_calls", sum("compute_calls_cold", "compute_calls_refresh")],
-  ];
-  for (const [name, total] of sums) if (counters[name] !== total) violation(`${where}: ${name} is ${counters[name]}, its parts ${total}`);
+  for (const broken of brokenSums(counters)) violation(`${where}: ${broken}`);
 }
 
 /** All counts of both colos: each isolate sends its own when it is asked, or within its interval. */
