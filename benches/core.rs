@@ -51,6 +51,7 @@ fn entry() -> Entry {
             stale_while_revalidate: Millis(600_000),
             stale_if_error: Millis(86_400_000),
         },
+        demand: 0,
         committed: true,
         key: asked().text,
         status: 200,
@@ -109,7 +110,12 @@ fn recent() -> Box<dyn FnMut()> {
 
 /// A lease granted and its commit accepted.
 fn lease_step() -> Box<dyn FnMut()> {
-    let terms = Terms { lease: Millis(25_000), expected: Millis(1_000), physical: Millis(86_460_000) };
+    let terms = Terms {
+        lease: Millis(25_000),
+        expected: Millis(1_000),
+        physical: Millis(86_460_000),
+        ..Terms::default()
+    };
     let (mut state, mut now, mut seen) = (lease::State::default(), NOW, 0);
     Box::new(move || {
         now = now.plus(Millis(10_000));

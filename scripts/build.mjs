@@ -63,6 +63,7 @@ export function build(folder = root) {
 /** What wasm-bindgen's code needs of an engine, and no more: production may lag behind this machine. */
 const FEATURES = [
   "bulk-memory",
+  "exception-handling",
   "multivalue",
   "mutable-globals",
   "nontrapping-float-to-int",
@@ -83,10 +84,14 @@ function trim(script, wasm, env) {
   const graph = names.filter((name) => !isStrange(name)).map((name) => ({ name, export: name, root: true }));
   const file = `${wasm}.graph.json`;
   writeFileSync(file, JSON.stringify(graph));
+  // A function of one caller stays a function unless it is small: larger before gzip, and smaller after.
+  const small = ["-Oz", "--one-caller-inline-max-function-size=20"];
+  binaryen("wasm-opt", [...small, "--debuginfo", wasm, "-o", wasm], env);
   binaryen("wasm-metadce", [wasm, "--graph-file", file, "-o", wasm], env);
   // The lowest kilobyte is the end of the stack: no address is computed from there.
-  const passes = ["--low-memory-unused", "--gufa-optimizing", "-Oz", "-Oz", "--reorder-functions", "--reorder-locals"];
-  binaryen("wasm-opt", [...passes, "--strip-debug", "--strip-producers", wasm, "-o", wasm], env);
+  const passes = ["--low-memory-unused", "--gufa-optimizing", "-Oz", ...small, "--reorder-functions", "--reorder-locals"];
+  const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
+  binaryen("wasm-opt", [...passes, ...strip, wasm, "-o", wasm], env);
   rmSync(file);
   const folder = dirname(script);
   renameSync(script, join(folder, "worker.js"));

@@ -45,6 +45,9 @@ pub struct Entry {
     pub delta: Millis,
     /// How long it may be served.
     pub lifetime: Lifetime,
+    /// How often the key was asked for in the world when it was computed, in requests per 1,000 seconds, as
+    /// far as its object had been told ([`crate::demand`]); 0 for unknown.
+    pub demand: u32,
     /// False for a value computed without the object's word: it lives in one isolate's memory only.
     pub committed: bool,
     /// The full canonical key, compared on every read.
@@ -182,7 +185,10 @@ pub enum Unreadable {
 
 /// The version that [`encode`] writes. Older ones stay readable by [`decode`] as long as they can
 /// exist: one physical lifetime after the upgrade.
-pub const FORMAT: u32 = u32::from_le_bytes(*b"XFE1");
+pub const FORMAT: u32 = u32::from_le_bytes(*b"XFE2");
+
+/// The version before, which did not know the demand.
+const FORMAT_1: u32 = u32::from_le_bytes(*b"XFE1");
 
 /// The head of version 1, frozen: a change of any field is a new version.
 #[derive(Serialize, Deserialize)]
@@ -212,7 +218,10 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
         etag: entry.etag.clone(),
         length: entry.body.len(),
     };
-    frame::join(FORMAT, &head, &entry.body)
+    // Version 2 has the head of version 1, then four bytes for the demand.
+    let mut bytes = frame::join(FORMAT, &head, &entry.demand.to_le_bytes());
+    bytes.extend_from_slice(&entry.body);
+    bytes
 }
 
 /// Reads any stored form.
@@ -221,10 +230,15 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
 /// [`Unreadable`], when the bytes are not a whole entry of `key`.
 pub fn decode(bytes: &[u8], key: &str) -> Result<Entry, Unreadable> {
     let (version, _) = frame::version(bytes).ok_or(Unreadable::Corrupt)?;
-    if version != FORMAT {
+    if version != FORMAT && version != FORMAT_1 {
         return Err(Unreadable::UnknownVersion);
     }
-    let (head, body) = frame::split::<HeadV1>(FORMAT, bytes).ok_or(Unreadable::Corrupt)?;
+    let (head, rest) = frame::split::<HeadV1>(version, bytes).ok_or(Unreadable::Corrupt)?;
+    let (demand, body) = match rest.split_first_chunk() {
+        _ if version == FORMAT_1 => (0, rest),
+        Some((demand, body)) => (u32::from_le_bytes(*demand), body),
+        None => return Err(Unreadable::Corrupt),
+    };
     if head.key != key {
         return Err(Unreadable::ForeignKey);
     }
@@ -236,6 +250,7 @@ pub fn decode(bytes: &[u8], key: &str) -> Result<Entry, Unreadable> {
         stored_at: head.stored_at,
         delta: head.delta,
         lifetime: head.lifetime,
+        demand,
         committed: true,
         key: head.key.into(),
         status: head.status,

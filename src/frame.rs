@@ -16,7 +16,8 @@ const PREFIX: usize = 4;
 /// Never for the heads of this crate: sequences of known length serialize.
 #[must_use]
 pub fn join<H: Serialize>(version: u32, head: &H, body: &[u8]) -> Vec<u8> {
-    let head = postcard::to_allocvec(head).expect("sequences of known length serialize");
+    // Not `expect`: what it says of the error is never said.
+    let Ok(head) = postcard::to_allocvec(head) else { unreachable!("sequences of known length serialize") };
     let mut bytes = Vec::with_capacity(PREFIX + head.len() + body.len());
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&head);

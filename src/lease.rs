@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::OBJECT_TIMEOUT,
+    demand::Demand,
     entry::{Floor, Lifetime},
     failure::{self, Failure},
     message::{Answer, Inspection, Message, Reply, Terms},
@@ -95,6 +96,9 @@ pub struct State {
     failures_in_a_row: u32,
     touched: Millis,
     physical: Millis,
+    /// Stored beside the rest, so that its bytes stay what they were.
+    #[serde(skip)]
+    pub demand: Demand,
 }
 
 /// What those who sleep on the key are told, all at once.
@@ -127,16 +131,17 @@ pub enum CleanUp {
 }
 
 impl State {
-    /// With the floor that every answer carries.
+    /// With what every answer carries.
     #[must_use]
     pub fn reply(&self, answer: Answer) -> Reply {
-        Reply { floor: self.floor, answer }
+        Reply { floor: self.floor, demand: self.demand.total(), answer }
     }
 
     /// `Acquire`: newer entry, then live lease, then remembered failure, then the grant. It *is* the
     /// re-check inside the lock, and it compares generations, never freshness: an early trigger is
     /// always about an entry that is still fresh.
     pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: Terms, now: Millis) -> Answer {
+        self.demand.hear(terms.share);
         let seen = self.believed(seen, now);
         if let Some(newer) = self.newer(seen, now) {
             return newer;
@@ -188,6 +193,7 @@ impl State {
         self.grant = None;
         self.remembered = None;
         self.failures_in_a_row = 0;
+        self.demand.committed();
         self.committed = Some(Committed { generation: token, stored_at: now.minus(age), lifetime });
         self.touch(now, lifetime.physical());
         (Answer::Committed, Wake::With(Answer::Newer { generation: token, age, ttl: lifetime.ttl }))

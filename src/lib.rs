@@ -15,7 +15,8 @@
 //! | | [`failure`] | how a computation fails, and what is remembered of it |
 //! | decisions | [`xfetch`] | the formula of the paper, and the beta behind a lease |
 //! | | [`laws`] | what the theory predicts of the formula |
-//! | | [`rate`] | how often a key is asked for |
+//! | | [`rate`] | how often one isolate is asked for a key |
+//! | | [`demand`] | how often the world is |
 //! | | [`entry`] | what is stored beside a body; versioned |
 //! | | [`lookup`] | what to do for an entry, now |
 //! | | [`config`] | the settings, parsed once into types that cannot be wrong |
@@ -41,6 +42,7 @@
 pub mod calls;
 pub mod cold;
 pub mod config;
+pub mod demand;
 pub mod entry;
 pub mod failure;
 pub mod frame;

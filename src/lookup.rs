@@ -81,7 +81,8 @@ pub fn judge(entry: Option<&Entry>, now: Millis, eagerness: Eagerness, draw: Dra
 }
 
 /// The eagerness of a route for this entry: `auto` is resolved from the key's request rate, and only
-/// where it matters, in the early window. With no rate known beta is 1, the paper's choice.
+/// where it matters, in the early window. The rate is what this isolate sees, or what the entry tells of the
+/// world, whichever is larger. With none known beta is 1, the paper's choice.
 #[must_use]
 pub fn eagerness(
     entry: Option<&Entry>,
@@ -98,9 +99,14 @@ pub fn eagerness(
     let in_window = entry.filter(|entry| {
         now < entry.expiry() && entry.expiry().minus(now) <= entry.lifetime.ttl.share(early_window)
     });
-    let Some((entry, rate)) = in_window.zip(rate()) else {
+    let Some(entry) = in_window else {
         return paper;
     };
+    let in_the_world = f64::from(entry.demand) / 1e3;
+    let rate = rate().unwrap_or(0.0).max(in_the_world);
+    if rate <= 0.0 {
+        return paper;
+    }
     let Rule { delta, window, .. } = rule(entry, paper);
     Eagerness { beta: xfetch::auto_beta(rate, delta, window, late_share, max_beta), early_window }
 }

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    demand::Share,
     entry::{Floor, Lifetime},
     failure::Failure,
     frame,
@@ -16,7 +17,8 @@ use crate::{
 /// The version of the messages.
 pub const PROTOCOL: u32 = 1;
 
-/// The lengths of time that come with an `Acquire`, all by the caller's configuration.
+/// What comes with an `Acquire`: lengths of time, all by the caller's configuration, and what the caller sees
+/// of the key's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Terms {
     /// How long the lease is to last.
@@ -25,6 +27,10 @@ pub struct Terms {
     pub expected: Millis,
     /// The physical lifetime of the key's entries.
     pub physical: Millis,
+    /// How often the caller is asked for the key. It travels as the frame's body, where code that does not
+    /// know of it finds nothing that it looks for.
+    #[serde(skip)]
+    pub share: Share,
 }
 
 /// A Worker's message. A committed entry travels beside it as the frame's body.
@@ -149,11 +155,15 @@ pub struct Inspection {
     pub waiters: u32,
 }
 
-/// An answer with the purge floor that every answer carries.
+/// An answer, and what every answer carries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 pub struct Reply {
     /// The key's purge floor.
     pub floor: Floor,
+    /// How often the key is asked for in the world, in requests per 1,000 seconds; 0 when nobody has told.
+    /// Only a grant brings it, as the frame's body.
+    #[serde(skip)]
+    pub demand: u32,
     /// The answer proper.
     pub answer: Answer,
 }
@@ -161,23 +171,41 @@ pub struct Reply {
 /// A message as bytes, with the entry that a commit carries.
 #[must_use]
 pub fn encode_message(message: &Message, entry: &[u8]) -> Vec<u8> {
-    frame::join(PROTOCOL, message, entry)
+    let share;
+    let beside = match message {
+        Message::Acquire { terms, .. } => {
+            share = terms.share.to_bytes();
+            &share
+        }
+        _ => entry,
+    };
+    frame::join(PROTOCOL, message, beside)
 }
 
 /// Reads a message; `None` for one that this version does not know.
 #[must_use]
 pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
-    frame::split(PROTOCOL, bytes)
+    let (mut message, beside) = frame::split(PROTOCOL, bytes)?;
+    if let Message::Acquire { terms, .. } = &mut message {
+        terms.share = Share::from_bytes(beside);
+    }
+    Some((message, beside))
 }
 
 /// An answer as bytes, with the entry that travels beside `Newer`.
 #[must_use]
 pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
-    frame::join(PROTOCOL, reply, entry)
+    let demand = reply.demand.to_le_bytes();
+    let beside = if let Answer::Granted { .. } = reply.answer { &demand } else { entry };
+    frame::join(PROTOCOL, reply, beside)
 }
 
 /// Reads an answer; `None` for one that this version does not know.
 #[must_use]
 pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
-    frame::split(PROTOCOL, bytes)
+    let (mut reply, beside): (Reply, _) = frame::split(PROTOCOL, bytes)?;
+    if let Answer::Granted { .. } = reply.answer {
+        reply.demand = beside.try_into().map_or(0, u32::from_le_bytes);
+    }
+    Some((reply, beside))
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::{
     entry::{self, Entry, Floor, Lifetime},
     failure::{Failure, Reason},
+    lease::RETRY_LEAST,
     message::{Answer, Reply},
     time::Millis,
     xfetch,
@@ -116,6 +117,12 @@ pub enum Action {
         /// The generation seen.
         seen: u64,
     },
+    /// Sleep at the object until whoever holds the lease has ended: what he commits is then here at once,
+    /// and not only when a request draws again.
+    Wait {
+        /// The generation seen.
+        seen: u64,
+    },
     /// Call the origin, once.
     Compute,
     /// Hand the entry in.
@@ -193,13 +200,38 @@ pub struct Subject {
     pub delta: Option<Millis>,
 }
 
+/// A sleep at the object, while somebody else computes. In lengths: the clock may step meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
+struct Waiting {
+    since: Millis,
+    /// When it was worth asking again, from then on.
+    retry_in: Millis,
+}
+
+impl Waiting {
+    fn slept(self, now: Millis) -> Millis {
+        now.minus(self.since)
+    }
+
+    fn left(self, now: Millis) -> Millis {
+        self.retry_in.minus(self.slept(now))
+    }
+
+    fn held(self, now: Millis) -> Action {
+        Action::End(Ending::Held { retry_in: self.left(now).max(RETRY_LEAST) })
+    }
+}
+
 /// One computation under way.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Refresh {
     subject: Subject,
     purpose: Purpose,
     token: Option<u64>,
+    /// It waits for somebody else's computation.
+    waiting: Option<Waiting>,
     floor: Floor,
+    demand: u32,
     outcome: Option<Ending>,
     trigger: Option<Trigger>,
 }
@@ -208,7 +240,8 @@ impl Refresh {
     /// A computation that has not begun.
     #[must_use]
     pub fn new(subject: Subject, purpose: Purpose) -> Self {
-        Self { subject, purpose, token: None, floor: Floor::default(), outcome: None, trigger: None }
+        let (token, waiting, floor) = (None, None, Floor::default());
+        Self { subject, purpose, token, waiting, floor, demand: 0, outcome: None, trigger: None }
     }
 
     /// The token of the lease it holds.
@@ -255,7 +288,10 @@ impl Refresh {
             },
             Event::LookedInColo(found) => self.looked_in_colo(found),
             Event::Replied(reply, entry) => self.replied(reply, entry, now),
-            Event::ObjectLost { may_compute } => self.object_lost(may_compute),
+            Event::ObjectLost { may_compute } => match self.waiting.take() {
+                Some(waiting) => waiting.held(now),
+                None => self.object_lost(may_compute),
+            },
             Event::Computed(computed) => self.computed(computed),
             Event::Failed(failure) => match self.token {
                 Some(token) => self.give_up(token, failure),
@@ -282,6 +318,10 @@ impl Refresh {
 
     fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Millis) -> Action {
         self.floor = self.floor.raised(reply.floor);
+        self.demand = reply.demand;
+        if let Some(waiting) = self.waiting.take() {
+            return self.woken(reply.answer, entry, waiting, now);
+        }
         match reply.answer {
             Answer::Granted { token } => {
                 self.token = Some(token);
@@ -302,7 +342,11 @@ impl Refresh {
             },
             Answer::Held { retry_in } => {
                 self.trigger = Some(Trigger::Contention);
-                Action::End(Ending::Held { retry_in })
+                match self.purpose {
+                    Purpose::Early | Purpose::Stale => self.wait(retry_in, now),
+                    // Its request waits by itself.
+                    Purpose::Cold => Action::End(Ending::Held { retry_in }),
+                }
             }
             Answer::Failed { failure, retry_after } => {
                 self.trigger = Some(Trigger::Backoff);
@@ -328,6 +372,38 @@ impl Refresh {
             | Answer::Purged
             | Answer::Inspected(_)
             | Answer::Refused { .. } => self.object_lost(false),
+        }
+    }
+
+    fn wait(&mut self, retry_in: Millis, now: Millis) -> Action {
+        self.waiting = Some(Waiting { since: now, retry_in });
+        Action::Wait { seen: self.subject.seen }
+    }
+
+    /// What the one that it waited for has come to.
+    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, waiting: Waiting, now: Millis) -> Action {
+        match answer {
+            Answer::Newer { .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
+                Some(newer) => self.store(Arc::clone(&newer), Ending::Adopted(newer)),
+                None => waiting.held(now),
+            },
+            Answer::Failed { failure, retry_after } => {
+                Action::End(Ending::BackedOff { failure, retry_after })
+            }
+            // A sleep has an end. One that was short has had another reason.
+            Answer::Again if waiting.slept(now) >= Millis::SECOND && waiting.left(now) > Millis::ZERO => {
+                self.wait(waiting.left(now), now)
+            }
+            Answer::Again
+            | Answer::Held { .. }
+            | Answer::Granted { .. }
+            | Answer::TooManyWaiters
+            | Answer::Committed
+            | Answer::Rejected
+            | Answer::Closed { .. }
+            | Answer::Purged
+            | Answer::Inspected(_)
+            | Answer::Refused { .. } => waiting.held(now),
         }
     }
 
@@ -361,6 +437,7 @@ impl Refresh {
             stored_at: computed.at,
             delta: xfetch::smooth_delta(self.subject.delta, computed.delta),
             lifetime: self.subject.lifetime,
+            demand: self.demand,
             committed: self.token.is_some(),
             key: Arc::clone(&self.subject.key),
             status: computed.status,

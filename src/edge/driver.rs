@@ -16,6 +16,7 @@ use super::{
 use crate::{
     cold::{self, Cold, Outcome},
     config::{OBJECT_TIMEOUT, Route},
+    demand::Share,
     entry::{self, Entry, Floor},
     failure::{Failure, Reason},
     host, json,
@@ -111,6 +112,7 @@ impl Job {
             event = match action {
                 Action::LookInColo => Event::LookedInColo(self.look_up_colo().await),
                 Action::Acquire { seen } => self.acquire(seen, &refresh).await,
+                Action::Wait { seen } => self.wait_behind(seen).await,
                 Action::Compute => match self.compute(refresh.purpose()).await {
                     Ok(computed) => Event::Computed(computed),
                     Err(failure) => Event::Failed(failure),
@@ -207,6 +209,9 @@ impl Job {
             lease: self.route.lease(),
             expected: refresh.delta().unwrap_or(Millis::SECOND),
             physical: self.route.lifetime.physical(),
+            share: isolate::with(|isolate| {
+                Share::new(isolate.dice.name(), isolate.local.memory.rate(&self.asked.key.hash))
+            }),
         };
         let nonce = isolate::with(|isolate| isolate.dice.nonce());
         if nonce.is_none() {
@@ -223,6 +228,15 @@ impl Job {
                 Event::Replied(reply, entry)
             }
             Ok(_) | Err(_) => Event::ObjectLost { may_compute: self.may_compute_without_lease(refresh) },
+        }
+    }
+
+    /// Nobody waits for this, so it leaves half of the places to those for whom somebody does.
+    async fn wait_behind(self: &Rc<Self>, seen: u64) -> Event {
+        let message = Message::Wait { seen, max_waiters: self.route.max_waiters / 2 };
+        match self.send(message, Vec::new()).await {
+            Ok((reply, entry)) => Event::Replied(reply, entry),
+            Err(_) => Event::ObjectLost { may_compute: false },
         }
     }
 

@@ -17,6 +17,7 @@ use super::{
     timer,
 };
 use crate::{
+    demand::Demand,
     frame,
     host::{self, Dice},
     lease::{self, CleanUp, Waiting, Wake},
@@ -183,7 +184,7 @@ impl Object {
         let is_newer = matches!(reply.answer, Answer::Newer { .. });
         let beside = if is_newer { entry } else { &[] };
         let told: Rc<[u8]> = message::encode_reply(reply, beside).into();
-        let again = Reply { floor: reply.floor, answer: Answer::Again };
+        let again = Reply { floor: reply.floor, demand: reply.demand, answer: Answer::Again };
         let again: Rc<[u8]> = message::encode_reply(&again, &[]).into();
         let allowed = WAKE_BYTES_MOST / told.len().max(1);
         for (index, (_, sleeper)) in sleepers.into_iter().enumerate() {
@@ -218,7 +219,12 @@ impl Stored {
         // callers have seen, and a key is never locked for good.
         let stored = state.first_bytes("SELECT state FROM lease", &[])?;
         Ok(stored
-            .and_then(|bytes| frame::split(STATE_FORMAT, &bytes).map(|(stored, _)| stored))
+            .and_then(|bytes| {
+                let (mut stored, beside): (Self, _) = frame::split(STATE_FORMAT, &bytes)?;
+                // Written by older code, there is nothing beside it.
+                stored.lease.demand = Demand::from_bytes(beside);
+                Some(stored)
+            })
             .unwrap_or_default())
     }
 
@@ -232,7 +238,8 @@ impl Stored {
     }
 
     fn save(&self, state: &ObjectState) -> Result<(), JsValue> {
-        let bytes = Uint8Array::from(&frame::join(STATE_FORMAT, self, &[])[..]);
+        let bytes = frame::join(STATE_FORMAT, self, self.lease.demand.as_bytes());
+        let bytes = Uint8Array::from(&bytes[..]);
         state.run("INSERT OR REPLACE INTO lease (id, state) VALUES (1, ?)", &[bytes.into()])
     }
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     calls::CallId,
     cold,
+    demand::Share,
     entry::Entry,
     failure::Failure,
     lease,
@@ -59,8 +60,16 @@ impl World {
                     lease: route.lease(),
                     expected: expected.unwrap_or(Millis::SECOND),
                     physical: route.lifetime.physical(),
+                    share: Share::new(
+                        isolate as u64 + 1,
+                        self.isolates[isolate].local.memory.rate(&self.keys[key].hash),
+                    ),
                 };
                 self.ask(id, Message::Acquire { seen, nonce, terms }, None);
+            }
+            refresh::Action::Wait { seen } => {
+                let max_waiters = self.route.max_waiters / 2;
+                self.ask(id, Message::Wait { seen, max_waiters }, None);
             }
             refresh::Action::Compute => {
                 if !self.isolates[isolate].local.has_room(&self.route) {

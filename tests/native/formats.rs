@@ -5,7 +5,8 @@
 use std::{fs, path::PathBuf};
 
 use xfetch_edge::{
-    entry::{self, Unreadable},
+    demand::Share,
+    entry::{self, Entry, Floor, Unreadable},
     message::{self, Answer, Message, Reply, Terms},
     time::Millis,
 };
@@ -23,28 +24,49 @@ fn file(name: &str, current: &[u8]) -> Vec<u8> {
 #[test]
 fn an_entry_of_version_1_is_read() {
     let whole = entry(1_795_000_000_000, 1_795_000_000_900);
-    let stored = file("entry.v1", &entry::encode(&whole));
+    assert_eq!(entry::decode(&file("entry.v1", b""), "key"), Ok(whole));
+}
+
+#[test]
+fn an_entry_of_version_2_is_read() {
+    let whole = Entry { demand: 30_000, ..entry(1_795_000_000_000, 1_795_000_000_900) };
+    let stored = file("entry.v2", &entry::encode(&whole));
     assert_eq!(entry::decode(&stored, "key"), Ok(whole.clone()));
-    assert_eq!(entry::encode(&whole), stored, "version 1 is frozen: a change is version 2");
+    assert_eq!(entry::encode(&whole), stored, "version 2 is frozen: a change is version 3");
 }
 
 #[test]
 fn an_entry_of_another_version_or_key_is_refused_by_name() {
     let mut stored = entry::encode(&entry(7, 9));
     assert_eq!(entry::decode(&stored, "another"), Err(Unreadable::ForeignKey));
-    stored[3] = b'2';
+    stored[3] = b'9';
     assert_eq!(entry::decode(&stored, "key"), Err(Unreadable::UnknownVersion));
     assert_eq!(entry::decode(b"xf", "key"), Err(Unreadable::Corrupt));
 }
 
+/// What one isolate told of a key's requests came later than the rest of version 1, beside it.
 #[test]
 fn messages_of_version_1_are_read_and_others_are_not() {
-    let terms = Terms { lease: Millis(20_000), expected: Millis(1_000), physical: Millis(65_000) };
-    let acquire = Message::Acquire { seen: 7, nonce: Some("n".to_owned()), terms };
-    let sent = file("acquire.v1", &message::encode_message(&acquire, b""));
-    assert_eq!(message::decode_message(&sent), Some((acquire, &b""[..])));
+    let terms = Terms {
+        lease: Millis(20_000),
+        expected: Millis(1_000),
+        physical: Millis(65_000),
+        ..Terms::default()
+    };
+    let acquire = |terms| Message::Acquire { seen: 7, nonce: Some("n".to_owned()), terms };
+    let old = file("acquire.v1", b"");
+    assert_eq!(message::decode_message(&old), Some((acquire(terms), &b""[..])));
+    let share = Share { isolate: 5, millihertz: 15_000 };
+    let terms = Terms { share, ..terms };
+    let sent = file("acquire-share.v1", &message::encode_message(&acquire(terms), b""));
+    assert_eq!(message::decode_message(&sent), Some((acquire(terms), &share.to_bytes()[..])));
+    assert_eq!(sent[..old.len()], old, "code that knows of no share reads the same message");
+    let granted = Reply { floor: Floor::default(), demand: 15_000, answer: Answer::Granted { token: 9 } };
+    let sent = file("granted-demand.v1", &message::encode_reply(&granted, b""));
+    assert_eq!(message::decode_reply(&sent).map(|it| it.0), Some(granted));
     let reply = Reply {
-        floor: xfetch_edge::entry::Floor { soft: 1, hard: 2 },
+        floor: Floor { soft: 1, hard: 2 },
+        demand: 0,
         answer: Answer::Newer { generation: 9, age: Millis(3), ttl: Millis(4) },
     };
     let sent = file("newer.v1", &message::encode_reply(&reply, b"entry"));

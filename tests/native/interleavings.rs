@@ -68,6 +68,7 @@ impl Value {
             stored_at: Millis(self.stored_at),
             delta: Millis(1_000),
             lifetime: Lifetime { ttl: Millis(self.ttl), ..lifetime(self.is_short) },
+            demand: 0,
             committed: self.committed,
             key: "k".into(),
             status: 200,
@@ -313,13 +314,14 @@ fn reply_of(heard: &Heard, floor: Floor) -> (Reply, Option<Arc<Entry>>) {
         Heard::Closed => Answer::Closed { applied: true, retry_after: TICK },
         Heard::Purged => Answer::Purged,
     };
-    (Reply { floor, answer }, entry)
+    (Reply { floor, demand: 0, answer }, entry)
 }
 
 fn wish_of(action: refresh::Action) -> Wish {
     match action {
         refresh::Action::LookInColo => Wish::LookInColo,
         refresh::Action::Acquire { seen } => Wish::Ask(Ask::Acquire(seen)),
+        refresh::Action::Wait { seen } => Wish::Ask(Ask::Wait(seen)),
         refresh::Action::Compute => Wish::Compute,
         refresh::Action::Commit(entry) => Wish::Ask(Ask::Commit(entry.generation, Value::of(&entry))),
         refresh::Action::Fail(token, failure) => Wish::Ask(Ask::Fail(token, why(&failure))),
@@ -489,7 +491,7 @@ impl State {
         let before = lease.clone();
         let nonce = format!("n{who}");
         let lifetime = lifetime(self.participants[who].is_short);
-        let terms = Terms { lease: LEASE, expected: TICK, physical: lifetime.physical() };
+        let terms = Terms { lease: LEASE, expected: TICK, physical: lifetime.physical(), ..Terms::default() };
         // Ages travel, instants do not: what the sender's clock says of it stays there.
         let skew = self.participants[who].skew;
         let (answer, wake) = match ask {
@@ -625,7 +627,8 @@ impl Model for World {
         let mut value = None;
         if self.is_warm {
             let lifetime = lifetime(self.is_short);
-            let terms = Terms { lease: LEASE, expected: TICK, physical: lifetime.physical() };
+            let terms =
+                Terms { lease: LEASE, expected: TICK, physical: lifetime.physical(), ..Terms::default() };
             // It has just expired; or, long ago, so that nothing but the TTL matters.
             let before = Millis(if self.is_short { START - 1_000 } else { START - 2_000 });
             let Answer::Granted { token } = lease.acquire(0, None, terms, before) else {
@@ -842,7 +845,7 @@ impl State {
         let mut lease = self.object.clone();
         let now = Millis(self.now).plus(AT_REST);
         let seen = self.stored.map_or(0, |value| value.generation);
-        let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical() };
+        let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical(), ..Terms::default() };
         let Answer::Granted { token } = lease.acquire(seen, Some("late"), terms, now) else {
             return false;
         };

@@ -30,6 +30,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 stale_while_revalidate: Millis(swr),
                 stale_if_error: Millis(sie),
             },
+            demand: 0,
             committed,
             key: "key".into(),
             status: 200,

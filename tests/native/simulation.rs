@@ -34,6 +34,7 @@ fn worlds_that_have_shown_a_mistake_hold() {
     let seeds = [
         (5, "a look into the colo's cache does not make a warm request wait"),
         (41, "an old entry in hand is not served after somebody else in the isolate has heard of its purge"),
+        (190, "a clock that steps back while an isolate waits for another's computation keeps nobody away"),
         (41, "a committed generation that is older in time does not make a warm request wait"),
     ];
     for (seed, what) in seeds {
@@ -168,6 +169,38 @@ fn auto_is_late_as_rarely_as_it_was_asked_and_gives_up_less_than_beta_1() {
     let gap = |figures: &Figures| mean(&figures.cycles[20..], |it| it.gap).0;
     assert!(gap(&auto) < 0.7 * gap(&paper), "{} against {}", gap(&auto), gap(&paper));
     assert!(auto.calls < paper.calls);
+}
+
+/// What isolates of other colos see is told to the key's object and comes back with the entry, and who finds
+/// the lease held waits for what comes of it: the world refreshes as early as one place would, not as early as
+/// the most eager of many, and learns of the new value as soon.
+#[test]
+fn many_colos_refresh_as_rarely_as_one() {
+    let seen_in = |colos, isolates| {
+        let scenario = Scenario {
+            colos,
+            isolates,
+            rate: 30.0,
+            duration: Millis(3_000_000),
+            spread: 0.3,
+            ..Scenario::default()
+        };
+        let (ttl, duration) = (scenario.lifetime.ttl.as_seconds(), scenario.duration.as_seconds());
+        let figures = run(scenario);
+        assert_eq!(figures.most_in_flight, 1);
+        (figures.calls as f64 * ttl / duration, figures.past_ttl_share())
+    };
+    let (one, past_ttl) = seen_in(1, 1);
+    assert!(past_ttl < 0.005, "one colo: {past_ttl} past TTL");
+    for (colos, limit) in [(2, 0.005), (4, 0.007), (10, 0.015)] {
+        let (many, past_ttl) = seen_in(colos, 1);
+        assert!(many < 1.05 * one, "{colos} colos: {many} computations a TTL, one: {one}");
+        assert!(past_ttl < limit, "{colos} colos: {past_ttl} past TTL");
+    }
+    // One isolate of each colo speaks, and the rest of its colo's requests are not told of.
+    let (many, past_ttl) = seen_in(2, 2);
+    assert!(many < 1.15 * one, "two isolates in each of two colos: {many}, one: {one}");
+    assert!(past_ttl < 0.005, "two isolates in each of two colos: {past_ttl} past TTL");
 }
 
 #[test]

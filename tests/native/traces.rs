@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use xfetch_edge::{
     cold::{self, Cold, Outcome},
+    demand::Share,
     entry::{Entry, Floor, Lifetime},
     failure::{Failure, Reason},
     key::Key,
@@ -23,7 +24,12 @@ use super::promises::entry;
 
 const LIFETIME: Lifetime =
     Lifetime { ttl: Millis(5_000), stale_while_revalidate: Millis(10_000), stale_if_error: Millis(60_000) };
-const TERMS: Terms = Terms { lease: Millis(20_000), expected: Millis(1_000), physical: Millis(65_000) };
+const TERMS: Terms = Terms {
+    lease: Millis(20_000),
+    expected: Millis(1_000),
+    physical: Millis(65_000),
+    share: Share { isolate: 0, millihertz: 0 },
+};
 const NOW: Millis = Millis(1_000_000);
 
 fn at(ms: u64) -> Millis {
@@ -339,6 +345,71 @@ fn memory_takes_nothing_back_that_was_purged() {
     assert!(!memory.hear(hash, floor(0, 9), NOW), "the same floor is no news");
 }
 
+// Waiting for somebody else's computation.
+
+/// A refresh of generation 5 that has been told that the lease is held, for four seconds more.
+fn contending() -> Refresh {
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None };
+    let mut refresh = Refresh::new(subject, Purpose::Stale);
+    refresh.on(Event::Started, NOW);
+    refresh.on(Event::LookedInColo(None), NOW);
+    let next = refresh.on(told(Answer::Held { retry_in: Millis(4_000) }), NOW);
+    assert_eq!(next, Action::Wait { seen: 5 });
+    assert_eq!(refresh.take_trigger(), Some(Trigger::Contention));
+    refresh
+}
+
+fn told(answer: Answer) -> Event {
+    Event::Replied(Reply { floor: Floor::default(), demand: 0, answer }, None)
+}
+
+fn held(retry_in: u64) -> Action {
+    Action::End(Ending::Held { retry_in: Millis(retry_in) })
+}
+
+#[test]
+fn who_finds_the_lease_held_takes_what_is_committed_meanwhile() {
+    let mut refresh = contending();
+    let newer = Arc::new(entry(9, NOW.0));
+    let answer = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    let reply = Reply { floor: Floor::default(), demand: 0, answer };
+    let next = refresh.on(Event::Replied(reply, Some(Arc::clone(&newer))), at(700));
+    assert_eq!(next, Action::Store(Arc::clone(&newer)));
+    assert_eq!(refresh.on(Event::Stored, at(700)), Action::End(Ending::Adopted(newer)));
+    assert_eq!(refresh.take_trigger(), None, "a trigger has led to one thing");
+}
+
+#[test]
+fn who_waits_for_a_computation_that_fails_remembers_the_failure() {
+    let failed = Answer::Failed { failure: transient(None), retry_after: Millis(7_000) };
+    let ending = Ending::BackedOff { failure: transient(None), retry_after: Millis(7_000) };
+    assert_eq!(contending().on(told(failed), at(700)), Action::End(ending));
+}
+
+#[test]
+fn who_waits_in_vain_asks_again_when_it_was_told_to() {
+    for answer in [Answer::TooManyWaiters, Answer::Again, Answer::Purged, Answer::Refused { speaks: 9 }] {
+        assert_eq!(contending().on(told(answer.clone()), at(700)), held(3_300), "{answer:?}");
+    }
+    assert_eq!(contending().on(Event::ObjectLost { may_compute: true }, at(700)), held(3_300));
+    let unreadable = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    assert_eq!(contending().on(told(unreadable), at(3_900)), held(250), "not at once");
+}
+
+#[test]
+fn a_long_sleep_that_nobody_ended_is_followed_by_another_until_it_is_worth_asking_again() {
+    let mut refresh = contending();
+    assert_eq!(refresh.on(told(Answer::Again), at(1_000)), Action::Wait { seen: 5 });
+    assert_eq!(refresh.on(told(Answer::Again), at(2_500)), Action::Wait { seen: 5 });
+    assert_eq!(refresh.on(told(Answer::Again), at(4_000)), held(250));
+}
+
+#[test]
+fn a_clock_that_steps_during_the_sleep_keeps_nobody_away() {
+    assert_eq!(contending().on(told(Answer::Again), Millis(NOW.0 - 900_000)), held(4_000));
+    assert_eq!(contending().on(told(Answer::Again), at(900_000)), held(250));
+}
+
 // Cold requests.
 
 #[test]
@@ -356,7 +427,7 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
     let newer = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
-    let reply = Reply { floor: Floor::default(), answer: newer };
+    let reply = Reply { floor: Floor::default(), demand: 0, answer: newer };
     assert_eq!(refresh.on(Event::Replied(reply.clone(), None), NOW), Action::Acquire { seen: 9 });
     assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::End(Ending::ObjectLost));
 }
@@ -445,7 +516,7 @@ fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_colla
         let mut cold = Cold::new(0, None, NOW);
         cold.on(cold::Event::Started { led_here: true }, NOW);
         let answer = Answer::Newer { generation: 7, age: Millis::ZERO, ttl: LIFETIME.ttl };
-        let reply = Reply { floor: Floor::default(), answer };
+        let reply = Reply { floor: Floor::default(), demand: 0, answer };
         let action = cold.on(cold::Event::Woken(reply, Some(held.clone())), at(10));
         assert_eq!(action, cold::Action::Answer(outcome(held)));
     }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use xfetch_edge::{
     calls::Calls,
     cold::{Action, Cold, Event, Outcome},
+    config::Config,
+    demand::{Demand, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
     failure::{Failure, Reason},
+    lookup,
     message::{Answer, Reply},
     refresh::{Ending, Purpose},
     time::Millis,
@@ -25,6 +28,7 @@ fn entry(generation: u64, stored_at: Millis) -> Entry {
             stale_while_revalidate: Millis(2_000),
             stale_if_error: Millis(5_000),
         },
+        demand: 0,
         committed: true,
         key: "key".into(),
         status: 200,
@@ -49,6 +53,69 @@ fn calls_under_way_are_counted_settled_once_and_swept_at_the_end_of_their_lease(
     assert_eq!(calls.sweep(NOW.plus(LEASE)), [Purpose::Cold]);
     assert!(!calls.settle(first), "it was swept");
     assert_eq!(calls.under_way(), 0);
+}
+
+#[test]
+fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
+    let share = |isolate, per_second| Share::new(isolate, Some(per_second));
+    assert_eq!(share(7, 1.5), Share { isolate: 7, millihertz: 1_500 });
+    assert_eq!(Share::new(7, None).millihertz, 0);
+    let mut demand = Demand::default();
+    assert_eq!(demand.total(), 0);
+    for told in [share(1, 10.0), share(2, 5.0), share(1, 12.0), share(0, 99.0), Share::new(3, None)] {
+        demand.hear(told);
+    }
+    assert_eq!(demand.total(), 17_000, "the newest of each; none without a name or a rate");
+    demand.committed();
+    demand.hear(share(2, 6.0));
+    assert_eq!(demand.total(), 18_000, "the first is still remembered");
+    demand.committed();
+    assert_eq!(demand.total(), 6_000, "the first has not spoken for two generations");
+    let stored = demand.as_bytes().to_vec();
+    assert_eq!(Demand::from_bytes(&stored), demand);
+    assert_eq!(Demand::from_bytes(&stored[..stored.len() - 1]).total(), 0, "cut short");
+    demand.committed();
+    assert_eq!(demand.total(), 0);
+    assert_eq!(Demand::from_bytes(b""), demand);
+    for isolate in 1..=SHARES_MOST as u64 + 5 {
+        demand.hear(share(isolate, 1.0));
+    }
+    assert_eq!(demand.total(), 1_000 * SHARES_MOST as u32, "no more are kept, and the newest always");
+    assert_eq!(demand.as_bytes().len(), 13 * SHARES_MOST);
+    demand.hear(share(3, 1e12));
+    demand.hear(share(4, f64::INFINITY));
+    assert_eq!(demand.total(), u32::MAX);
+}
+
+#[test]
+fn a_share_travels_as_twelve_bytes_and_nothing_else_is_one() {
+    let share = Share { isolate: 0x0102_0304_0506_0708, millihertz: 30_000 };
+    assert_eq!(Share::from_bytes(&share.to_bytes()), share);
+    for strange in [&b""[..], b"01234567890", b"0123456789012", b"01234567"] {
+        assert_eq!(Share::from_bytes(strange), Share::default());
+    }
+}
+
+#[test]
+fn auto_takes_the_larger_of_its_own_rate_and_the_worlds() {
+    let own = lookup_beta(0, Some(15.0));
+    assert!((lookup_beta(15_000, Some(3.0)) - own).abs() < 1e-9, "the world's is larger");
+    assert!((lookup_beta(3_000, Some(15.0)) - own).abs() < 1e-9, "its own is larger");
+    assert!((lookup_beta(15_000, None) - own).abs() < 1e-9, "only the world's is known");
+    assert!(lookup_beta(30_000, Some(15.0)) < own);
+    assert!((lookup_beta(0, None) - 1.0).abs() < 1e-9, "the paper's, where none is known");
+}
+
+/// The beta for an entry of this demand, half a second before expiry, for an isolate that sees this rate.
+fn lookup_beta(demand: u32, rate: Option<f64>) -> f64 {
+    let entry = Entry { demand, ..entry(1, NOW) };
+    let vars = serde_json::json!({
+        "ORIGIN_URL": "https://api.example",
+        "ROUTES": [{ "path": "/a", "ttl": 1, "early_window": 1 }],
+    });
+    let vars = vars.as_object().expect("it is one");
+    let config = Config::parse(vars, false).expect("it is a good configuration");
+    lookup::eagerness(Some(&entry), NOW.plus(Millis(500)), &config.routes[0], || rate).beta
 }
 
 #[test]
@@ -134,7 +201,7 @@ fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_use
         let mut cold = Cold::new(0, None, now);
         cold.on(Event::Started { led_here: false }, now);
         let newer = Answer::Newer { generation: 7, age: Millis(age), ttl: held.lifetime.ttl };
-        let reply = Reply { floor: Floor::default(), answer: newer };
+        let reply = Reply { floor: Floor::default(), demand: 0, answer: newer };
         let action = cold.on(Event::Woken(reply, Some(Arc::clone(&held))), now);
         assert!(matches!(action, Action::Lead { seen: 7 }), "{action:?}");
         let action = failed(&mut cold, now);

@@ -55,7 +55,7 @@ async fn subject(visit: &Visit) -> Result<Subject, Problem> {
     let canonical = key::canonical_body(json::text(body).as_bytes(), route.fields.as_deref())
         .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
     let headers = keyed_headers(&named["headers"], &route)
-        .ok_or_else(|| bad(format!("the headers of this route's keys are [{}]", route.headers.join(", "))))?;
+        .ok_or_else(|| bad(format!("the headers of this route's keys are {:?}", route.headers)))?;
     let key = cached::key_of(&visit.config, &route, &headers, &canonical);
     Ok(Subject { route, key, hard })
 }

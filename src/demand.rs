@@ -1,0 +1,109 @@
+//! How often a key is asked for in the world. Each isolate sees its own share of the requests only, and a
+//! beta chosen from a share is too eager: the earliest of many draws comes sooner than one would.
+//!
+//! Whoever asks a key's object for the lease tells its share. The object adds them up, a grant carries the
+//! sum, and the entry that is computed under it takes it into every tier. Shares are forgotten after two
+//! generations without a word. What was never told is missing in the sum, which errs on the early side.
+
+/// What one isolate sees of a key's requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// The isolate, by a number of its own; 0 for one without entropy, whose share is not counted.
+    pub isolate: u64,
+    /// Requests in 1,000 seconds; 0 for none that is known.
+    pub millihertz: u32,
+}
+
+impl Share {
+    /// From requests per second, as [`crate::rate`] estimates them.
+    #[must_use]
+    pub fn new(isolate: u64, per_second: Option<f64>) -> Self {
+        Self { isolate, millihertz: (per_second.unwrap_or(0.0) * 1e3) as u32 }
+    }
+}
+
+/// What a share takes on its way.
+const SHARE_BYTES: usize = 12;
+
+impl Share {
+    /// Twelve bytes, to travel beside a message.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; SHARE_BYTES] {
+        let mut bytes = [0; SHARE_BYTES];
+        bytes[..8].copy_from_slice(&self.isolate.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.millihertz.to_le_bytes());
+        bytes
+    }
+
+    /// What [`Self::to_bytes`] has written; anything else is a share that is not known.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let read = bytes.split_first_chunk().zip(bytes.last_chunk()).filter(|_| bytes.len() == SHARE_BYTES);
+        read.map_or(Self::default(), |((isolate, _), millihertz)| Self {
+            isolate: u64::from_le_bytes(*isolate),
+            millihertz: u32::from_le_bytes(*millihertz),
+        })
+    }
+}
+
+/// The most isolates whose shares are kept; beyond it the sum is too small.
+pub const SHARES_MOST: usize = 64;
+/// For so many commits a share counts.
+const LASTS: u8 = 2;
+/// A share, and for how many commits it still counts.
+const RECORD_BYTES: usize = SHARE_BYTES + 1;
+
+/// The shares told lately, in their stored form: each is read where it lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Demand(Vec<u8>);
+
+impl Demand {
+    /// An isolate tells its share, in place of what it told before.
+    pub fn hear(&mut self, share: Share) {
+        if share.isolate == 0 || share.millihertz == 0 {
+            return;
+        }
+        let told = share.to_bytes();
+        let others = self.records().filter(|it| it[..8] != told[..8]);
+        let mut kept = others.take(SHARES_MOST - 1).fold(Vec::new(), joined);
+        kept.extend_from_slice(&told);
+        kept.push(LASTS);
+        self.0 = kept;
+    }
+
+    /// A generation has been committed: who tells nothing for two of them is gone.
+    pub fn committed(&mut self) {
+        for record in self.0.chunks_exact_mut(RECORD_BYTES) {
+            record[SHARE_BYTES] = record[SHARE_BYTES].saturating_sub(1);
+        }
+        self.0 = self.records().filter(|it| it[SHARE_BYTES] > 0).fold(Vec::new(), joined);
+    }
+
+    /// All shares, in requests per 1,000 seconds.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        let rates = self.records().map(|it| Share::from_bytes(&it[..SHARE_BYTES]).millihertz);
+        rates.fold(0, u32::saturating_add)
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// From the stored form, as far as it goes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.chunks_exact(RECORD_BYTES).take(SHARES_MOST).fold(Vec::new(), joined))
+    }
+
+    fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.chunks_exact(RECORD_BYTES)
+    }
+}
+
+fn joined(mut all: Vec<u8>, record: &[u8]) -> Vec<u8> {
+    all.extend_from_slice(record);
+    all
+}
