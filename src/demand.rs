@@ -1,9 +1,9 @@
 //! How often a key is asked for in the world. Each isolate sees its own share of the requests only, and a
 //! beta chosen from a share is too eager: the earliest of many draws comes sooner than one would.
 //!
-//! Whoever asks a key's object for the lease tells its share. The object adds them up, a grant carries the
-//! sum, and the entry that is computed under it takes it into every tier. Shares are forgotten after two
-//! generations without a word. What was never told is missing in the sum, which errs on the early side.
+//! Whoever asks a key's object for the lease tells its share. The object adds them up and writes the sum into the
+//! entry that is committed, which takes it into every tier. Shares are forgotten after two generations without a
+//! word. What was never told is missing in the sum, which errs on the early side.
 
 /// What one isolate sees of a key's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -73,10 +73,10 @@ impl Demand {
 
     /// A generation has been committed: who tells nothing for two of them is gone.
     pub fn committed(&mut self) {
-        for record in self.0.chunks_exact_mut(RECORD_BYTES) {
-            record[SHARE_BYTES] = record[SHARE_BYTES].saturating_sub(1);
-        }
         self.0 = self.records().filter(|it| it[SHARE_BYTES] > 0).fold(Vec::new(), joined);
+        for record in self.0.chunks_exact_mut(RECORD_BYTES) {
+            record[SHARE_BYTES] -= 1;
+        }
     }
 
     /// All shares, in requests per 1,000 seconds.

@@ -45,7 +45,7 @@ pub struct Entry {
     pub delta: Millis,
     /// How long it may be served.
     pub lifetime: Lifetime,
-    /// How often the key was asked for in the world when it was computed, in requests per 1,000 seconds, as
+    /// How often the key was asked for in the world when it was committed, in requests per 1,000 seconds, as
     /// far as its object had been told ([`crate::demand`]); 0 for unknown.
     pub demand: u32,
     /// False for a value computed without the object's word: it lives in one isolate's memory only.
@@ -218,10 +218,18 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
         etag: entry.etag.clone(),
         length: entry.body.len(),
     };
-    // Version 2 has the head of version 1, then four bytes for the demand.
-    let mut bytes = frame::join(FORMAT, &head, &entry.demand.to_le_bytes());
-    bytes.extend_from_slice(&entry.body);
+    // Version 2 is version 1, and then four bytes for the demand.
+    let mut bytes = frame::join(FORMAT, &head, &entry.body);
+    bytes.extend_from_slice(&entry.demand.to_le_bytes());
     bytes
+}
+
+/// Writes the demand into an entry's stored form: its key's object knows it, and nothing else of an entry.
+pub fn stamp(bytes: &mut [u8], demand: u32) {
+    let knows_demand = frame::version(bytes).is_some_and(|(version, _)| version == FORMAT);
+    if let Some(last) = bytes.last_chunk_mut().filter(|_| knows_demand) {
+        *last = demand.to_le_bytes();
+    }
 }
 
 /// Reads any stored form.
@@ -234,9 +242,9 @@ pub fn decode(bytes: &[u8], key: &str) -> Result<Entry, Unreadable> {
         return Err(Unreadable::UnknownVersion);
     }
     let (head, rest) = frame::split::<HeadV1>(version, bytes).ok_or(Unreadable::Corrupt)?;
-    let (demand, body) = match rest.split_first_chunk() {
-        _ if version == FORMAT_1 => (0, rest),
-        Some((demand, body)) => (u32::from_le_bytes(*demand), body),
+    let (body, demand) = match rest.split_last_chunk() {
+        _ if version == FORMAT_1 => (rest, 0),
+        Some((body, demand)) => (body, u32::from_le_bytes(*demand)),
         None => return Err(Unreadable::Corrupt),
     };
     if head.key != key {

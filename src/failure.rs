@@ -151,19 +151,24 @@ pub const PASS_TTL: Millis = Millis(10_000);
 pub const BACKOFF_FIRST: Millis = Millis(1_000);
 /// The longest back-off of our own.
 pub const BACKOFF_MOST: Millis = Millis(30_000);
+/// And for a key that is asked for more often than that by its TTL: no longer than a healthy cycle, which is what
+/// the origin bears at other times, or the outage would be served through long after its end.
+pub const BACKOFF_MOST_LEAST: Millis = Millis(10_000);
 /// The longest back-off that an origin can ask for.
 pub const RETRY_AFTER_MOST: Millis = Millis(120_000);
 
-/// How long the next call has to wait after the `in_a_row`th transient failure (1 is the first).
+/// How long the next call has to wait after the `in_a_row`th transient failure (1 is the first), for a key whose
+/// entry has this TTL, where there is one.
 /// `spread` in (0, 1] is the jitter: our own windows shrink to half at most, an origin's wish is
 /// never undercut and grows by a tenth at most.
 #[must_use]
-pub fn backoff(in_a_row: u32, retry_after: Option<Millis>, spread: f64) -> Millis {
+pub fn backoff(in_a_row: u32, retry_after: Option<Millis>, ttl: Option<Millis>, spread: f64) -> Millis {
     match retry_after {
         Some(asked) => asked.clamp(BACKOFF_FIRST, RETRY_AFTER_MOST).share(1.0 + 0.1 * spread),
         None => {
             let doublings = in_a_row.saturating_sub(1).min(16);
-            let window = Millis(BACKOFF_FIRST.0 << doublings).min(BACKOFF_MOST);
+            let most = ttl.map_or(BACKOFF_MOST, |ttl| ttl.clamp(BACKOFF_MOST_LEAST, BACKOFF_MOST));
+            let window = Millis(BACKOFF_FIRST.0 << doublings).min(most);
             window.share(0.5 + 0.5 * spread)
         }
     }

@@ -208,7 +208,8 @@ impl State {
         let length = match &failure {
             Failure::Transient { retry_after, .. } => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-                failure::backoff(self.failures_in_a_row, *retry_after, spread.value())
+                let ttl = self.committed.map(|committed| committed.lifetime.ttl);
+                failure::backoff(self.failures_in_a_row, *retry_after, ttl, spread.value())
             }
             // An origin that says no, or answers for one client only, works.
             Failure::Negative { ttl, .. } => {

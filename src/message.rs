@@ -161,7 +161,7 @@ pub struct Reply {
     /// The key's purge floor.
     pub floor: Floor,
     /// How often the key is asked for in the world, in requests per 1,000 seconds; 0 when nobody has told.
-    /// Only a grant brings it, as the frame's body.
+    /// Only `Committed` brings it, as the frame's body; the others read it in the entry.
     #[serde(skip)]
     pub demand: u32,
     /// The answer proper.
@@ -196,7 +196,7 @@ pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
 #[must_use]
 pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
     let demand = reply.demand.to_le_bytes();
-    let beside = if let Answer::Granted { .. } = reply.answer { &demand } else { entry };
+    let beside = if reply.answer == Answer::Committed { &demand } else { entry };
     frame::join(PROTOCOL, reply, beside)
 }
 
@@ -204,7 +204,7 @@ pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
     let (mut reply, beside): (Reply, _) = frame::split(PROTOCOL, bytes)?;
-    if let Answer::Granted { .. } = reply.answer {
+    if reply.answer == Answer::Committed {
         reply.demand = beside.try_into().map_or(0, u32::from_le_bytes);
     }
     Some((reply, beside))

@@ -231,7 +231,6 @@ pub struct Refresh {
     /// It waits for somebody else's computation.
     waiting: Option<Waiting>,
     floor: Floor,
-    demand: u32,
     outcome: Option<Ending>,
     trigger: Option<Trigger>,
 }
@@ -241,7 +240,7 @@ impl Refresh {
     #[must_use]
     pub fn new(subject: Subject, purpose: Purpose) -> Self {
         let (token, waiting, floor) = (None, None, Floor::default());
-        Self { subject, purpose, token, waiting, floor, demand: 0, outcome: None, trigger: None }
+        Self { subject, purpose, token, waiting, floor, outcome: None, trigger: None }
     }
 
     /// The token of the lease it holds.
@@ -318,7 +317,6 @@ impl Refresh {
 
     fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Millis) -> Action {
         self.floor = self.floor.raised(reply.floor);
-        self.demand = reply.demand;
         if let Some(waiting) = self.waiting.take() {
             return self.woken(reply.answer, entry, waiting, now);
         }
@@ -352,7 +350,7 @@ impl Refresh {
                 self.trigger = Some(Trigger::Backoff);
                 Action::End(Ending::BackedOff { failure, retry_after })
             }
-            Answer::Committed => self.committed(now),
+            Answer::Committed => self.committed(reply.demand, now),
             Answer::Rejected => match self.outcome.take() {
                 Some(Ending::Stored(entry)) => Action::End(Ending::Rejected(entry)),
                 _ => Action::End(Ending::ObjectLost),
@@ -437,7 +435,7 @@ impl Refresh {
             stored_at: computed.at,
             delta: xfetch::smooth_delta(self.subject.delta, computed.delta),
             lifetime: self.subject.lifetime,
-            demand: self.demand,
+            demand: 0,
             committed: self.token.is_some(),
             key: Arc::clone(&self.subject.key),
             status: computed.status,
@@ -459,10 +457,13 @@ impl Refresh {
     }
 
     /// A purge may have come between commit and its answer: the floor in the answer says so.
-    fn committed(&mut self, now: Millis) -> Action {
+    fn committed(&mut self, demand: u32, now: Millis) -> Action {
         match self.outcome.take() {
-            Some(Ending::Stored(entry)) => match self.above_floor(&entry, now) {
-                Some(entry) => self.store(Arc::clone(&entry), Ending::Stored(entry)),
+            Some(Ending::Stored(entry)) => match self.floor.applied((*entry).clone(), now) {
+                Some(entry) => {
+                    let entry = Arc::new(Entry { demand, ..entry });
+                    self.store(Arc::clone(&entry), Ending::Stored(entry))
+                }
                 None => Action::End(Ending::Rejected(entry)),
             },
             _ => Action::End(Ending::ObjectLost),

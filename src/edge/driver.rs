@@ -190,15 +190,22 @@ impl Job {
             colo::hear(self.host(), &self.asked.key, reply.floor, self.route.lifetime.physical()).await;
         }
         let entry = match &reply.answer {
-            Answer::Newer { generation, age, ttl } => match entry::decode(&beside, &self.asked.key.text) {
-                Ok(entry) if entry.generation == *generation => {
-                    Some(Arc::new(entry.adopted(now, *age, *ttl)))
-                }
-                Ok(_) | Err(_) => {
+            Answer::Newer { generation, age, ttl } => {
+                let read = match self.look_up_memory() {
+                    // Somebody here has read and checked the same bytes.
+                    Some(known) if known.committed && known.generation == *generation => {
+                        Some((*known).clone())
+                    }
+                    _ => {
+                        let read = entry::decode(&beside, &self.asked.key.text).ok();
+                        read.filter(|it| it.generation == *generation)
+                    }
+                };
+                if read.is_none() {
                     isolate::count(Fact::EntryUnreadable);
-                    None
                 }
-            },
+                read.map(|entry| Arc::new(entry.adopted(now, *age, *ttl)))
+            }
             _ => None,
         };
         Ok((reply, entry))

@@ -30,16 +30,25 @@ export function head(request, names) {
   return Number.isSafeInteger(length) && length >= 0 ? bits + LENGTH * (Math.min(length, LENGTH_MOST) + 1) : bits;
 }
 
+/** The bodies that are being read in this isolate, the oldest first. */
+const reading = new Set();
+/** So many slow bodies are waited for without an end: a timer costs a tenth of an answer from memory. */
+const PATIENT = 64;
+/** After so many limits one is no longer counted: where a client has gone, nothing may run that says so. */
+const FORGOTTEN = 6;
+
 /**
  * Reads a body and has it answered: `answer` gets the buffer, or undefined for a broken body, or null when
- * `limit` milliseconds have passed, and the rest as it stands here. It returns a response or a promise of one.
+ * `limit` milliseconds have passed while many are slow, and the rest as it stands here. It returns a response or a
+ * promise of one.
  */
 export function readThen(answer, limit, request, env, context, route, head, started) {
   return new Promise((resolve, reject) => {
-    let isOpen = true;
+    const one = { started, isOpen: true };
     const end = (body) => {
-      if (!isOpen) return;
-      isOpen = false;
+      if (!one.isOpen) return;
+      one.isOpen = false;
+      reading.delete(one);
       try {
         resolve(answer(body, request, env, context, route, head, started));
       } catch (error) {
@@ -48,8 +57,15 @@ export function readThen(answer, limit, request, env, context, route, head, star
         reject(error);
       }
     };
-    // Nobody clears it: it ends with the request.
-    setTimeout(end, limit, null);
+    if (reading.size >= PATIENT) {
+      for (const other of reading) {
+        if (started - other.started < FORGOTTEN * limit) break;
+        reading.delete(other);
+      }
+      // Nobody clears it: it ends with the request.
+      setTimeout(end, limit, null);
+    }
+    reading.add(one);
     request.arrayBuffer().then(end, () => end(undefined));
   });
 }

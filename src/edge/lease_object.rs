@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     demand::Demand,
-    frame,
+    entry, frame,
     host::{self, Dice},
     lease::{self, CleanUp, Waiting, Wake},
     message::{self, Answer, Message, PROTOCOL, Reply},
@@ -120,9 +120,13 @@ impl Object {
         let mut stored = self.load()?;
         let before = stored.lease.committed_generation();
         let (answer, wake) = self.decide(&mut stored.lease, message, now);
+        let mut entry = entry.to_vec();
         match stored.lease.committed_generation() {
             after if after == before => {}
-            Some(generation) => write_entry(&self.state, generation, entry)?,
+            Some(generation) => {
+                entry::stamp(&mut entry, stored.lease.demand.total());
+                write_entry(&self.state, generation, &entry)?;
+            }
             None => self.state.run(DROP_ENTRY, &[])?,
         }
         // One alarm at a time: it looks for itself when the next is due.
@@ -134,7 +138,7 @@ impl Object {
         stored.save(&self.state)?;
         let reply = stored.reply(&self.state, answer)?;
         if let Wake::With(answer) = wake {
-            self.wake(&stored.lease.reply(answer), entry);
+            self.wake(&stored.lease.reply(answer), &entry);
         }
         if alarm_is_due {
             self.state.set_alarm(alarm_at.0 as f64).await?;

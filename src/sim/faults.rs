@@ -34,6 +34,12 @@ pub struct Faults {
     pub restarts_every: Millis,
     /// Mean distance between evictions of some object.
     pub evictions_every: Millis,
+    /// Mean distance between alarms of some object, whatever time it is.
+    pub cleanups_every: Millis,
+    /// Mean distance between leaps of the objects' clock.
+    pub leaps_every: Millis,
+    /// A leap is so long at most, either way: long enough for everything to be forgotten.
+    pub leap_most: Millis,
     /// Mean distance between purges of some key, hard ones and soft ones.
     pub purges_every: Millis,
     /// Mean distance between times in which no object can be reached.
@@ -84,6 +90,18 @@ impl Faults {
         faults
     }
 
+    /// What came later is drawn apart: the worlds of the seeds before stay as they were.
+    pub(super) fn drawn_later(mut self, chance: &mut Chance) -> Self {
+        if chance.happens(0.4) {
+            self.cleanups_every = Millis(500 + chance.below(10_000));
+        }
+        if chance.happens(0.2) {
+            self.leaps_every = Millis(5_000 + chance.below(30_000));
+            self.leap_most = Millis::DAY.plus(Millis(chance.below(4 * Millis::DAY.0)));
+        }
+        self
+    }
+
     /// Each fault by itself taken away: what a shrunk case tries.
     pub(super) fn lesser(&self) -> Vec<Self> {
         let zero = Millis::ZERO;
@@ -105,6 +123,8 @@ impl Faults {
             without(&|it| it.steps_every = zero),
             without(&|it| it.restarts_every = zero),
             without(&|it| it.evictions_every = zero),
+            without(&|it| it.cleanups_every = zero),
+            without(&|it| it.leaps_every = zero),
             without(&|it| it.purges_every = zero),
             without(&|it| it.unreachable_every = zero),
             without(&|it| it.moods = Vec::new()),

@@ -49,6 +49,8 @@ pub struct Figures {
     pub errors: u64,
     /// Requests whose isolate was lost under them.
     pub lost: u64,
+    /// Alarms at which an object dropped its entry, or forgot everything.
+    pub cleaned_up: (u64, u64),
     /// Answers that took longer than [`SLOW`].
     pub slow: u64,
     /// Answers older than the TTL.

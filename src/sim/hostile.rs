@@ -44,7 +44,7 @@ impl Scenario {
         let from = Millis(chance.below(until.0));
         let outage = Outage { from, until: from.plus(Millis(chance.below(15_000))) };
         scenario.outage = chance.happens(0.3).then_some(outage);
-        scenario.faults = Faults::drawn(&mut chance, until);
+        scenario.faults = Faults::drawn(&mut chance, until).drawn_later(&mut Chance::new(seed, 6));
         if scenario.faults.moods.is_empty() {
             scenario.faults.moods = vec![Mood::Error];
         }

@@ -7,7 +7,7 @@ use super::{
     tiers::Clock,
     world::{Fault, Happened, Loss, What, World},
 };
-use crate::{time::Millis, xfetch::Draw};
+use crate::{lease::CleanUp, time::Millis, xfetch::Draw};
 
 impl World {
     /// Whether a fault of this share happens now.
@@ -29,6 +29,8 @@ impl World {
             Fault::Step => faults.steps_every,
             Fault::Restart => faults.restarts_every,
             Fault::Evict => faults.evictions_every,
+            Fault::CleanUp => faults.cleanups_every,
+            Fault::Leap => faults.leaps_every,
             Fault::Purge => faults.purges_every,
             Fault::Unreachable => faults.unreachable_every,
             Fault::KindAgain => Millis::ZERO,
@@ -65,6 +67,22 @@ impl World {
                 for sleeper in self.objects.all[key].evict() {
                     self.schedule(Millis(1), What::Task(sleeper, Happened::Lost(Loss::Retryable)));
                 }
+            }
+            Fault::CleanUp => {
+                let key = self.chance.below(self.keys.len() as u64) as usize;
+                let now = self.objects.clock.read(self.now);
+                match self.objects.all[key].clean_up(now) {
+                    CleanUp::Later(_) => {}
+                    CleanUp::DropBody(_) => self.figures.cleaned_up.0 += 1,
+                    CleanUp::Forget => {
+                        self.figures.cleaned_up.1 += 1;
+                        self.promises.forgotten(key);
+                    }
+                }
+            }
+            Fault::Leap => {
+                self.objects.clock.0 += skewed(&mut self.chance, faults.leap_most).0;
+                self.promises.clock(self.objects.clock);
             }
             Fault::Purge => {
                 let key = self.chance.below(self.keys.len() as u64) as usize;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::tiers::Clock;
 use crate::{
     entry::Entry,
-    lease::{self, Waiting, Wake},
+    lease::{self, CleanUp, Waiting, Wake},
     message::{Answer, Message, PROTOCOL, Reply},
     time::Millis,
     xfetch::Draw,
@@ -75,7 +75,10 @@ impl Object {
         };
         match self.state.committed_generation() {
             after if after == before => {}
-            Some(generation) => self.entry = entry.map(|entry| (generation, entry)),
+            Some(generation) => {
+                let demand = self.state.demand.total();
+                self.entry = entry.map(|it| (generation, Arc::new(Entry { demand, ..(*it).clone() })));
+            }
             None => self.entry = None,
         }
         let mut told = vec![self.told(from, answer)];
@@ -101,6 +104,17 @@ impl Object {
     /// Memory goes, and with it everybody's connection; what is stored stays.
     pub(super) fn evict(&mut self) -> Vec<Ticket> {
         std::mem::take(&mut self.sleepers)
+    }
+
+    /// The alarm: what is past every use is dropped.
+    pub(super) fn clean_up(&mut self, now: Millis) -> CleanUp {
+        let what = self.state.clean_up(self.sleepers.len() as u32, now);
+        match what {
+            CleanUp::Later(_) => {}
+            CleanUp::DropBody(_) => self.entry = None,
+            CleanUp::Forget => (self.state, self.entry) = (lease::State::default(), None),
+        }
+        what
     }
 
     /// The stored bytes rot.

@@ -137,6 +137,12 @@ impl Promises {
         self.keys[key].last_token = self.keys[key].last_token.max(floor.highest());
     }
 
+    /// The object has forgotten everything: its next token is above the clock and above what its caller has
+    /// seen, and more is not promised of one that follows a clock which has leapt.
+    pub(super) fn forgotten(&mut self, key: usize) {
+        self.keys[key] = OfKey { called: self.keys[key].called, ..OfKey::default() };
+    }
+
     /// A computation begins under this token.
     pub(super) fn called(&mut self, at: Millis, key: usize, token: Option<u64>) {
         let Some(token) = token else { return };

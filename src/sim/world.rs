@@ -77,9 +77,17 @@ pub(super) enum Fault {
     Step,
     Restart,
     Evict,
+    CleanUp,
+    Leap,
     Purge,
     Unreachable,
     KindAgain,
+}
+
+impl Fault {
+    /// Those that come back, each at its own distance.
+    const AGAIN: [Self; 7] =
+        [Self::Step, Self::Restart, Self::Evict, Self::Purge, Self::Unreachable, Self::CleanUp, Self::Leap];
 }
 
 #[derive(Debug)]
@@ -250,7 +258,7 @@ impl World {
         }
         self.objects.clock = skewed(&mut self.chance, faults.skew);
         self.promises.clock(self.objects.clock);
-        for fault in [Fault::Step, Fault::Restart, Fault::Evict, Fault::Purge, Fault::Unreachable] {
+        for fault in Fault::AGAIN {
             self.after_fault(fault);
         }
         self.schedule(faults.until, What::Fault(Fault::KindAgain));

@@ -35,6 +35,20 @@ fn an_entry_of_version_2_is_read() {
     assert_eq!(entry::encode(&whole), stored, "version 2 is frozen: a change is version 3");
 }
 
+/// The object knows nothing of an entry but where its demand stands.
+#[test]
+fn the_demand_is_written_into_an_entry_of_version_2_and_into_nothing_else() {
+    let whole = entry(1_795_000_000_000, 1_795_000_000_900);
+    let mut stored = entry::encode(&whole);
+    entry::stamp(&mut stored, 45_000);
+    assert_eq!(entry::decode(&stored, "key"), Ok(Entry { demand: 45_000, ..whole }));
+    for strange in [file("entry.v1", b""), b"XFE".to_vec(), Vec::new(), b"something else".to_vec()] {
+        let mut stamped = strange.clone();
+        entry::stamp(&mut stamped, 45_000);
+        assert_eq!(stamped, strange);
+    }
+}
+
 #[test]
 fn an_entry_of_another_version_or_key_is_refused_by_name() {
     let mut stored = entry::encode(&entry(7, 9));
@@ -61,9 +75,9 @@ fn messages_of_version_1_are_read_and_others_are_not() {
     let sent = file("acquire-share.v1", &message::encode_message(&acquire(terms), b""));
     assert_eq!(message::decode_message(&sent), Some((acquire(terms), &share.to_bytes()[..])));
     assert_eq!(sent[..old.len()], old, "code that knows of no share reads the same message");
-    let granted = Reply { floor: Floor::default(), demand: 15_000, answer: Answer::Granted { token: 9 } };
-    let sent = file("granted-demand.v1", &message::encode_reply(&granted, b""));
-    assert_eq!(message::decode_reply(&sent).map(|it| it.0), Some(granted));
+    let committed = Reply { floor: Floor::default(), demand: 15_000, answer: Answer::Committed };
+    let sent = file("committed-demand.v1", &message::encode_reply(&committed, b""));
+    assert_eq!(message::decode_reply(&sent).map(|it| it.0), Some(committed));
     let reply = Reply {
         floor: Floor { soft: 1, hard: 2 },
         demand: 0,

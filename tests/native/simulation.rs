@@ -68,6 +68,8 @@ fn hostile_worlds_are_hostile() {
     ] {
         assert!(sum(counter) > 0, "{}", counter.as_str());
     }
+    assert!(all.iter().map(|it| it.cleaned_up.0).sum::<u64>() > 0, "no entry was dropped by an alarm");
+    assert!(all.iter().map(|it| it.cleaned_up.1).sum::<u64>() > 0, "nothing was ever forgotten");
     assert!(all.iter().map(|it| it.lost).sum::<u64>() > 0, "no request was lost");
 }
 

@@ -8,7 +8,7 @@ use xfetch_edge::{
     config::Config,
     demand::{Demand, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
-    failure::{Failure, Reason},
+    failure::{self, Failure, Reason},
     lookup,
     message::{Answer, Reply},
     refresh::{Ending, Purpose},
@@ -70,6 +70,8 @@ fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
     demand.hear(share(2, 6.0));
     assert_eq!(demand.total(), 18_000, "the first is still remembered");
     demand.committed();
+    assert_eq!(demand.total(), 18_000, "and once more");
+    demand.committed();
     assert_eq!(demand.total(), 6_000, "the first has not spoken for two generations");
     let stored = demand.as_bytes().to_vec();
     assert_eq!(Demand::from_bytes(&stored), demand);
@@ -116,6 +118,27 @@ fn lookup_beta(demand: u32, rate: Option<f64>) -> f64 {
     let vars = vars.as_object().expect("it is one");
     let config = Config::parse(vars, false).expect("it is a good configuration");
     lookup::eagerness(Some(&entry), NOW.plus(Millis(500)), &config.routes[0], || rate).beta
+}
+
+#[test]
+fn back_off_doubles_up_to_its_end_and_is_no_longer_than_a_healthy_cycle() {
+    let window =
+        |in_a_row, ttl: Option<u64>, spread| failure::backoff(in_a_row, None, ttl.map(Millis), spread);
+    for (in_a_row, length) in
+        [(1, 1_000), (2, 2_000), (3, 4_000), (5, 16_000), (6, 30_000), (u32::MAX, 30_000)]
+    {
+        assert_eq!(window(in_a_row, None, 1.0), Millis(length));
+        assert_eq!(window(in_a_row, None, 0.5), Millis(length * 3 / 4), "jitter");
+        assert_eq!(window(in_a_row, None, 0.0), Millis(length / 2), "jitter");
+    }
+    for (ttl, most) in [(0, 10_000), (5_000, 10_000), (15_000, 15_000), (3_600_000, 30_000)] {
+        assert_eq!(window(9, Some(ttl), 1.0), Millis(most), "a TTL of {ttl} ms");
+    }
+    for (asked, granted) in [(0, 1_000), (7_000, 7_000), (120_000, 120_000), (999_000, 120_000)] {
+        let wish = |spread| failure::backoff(9, Some(Millis(asked)), Some(Millis(5_000)), spread);
+        assert_eq!(wish(0.0), Millis(granted), "the origin's wish is no window of ours");
+        assert_eq!(wish(1.0), Millis(granted * 11 / 10));
+    }
 }
 
 #[test]

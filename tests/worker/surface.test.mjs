@@ -249,14 +249,25 @@ describe("a configured route", () => {
     assertProblem(await world.client.raw("GET", "/_xfetch/metrics?format=xml", { headers }), 400, "unknown_format");
   });
 
-  test("a slow body is 408", async () => {
+  test("many slow bodies are waited for, and whatever comes beyond them is 408 and holds nobody up", async () => {
     const url = new URL(world.client.base);
-    const socket = connect(Number(url.port), url.hostname);
-    socket.write(`POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`);
-    const answer = await new Promise((resolve) => socket.once("data", (data) => resolve(String(data))));
-    socket.destroy();
-    assert.match(answer, /^HTTP\/1\.1 408 /);
-    assert.match(answer, /body_too_slow/);
+    const slow = () => {
+      const socket = connect(Number(url.port), url.hostname);
+      socket.write(`POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`);
+      return socket;
+    };
+    const answer = (socket) => new Promise((resolve) => socket.once("data", (data) => resolve(String(data))));
+    const many = Array.from({ length: 64 }, slow);
+    await sleep(300);
+    const beyond = slow();
+    assert.equal((await post(question())).status, 200, "others are served meanwhile");
+    const refused = await answer(beyond);
+    assert.match(refused, /^HTTP\/1\.1 408 /);
+    assert.match(refused, /body_too_slow/);
+    // Each of the others is still heard.
+    many[0].write("x".repeat(99));
+    assert.match(await answer(many[0]), /^HTTP\/1\.1 400 /);
+    for (const socket of [...many, beyond]) socket.destroy();
   });
 
   test("the sums hold after all of this", async () => assertSums(await counters(world.client)));
