@@ -129,7 +129,9 @@ impl Config {
             origin: origin(&reader, development, has_binding),
             routes: route::parse_all(&reader, development),
             forward: forward(&reader),
-            cache_version: reader.optional_text("CACHE_VERSION", "a text").unwrap_or_else(|| "1".to_owned()),
+            cache_version: reader
+                .optional_text("CACHE_VERSION", "a text that is not empty")
+                .unwrap_or_else(|| "1".to_owned()),
             cors_origins: cors_origins(&reader),
             page: reader.flag("PAGE"),
             development,

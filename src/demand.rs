@@ -3,7 +3,9 @@
 //!
 //! Whoever asks a key's object for the lease tells its share. The object adds them up and writes the sum into the
 //! entry that is committed, which takes it into every tier. Shares are forgotten after two generations without a
-//! word. What was never told is missing in the sum, which errs on the early side.
+//! word, and when nobody has refreshed the key for a TTL beyond its expiry. What was never told is missing in the
+//! sum, which errs on the early side; an isolate that has just been replaced counts twice for two generations, which
+//! may then land a moment late.
 
 /// What one isolate sees of a key's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -64,8 +66,10 @@ impl Demand {
             return;
         }
         let told = share.to_bytes();
-        let others = self.records().filter(|it| it[..8] != told[..8]);
-        let mut kept = others.take(SHARES_MOST - 1).fold(Vec::new(), joined);
+        let mut kept = self.records().filter(|it| it[..8] != told[..8]).fold(Vec::new(), joined);
+        // Where there are too many, who has been silent for longest goes.
+        let beyond = (kept.len() + RECORD_BYTES).saturating_sub(SHARES_MOST * RECORD_BYTES);
+        kept.drain(..beyond);
         kept.extend_from_slice(&told);
         kept.push(LASTS);
         self.0 = kept;

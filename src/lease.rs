@@ -141,6 +141,11 @@ impl State {
     /// re-check inside the lock, and it compares generations, never freshness: an early trigger is
     /// always about an entry that is still fresh.
     pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: Terms, now: Millis) -> Answer {
+        // Expired for as long as it was fresh: what was told about it may no longer be so.
+        let long_ago = |it: &Committed| it.stored_at.plus(it.lifetime.ttl).plus(it.lifetime.ttl) < now;
+        if self.committed.as_ref().is_some_and(long_ago) {
+            self.demand = Demand::default();
+        }
         self.demand.hear(terms.share);
         let seen = self.believed(seen, now);
         if let Some(newer) = self.newer(seen, now) {
@@ -208,7 +213,9 @@ impl State {
         let length = match &failure {
             Failure::Transient { retry_after, .. } => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-                let ttl = self.committed.map(|committed| committed.lifetime.ttl);
+                // A soft purge has shortened the TTL of what lies below its floor.
+                let committed = self.committed.filter(|it| it.generation >= self.floor.soft);
+                let ttl = committed.map(|it| it.lifetime.ttl);
                 failure::backoff(self.failures_in_a_row, *retry_after, ttl, spread.value())
             }
             // An origin that says no, or answers for one client only, works.

@@ -44,7 +44,8 @@ impl Local {
         found
     }
 
-    /// The verdict on an entry, with the rate at which this isolate sees its key.
+    /// The verdict on an entry, with the rate at which this isolate sees its key, or, if that is more, the one
+    /// that the entry tells of.
     #[must_use]
     pub fn judge(
         &self,
@@ -54,7 +55,7 @@ impl Local {
         now: Millis,
         draw: Draw,
     ) -> Verdict {
-        let eagerness = lookup::eagerness(entry, now, route, || self.memory.rate(hash));
+        let eagerness = lookup::eagerness(entry, now, route, || self.memory.rate(hash, route.lifetime.ttl));
         lookup::judge(entry, now, eagerness, draw)
     }
 

@@ -109,8 +109,8 @@ impl Memory {
 
     /// How often the key is asked for, in requests per second, as far as this isolate knows.
     #[must_use]
-    pub fn rate(&self, hash: &Hash) -> Option<f64> {
-        self.slots.get(hash)?.rate.per_second()
+    pub fn rate(&self, hash: &Hash, memory: Millis) -> Option<f64> {
+        self.slots.get(hash)?.rate.per_second(memory)
     }
 
     /// How many entries it holds.

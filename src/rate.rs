@@ -1,9 +1,16 @@
 //! How often a key is asked for, as one isolate has seen it: what `beta = "auto"` is chosen from.
 //!
 //! Arrivals and time are both weighted by `exp(-age / memory)`; their quotient is the rate. It needs
-//! no history, forgets at the pace of `memory`, and is unbiased from the second arrival on.
+//! no history, and forgets at the pace of `memory`. Before most of a memory has been seen, but ten seconds at most,
+//! the rate is taken to be lower than the quotient: a few requests at the same instant are no rate, and one that is
+//! too low errs on the early side.
 
 use crate::time::Millis;
+
+/// The share of a memory that has to be seen; after one memory, weighted time is `1 - 1/e` of it.
+const SEEN_LEAST: f64 = 0.6;
+/// No more than so much of it.
+const SEEN_MOST: Millis = Millis(10_000);
 
 /// A decaying estimate of one key's request rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,7 +34,8 @@ impl Rate {
 
     /// Requests per second; `None` before the second arrival, or while the clock has not moved.
     #[must_use]
-    pub fn per_second(&self) -> Option<f64> {
-        (self.seconds > 0.0).then(|| self.arrivals / self.seconds)
+    pub fn per_second(&self, memory: Millis) -> Option<f64> {
+        let enough = SEEN_LEAST * memory.clamp(Millis::SECOND, SEEN_MOST).as_seconds();
+        (self.seconds > 0.0).then(|| self.arrivals / self.seconds.max(enough))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::{
     entry::{self, Entry, Floor, Lifetime},
     failure::{Failure, Reason},
-    lease::RETRY_LEAST,
+    lease::{RETRY_LEAST, WAIT_MOST},
     message::{Answer, Reply},
     time::Millis,
     xfetch,
@@ -206,9 +206,14 @@ struct Waiting {
     since: Millis,
     /// When it was worth asking again, from then on.
     retry_in: Millis,
+    is_last: bool,
 }
 
 impl Waiting {
+    fn is_worth_another(self, now: Millis) -> bool {
+        !self.is_last && self.slept(now) >= WAIT_MOST && self.left(now) > Millis::ZERO
+    }
+
     fn slept(self, now: Millis) -> Millis {
         now.minus(self.since)
     }
@@ -341,7 +346,9 @@ impl Refresh {
             Answer::Held { retry_in } => {
                 self.trigger = Some(Trigger::Contention);
                 match self.purpose {
-                    Purpose::Early | Purpose::Stale => self.wait(retry_in, now),
+                    Purpose::Early | Purpose::Stale => {
+                        self.wait(Waiting { since: now, retry_in, is_last: false })
+                    }
                     // Its request waits by itself.
                     Purpose::Cold => Action::End(Ending::Held { retry_in }),
                 }
@@ -373,8 +380,8 @@ impl Refresh {
         }
     }
 
-    fn wait(&mut self, retry_in: Millis, now: Millis) -> Action {
-        self.waiting = Some(Waiting { since: now, retry_in });
+    fn wait(&mut self, waiting: Waiting) -> Action {
+        self.waiting = Some(waiting);
         Action::Wait { seen: self.subject.seen }
     }
 
@@ -388,9 +395,13 @@ impl Refresh {
             Answer::Failed { failure, retry_after } => {
                 Action::End(Ending::BackedOff { failure, retry_after })
             }
-            // A sleep has an end. One that was short has had another reason.
-            Answer::Again if waiting.slept(now) >= Millis::SECOND && waiting.left(now) > Millis::ZERO => {
-                self.wait(waiting.left(now), now)
+            // A sleep has an end: once more, and no further, as all of this must fit into `waitUntil`.
+            Answer::Again if waiting.is_worth_another(now) => {
+                self.wait(Waiting { since: now, retry_in: waiting.left(now), is_last: true })
+            }
+            // One that was short was ended by a purge, or by a holder who gave up.
+            Answer::Again if waiting.slept(now) < WAIT_MOST => {
+                Action::End(Ending::Held { retry_in: RETRY_LEAST })
             }
             Answer::Again
             | Answer::Held { .. }

@@ -38,7 +38,10 @@ fn draws_are_uniform_on_the_half_open_interval() {
 fn no_two_isolates_share_a_name_or_a_sequence() {
     let (mut one, mut two) = (Dice::default(), Dice::default());
     assert_ne!(one.nonce(), two.nonce());
-    assert_eq!(one.nonce().map(|it| it.len()), Some(32));
+    assert_eq!(one.nonce().map(|it| it.len()), Some(16));
+    assert_ne!(one.name(), two.name());
+    assert_ne!(one.name(), 0);
+    assert_eq!(one.name(), one.name(), "its name does not change");
     let draws = |dice: &mut Dice| (0..8).map(|_| dice.draw().value().to_bits()).collect::<Vec<_>>();
     assert_ne!(draws(&mut one), draws(&mut two));
 }

@@ -3,12 +3,17 @@
 //! Filed by kind of proof: `laws` holds the closed forms of the theory, `interleavings` the exhaustive
 //! search over the protocol, `traces` the ways in which earlier rules broke, `properties` the random
 //! inputs, `recent` the memo of questions, `simulation` the made-up world, `formats` the stored forms,
-//! `promises` what is also run in a browser, `units` small parts at their edges.
+//! `promises` what is also run in a browser, `config`, `http` and
+//! `units` tables of small parts at their edges.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs)]
 
+#[path = "native/config.rs"]
+mod config;
 #[path = "native/formats.rs"]
 mod formats;
+#[path = "native/http.rs"]
+mod http;
 #[path = "native/interleavings.rs"]
 mod interleavings;
 #[path = "native/laws.rs"]

@@ -157,12 +157,12 @@ impl Settings {
         })
     }
 
-    /// The beta in force for the most wanted key, as one isolate sees its traffic.
+    /// The beta in force for the most wanted key: one isolate of each colo tells what it sees of the traffic.
     pub(super) fn beta(&self, hot_rate: f64) -> f64 {
         if self.strategy != Strategy::LeaseBetaAuto.as_str() {
             return self.get("beta");
         }
-        let rate = hot_rate / (self.get("colos") * self.get("isolates"));
+        let rate = hot_rate / self.get("isolates");
         let window = self.seconds("ttl").share(self.get("early_window"));
         let delta = xfetch::clamp_delta(self.seconds("delta"), self.seconds("ttl"));
         xfetch::auto_beta(rate, delta, window, self.get("late_share"), self.get("max_beta"))

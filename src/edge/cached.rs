@@ -31,7 +31,7 @@ use crate::{
     time::Millis,
 };
 
-/// How long a client may take to send its body.
+/// How long a client may take to send its body: one whose length is announced only where many are slow at once.
 pub(super) const BODY_TIMEOUT: Millis = Millis(10_000);
 
 /// The checks that need no body, for the route in this place.

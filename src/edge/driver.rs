@@ -217,7 +217,8 @@ impl Job {
             expected: refresh.delta().unwrap_or(Millis::SECOND),
             physical: self.route.lifetime.physical(),
             share: isolate::with(|isolate| {
-                Share::new(isolate.dice.name(), isolate.local.memory.rate(&self.asked.key.hash))
+                let rate = isolate.local.memory.rate(&self.asked.key.hash, self.route.lifetime.ttl);
+                Share::new(isolate.dice.name(), rate)
             }),
         };
         let nonce = isolate::with(|isolate| isolate.dice.nonce());

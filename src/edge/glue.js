@@ -30,12 +30,10 @@ export function head(request, names) {
   return Number.isSafeInteger(length) && length >= 0 ? bits + LENGTH * (Math.min(length, LENGTH_MOST) + 1) : bits;
 }
 
-/** The bodies that are being read in this isolate, the oldest first. */
-const reading = new Set();
+/** The bodies that are being read in this isolate. A client that goes ends its own, too. */
+let reading = 0;
 /** So many slow bodies are waited for without an end: a timer costs a tenth of an answer from memory. */
 const PATIENT = 64;
-/** After so many limits one is no longer counted: where a client has gone, nothing may run that says so. */
-const FORGOTTEN = 6;
 
 /**
  * Reads a body and has it answered: `answer` gets the buffer, or undefined for a broken body, or null when
@@ -44,11 +42,11 @@ const FORGOTTEN = 6;
  */
 export function readThen(answer, limit, request, env, context, route, head, started) {
   return new Promise((resolve, reject) => {
-    const one = { started, isOpen: true };
+    let isOpen = true;
     const end = (body) => {
-      if (!one.isOpen) return;
-      one.isOpen = false;
-      reading.delete(one);
+      if (!isOpen) return;
+      isOpen = false;
+      reading -= 1;
       try {
         resolve(answer(body, request, env, context, route, head, started));
       } catch (error) {
@@ -57,15 +55,9 @@ export function readThen(answer, limit, request, env, context, route, head, star
         reject(error);
       }
     };
-    if (reading.size >= PATIENT) {
-      for (const other of reading) {
-        if (started - other.started < FORGOTTEN * limit) break;
-        reading.delete(other);
-      }
-      // Nobody clears it: it ends with the request.
-      setTimeout(end, limit, null);
-    }
-    reading.add(one);
+    // Nobody clears it: it ends with the request.
+    if (reading >= PATIENT) setTimeout(end, limit, null);
+    reading += 1;
     request.arrayBuffer().then(end, () => end(undefined));
   });
 }

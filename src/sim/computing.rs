@@ -61,8 +61,8 @@ impl World {
                     expected: expected.unwrap_or(Millis::SECOND),
                     physical: route.lifetime.physical(),
                     share: Share::new(
-                        isolate as u64 + 1,
-                        self.isolates[isolate].local.memory.rate(&self.keys[key].hash),
+                        self.isolates[isolate].name,
+                        self.isolates[isolate].local.memory.rate(&self.keys[key].hash, route.lifetime.ttl),
                     ),
                 };
                 self.ask(id, Message::Acquire { seen, nonce, terms }, None);

@@ -39,6 +39,9 @@ struct Grant {
 #[derive(Clone, Debug, Default)]
 struct OfKey {
     last_token: u64,
+    /// The object has forgotten everything: its next token is above the clock and what its caller has seen, and
+    /// more is not promised where the clock has gone back since.
+    is_forgotten: bool,
     grant: Option<Grant>,
     committed: u64,
     /// Calls to the origin under this token.
@@ -100,10 +103,15 @@ impl Promises {
                 self.demand(live.is_none(), "L1 one live lease", at, || {
                     format!("token {token} was granted beside {live:?}, at {now:?} by the object's clock")
                 });
-                self.demand(*token > known.last_token, "L2 tokens increase", at, || {
+                let has_gone_back = known.is_forgotten && now.0 <= known.last_token;
+                self.demand(*token > known.last_token || has_gone_back, "L2 tokens increase", at, || {
                     format!("token {token} after {}", known.last_token)
                 });
                 self.keys[key].last_token = *token;
+                self.keys[key].is_forgotten = false;
+                if has_gone_back {
+                    self.keys[key].committed = 0;
+                }
                 self.keys[key].grant = Some(Grant { token: *token, at: now, length: terms.lease });
             }
             (Message::Commit { token, .. }, Answer::Committed) => {
@@ -137,10 +145,10 @@ impl Promises {
         self.keys[key].last_token = self.keys[key].last_token.max(floor.highest());
     }
 
-    /// The object has forgotten everything: its next token is above the clock and above what its caller has
-    /// seen, and more is not promised of one that follows a clock which has leapt.
+    /// The object has forgotten everything.
     pub(super) fn forgotten(&mut self, key: usize) {
-        self.keys[key] = OfKey { called: self.keys[key].called, ..OfKey::default() };
+        self.keys[key].is_forgotten = true;
+        self.keys[key].grant = None;
     }
 
     /// A computation begins under this token.

@@ -86,6 +86,9 @@ impl Task {
     }
 }
 
+/// Above the names of the isolates that a world begins with.
+const NAMED_LATER: u64 = 1 << 32;
+
 impl World {
     pub(super) fn on_task(&mut self, (id, ticket): Ticket, happened: Happened) {
         let Some(task) = self.tasks.get_mut(&id).filter(|task| task.ticket == ticket) else {
@@ -161,7 +164,8 @@ impl World {
             self.figures.lost += u64::from(is_request);
         }
         self.late.retain(|_, (whose, _)| *whose != isolate);
-        self.isolates[isolate] = Isolate::new(self.isolates[isolate].colo);
+        self.isolates[isolate] =
+            Isolate::new(self.isolates[isolate].colo, NAMED_LATER + (self.next_task << 8) + isolate as u64);
     }
 
     pub(super) fn purge(&mut self, isolate: usize, key: usize, hard: bool) {

@@ -72,11 +72,13 @@ impl Colo {
 #[derive(Debug)]
 pub(super) struct Isolate {
     pub(super) colo: usize,
+    /// A restarted isolate has a new one.
+    pub(super) name: u64,
     pub(super) local: Local,
 }
 
 impl Isolate {
-    pub(super) fn new(colo: usize) -> Self {
-        Self { colo, local: Local::new(32 << 20, 10_000) }
+    pub(super) fn new(colo: usize, name: u64) -> Self {
+        Self { colo, name, local: Local::new(32 << 20, 10_000) }
     }
 }

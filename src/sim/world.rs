@@ -163,7 +163,7 @@ impl World {
     pub fn new(scenario: Scenario) -> Self {
         let colos: Vec<Colo> = (0..scenario.colos).map(|_| Colo::default()).collect();
         let isolates = (0..scenario.colos * scenario.isolates)
-            .map(|index| Isolate::new((index / scenario.isolates.max(1)) as usize))
+            .map(|index| Isolate::new((index / scenario.isolates.max(1)) as usize, u64::from(index) + 1))
             .collect();
         let keys: Vec<Key> = (0..scenario.keys).map(key_of).collect();
         let mut world = Self {

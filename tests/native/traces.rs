@@ -349,11 +349,15 @@ fn memory_takes_nothing_back_that_was_purged() {
 
 /// A refresh of generation 5 that has been told that the lease is held, for four seconds more.
 fn contending() -> Refresh {
+    contending_for(Millis(4_000))
+}
+
+fn contending_for(retry_in: Millis) -> Refresh {
     let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(Event::Started, NOW);
     refresh.on(Event::LookedInColo(None), NOW);
-    let next = refresh.on(told(Answer::Held { retry_in: Millis(4_000) }), NOW);
+    let next = refresh.on(told(Answer::Held { retry_in }), NOW);
     assert_eq!(next, Action::Wait { seen: 5 });
     assert_eq!(refresh.take_trigger(), Some(Trigger::Contention));
     refresh
@@ -388,26 +392,31 @@ fn who_waits_for_a_computation_that_fails_remembers_the_failure() {
 
 #[test]
 fn who_waits_in_vain_asks_again_when_it_was_told_to() {
-    for answer in [Answer::TooManyWaiters, Answer::Again, Answer::Purged, Answer::Refused { speaks: 9 }] {
+    for answer in [Answer::TooManyWaiters, Answer::Purged, Answer::Refused { speaks: 9 }] {
         assert_eq!(contending().on(told(answer.clone()), at(700)), held(3_300), "{answer:?}");
     }
     assert_eq!(contending().on(Event::ObjectLost { may_compute: true }, at(700)), held(3_300));
     let unreadable = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
     assert_eq!(contending().on(told(unreadable), at(3_900)), held(250), "not at once");
+    assert_eq!(contending().on(told(Answer::Again), at(700)), held(250), "a purge, or a lease given back");
 }
 
 #[test]
-fn a_long_sleep_that_nobody_ended_is_followed_by_another_until_it_is_worth_asking_again() {
-    let mut refresh = contending();
-    assert_eq!(refresh.on(told(Answer::Again), at(1_000)), Action::Wait { seen: 5 });
-    assert_eq!(refresh.on(told(Answer::Again), at(2_500)), Action::Wait { seen: 5 });
-    assert_eq!(refresh.on(told(Answer::Again), at(4_000)), held(250));
+fn a_sleep_that_nobody_ended_is_followed_by_one_more_and_no_further() {
+    let mut refresh = contending_for(Millis(12_000));
+    assert_eq!(refresh.on(told(Answer::Again), at(5_000)), Action::Wait { seen: 5 });
+    assert_eq!(refresh.on(told(Answer::Again), at(10_000)), held(2_000));
+    let mut refresh = contending_for(Millis(12_000));
+    assert_eq!(refresh.on(told(Answer::Again), at(5_000)), Action::Wait { seen: 5 });
+    assert_eq!(refresh.on(told(Answer::Again), at(7_000)), held(250), "the lease was closed");
+    assert_eq!(contending().on(told(Answer::Again), at(5_000)), held(250), "it is worth asking by now");
 }
 
 #[test]
 fn a_clock_that_steps_during_the_sleep_keeps_nobody_away() {
-    assert_eq!(contending().on(told(Answer::Again), Millis(NOW.0 - 900_000)), held(4_000));
-    assert_eq!(contending().on(told(Answer::Again), at(900_000)), held(250));
+    assert_eq!(contending().on(told(Answer::TooManyWaiters), Millis(NOW.0 - 900_000)), held(4_000));
+    assert_eq!(contending().on(told(Answer::TooManyWaiters), at(900_000)), held(250));
+    assert_eq!(contending().on(told(Answer::Again), Millis(NOW.0 - 900_000)), held(250));
 }
 
 // Cold requests.

@@ -9,8 +9,9 @@ use xfetch_edge::{
     demand::{Demand, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
     failure::{self, Failure, Reason},
-    lookup,
-    message::{Answer, Reply},
+    lease, lookup,
+    message::{Answer, Reply, Terms},
+    rate::Rate,
     refresh::{Ending, Purpose},
     time::Millis,
 };
@@ -87,6 +88,42 @@ fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
     demand.hear(share(3, 1e12));
     demand.hear(share(4, f64::INFINITY));
     assert_eq!(demand.total(), u32::MAX);
+}
+
+#[test]
+fn shares_of_a_key_that_nobody_has_refreshed_for_long_are_forgotten() {
+    let told_after = |ms: u64| {
+        let mut state = lease::State::default();
+        let ask = |isolate| Terms { lease: LEASE, share: Share::new(isolate, Some(1.0)), ..Terms::default() };
+        let Answer::Granted { token } = state.acquire(0, Some("a"), ask(1), NOW) else { panic!("the first") };
+        state.commit(token, Millis::ZERO, entry(1, NOW).lifetime, NOW);
+        state.acquire(token, Some("b"), ask(2), NOW.plus(Millis(ms)));
+        state.demand.total()
+    };
+    assert_eq!(told_after(2_000), 2_000, "a TTL beyond expiry");
+    assert_eq!(told_after(2_001), 1_000, "and later");
+}
+
+#[test]
+fn a_few_requests_at_one_instant_are_no_rate() {
+    let memory = Millis(10_000);
+    let mut rate = Rate::default();
+    assert_eq!(rate.per_second(memory), None);
+    for at in [0, 1, 2, 3] {
+        rate.arrived(NOW.plus(Millis(at)), memory);
+    }
+    assert!(rate.per_second(memory).is_some_and(|it| it < 1.0), "{rate:?}");
+    let mut steady = Rate::default();
+    for at in 0..40 {
+        steady.arrived(NOW.plus(Millis(250 * at)), memory);
+    }
+    let seen = steady.per_second(memory).expect("forty requests");
+    assert!((seen - 4.0).abs() < 0.1, "{seen}");
+    let mut rare = Rate::default();
+    for at in [0, 100_000, 200_000] {
+        rare.arrived(NOW.plus(Millis(at)), Millis(300_000));
+    }
+    assert!(rare.per_second(Millis(300_000)).is_some_and(|it| (it - 0.01).abs() < 0.002), "{rare:?}");
 }
 
 #[test]

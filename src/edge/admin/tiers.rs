@@ -123,7 +123,11 @@ pub(super) async fn inspect(visit: &Visit) -> Response {
     let now = host::now();
     let (memory, memory_floor, rate) = isolate::with(|isolate| {
         let entry = isolate.local.memory.get(&key.hash, &key.text, now);
-        (entry, isolate.local.memory.floor(&key.hash), isolate.local.memory.rate(&key.hash))
+        (
+            entry,
+            isolate.local.memory.floor(&key.hash),
+            isolate.local.memory.rate(&key.hash, route.lifetime.ttl),
+        )
     });
     let record = colo::look_up(visit.target().host(), &key).await;
     let object = match send(visit, &key, Message::Inspect).await {
@@ -191,6 +195,7 @@ fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
         ("ttl", entry.lifetime.ttl.as_seconds().into()),
         ("remaining", (entry.expiry().as_seconds() - now.as_seconds()).into()),
         ("delta", entry.delta.as_seconds().into()),
+        ("demand", (f64::from(entry.demand) / 1e3).into()),
         ("beta", eagerness.beta.into()),
         ("early_window", rule.window.as_seconds().into()),
         ("refresh_probability", probability.into()),

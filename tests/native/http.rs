@@ -1,0 +1,226 @@
+//! The clauses of HTTP, each at its edges, by tables.
+
+use xfetch_edge::{
+    failure::{Failure, Reason},
+    http::{self, CacheStatus, Status, StoringHeaders},
+    time::Millis,
+};
+
+#[test]
+fn a_structured_fields_integer_stays_in_its_range() {
+    for (ttl, shown) in [
+        (0, "0"),
+        (-7, "-7"),
+        (999_999_999_999_999, "999999999999999"),
+        (i64::MAX, "999999999999999"),
+        (i64::MIN, "-999999999999999"),
+    ] {
+        let field = CacheStatus::Hit { ttl, is_stale: false }.value();
+        assert_eq!(field, format!("xfetch-edge; hit; ttl={shown}"));
+    }
+}
+
+#[test]
+fn if_none_match_names_a_validator_weakly_or_all() {
+    let tag = r#""abc""#;
+    for field in [tag, "*", " * ", r#"W/"abc""#, r#""x", "abc""#, r#""x",W/"abc" , "y""#] {
+        assert!(http::none_match_names(field, tag), "{field}");
+    }
+    for field in ["", "abc", r#""ab""#, r#"w/"abc""#, r#""x", "y""#, "**", r#"W/W/"abc""#] {
+        assert!(!http::none_match_names(field, tag), "{field}");
+    }
+}
+
+#[test]
+fn json_in_utf_8_is_json_and_nothing_else_is() {
+    for good in [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        "application/json;charset=\"UTF-8\"",
+        "application/json; profile=x; Charset=utf-8",
+        "application/json; v",
+        "application/problem+json",
+        "application/vnd.api+json ; charset=utf-8",
+    ] {
+        assert!(http::is_json(good), "{good}");
+    }
+    for bad in [
+        "",
+        "text/json",
+        "text/x+json",
+        "application/jsonp",
+        "application/xml",
+        "application/",
+        "json",
+        "application/json; charset=latin-1",
+        "application/json; charset",
+        "application/json; charset=",
+        "application/json; profile=x; charset=utf-16",
+    ] {
+        assert!(!http::is_json(bad), "{bad}");
+    }
+}
+
+#[test]
+fn a_lists_members_are_found_in_any_case_and_whole() {
+    for field in ["a", "A", "x, a", "x;v=1 , A;b=c", "a;", ",a,"] {
+        assert!(http::list_names(field, "a"), "{field}");
+    }
+    for field in ["", "ab", "x;a", "b a", "x=a"] {
+        assert!(!http::list_names(field, "a"), "{field}");
+    }
+}
+
+#[test]
+fn what_may_be_stored_is_what_neither_of_three_headers_forbids() {
+    let allow =
+        |cache_control, vary, has_set_cookie| StoringHeaders { cache_control, vary, has_set_cookie }.allow();
+    assert!(allow(None, None, false));
+    assert!(!allow(None, None, true));
+    assert!(!allow(Some("max-age=1"), Some("accept"), true));
+    for fine in [
+        "public, max-age=60",
+        "no-cache",
+        "privates",
+        "max-age=0, must-revalidate",
+        "ext=\"a, no-store, b\"",
+        "ext=\"a\\\", private, \\\" b\", public",
+        "ext=\"\\\\\", public",
+        "",
+    ] {
+        assert!(allow(Some(fine), None, false), "{fine}");
+    }
+    for forbidden in [
+        "no-store",
+        "private",
+        "No-Store",
+        "public, PRIVATE",
+        "private=\"set-cookie\"",
+        " no-store , max-age=1",
+        "ext=\"a\", private",
+        "ext=\"a\\\"b\", no-store",
+        "ext=\"\\\\\", private",
+        "no-store=1",
+    ] {
+        assert!(!allow(Some(forbidden), None, false), "{forbidden}");
+    }
+    for (vary, is_fine) in [("accept", true), ("origin, accept", true), ("*", false), ("accept, *", false)] {
+        assert_eq!(allow(None, Some(vary), false), is_fine, "{vary}");
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date_read_by_the_clock() {
+    let now = Millis(1_795_000_000_000);
+    for (field, wanted) in
+        [("0", Some(0)), (" 17 ", Some(17_000)), ("-1", None), ("1.5", None), ("soon", None), ("", None)]
+    {
+        assert_eq!(http::retry_after(field, now), wanted.map(Millis), "{field}");
+    }
+    assert_eq!(http::retry_after("18446744073709551615", now), Some(Millis(u64::MAX)));
+    // 2026-11-18 13:46:40 UTC is 1,795,009,600 s.
+    let date = "Wed, 18 Nov 2026 13:46:40 GMT";
+    assert_eq!(http::retry_after(date, Millis(1_795_009_570_000)), Some(Millis(30_000)));
+    assert_eq!(http::retry_after(date, Millis(1_795_009_700_000)), Some(Millis::ZERO), "long past");
+}
+
+#[test]
+fn an_origins_status_is_an_answer_a_considered_no_or_a_failure() {
+    use Reason::{OriginBusy, OriginError, OriginRedirect, OriginUnauthorized, OriginUnexpectedStatus};
+    for fine in [200, 201, 203, 299] {
+        assert_eq!(http::status(fine, None), Status::Success, "{fine}");
+    }
+    for no in [400, 402, 404, 407, 409, 410, 422, 499] {
+        assert_eq!(http::status(no, None), Status::Refusal, "{no}");
+    }
+    for (status, reason) in [
+        (100, OriginUnexpectedStatus),
+        (204, OriginUnexpectedStatus),
+        (205, OriginUnexpectedStatus),
+        (206, OriginUnexpectedStatus),
+        (304, OriginUnexpectedStatus),
+        (600, OriginUnexpectedStatus),
+        (300, OriginRedirect),
+        (302, OriginRedirect),
+        (399, OriginRedirect),
+        (401, OriginUnauthorized),
+        (403, OriginUnauthorized),
+        (408, OriginBusy),
+        (425, OriginBusy),
+        (429, OriginBusy),
+        (500, OriginError),
+        (599, OriginError),
+    ] {
+        let retry_after = Some(Millis(5));
+        let failed = Status::Failure(Failure::Transient { reason, retry_after });
+        assert_eq!(http::status(status, retry_after), failed, "{status}");
+    }
+}
+
+#[test]
+fn what_a_client_is_told_of_a_failure_is_a_gateways_status_and_one_sentence() {
+    for reason in Reason::ALL {
+        let expected = match reason {
+            Reason::OriginTimeout => 504,
+            Reason::TooManyOriginCalls => 503,
+            _ => 502,
+        };
+        assert_eq!(reason.status(), expected, "{reason:?}");
+        let detail = reason.detail();
+        assert!(detail.len() > 15 && detail.contains(' ') && detail.ends_with('.'), "{reason:?}: {detail}");
+    }
+}
+
+#[test]
+fn a_path_that_means_two_things_is_none() {
+    for (path, decoded) in [
+        ("/", "/"),
+        ("/a/b", "/a/b"),
+        ("/a%20b", "/a b"),
+        ("/%61%62", "/ab"),
+        ("/a%2", "/a%2"),
+        ("/a%zz", "/a%zz"),
+        ("/a;b=1/c", "/a;b=1/c"),
+        ("/a%2561", "/aa"),
+        ("/...", "/..."),
+        ("/.a", "/.a"),
+        ("/%C3%A4", "/ä"),
+    ] {
+        assert_eq!(http::unambiguous(path).as_deref(), Some(decoded), "{path}");
+    }
+    for path in [
+        "/a//b",
+        "/a/../b",
+        "/a/./b",
+        "/..",
+        "/.",
+        "/..;x/b",
+        "/a\\b",
+        "/a\tb",
+        "/a\x7fb",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a%3fb",
+        "/a%23b",
+        "/a%5cb",
+        "/a%00",
+        "/%2e%2e/b",
+        "/%2E",
+        "/a%252fb",
+        "/a%25252561",
+        "/%ff",
+    ] {
+        assert_eq!(http::unambiguous(path), None, "{path}");
+    }
+}
+
+#[test]
+fn a_path_reads_as_a_route_to_the_forgiving() {
+    for path in ["/a/b", "/A/B", "/a/b/", "/a/b//", "/a/b;x=1", "/a/b/;x"] {
+        assert!(http::reads_as(path, "/a/b"), "{path}");
+    }
+    for path in ["/a", "/a/b/c", "/a/bb", "/", ""] {
+        assert!(!http::reads_as(path, "/a/b"), "{path}");
+    }
+}
