@@ -9,11 +9,13 @@ use xfetch_edge::{
     demand::{Demand, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
     failure::{self, Failure, Reason},
-    lease, lookup,
+    lease::{self, CleanUp, TOKEN_END},
+    lookup,
     message::{Answer, Reply, Terms},
     rate::Rate,
     refresh::{Ending, Purpose},
     time::Millis,
+    xfetch::Draw,
 };
 
 const NOW: Millis = Millis(1_000_000);
@@ -102,6 +104,82 @@ fn shares_of_a_key_that_nobody_has_refreshed_for_long_are_forgotten() {
     };
     assert_eq!(told_after(2_000), 2_000, "a TTL beyond expiry");
     assert_eq!(told_after(2_001), 1_000, "and later");
+}
+
+fn granted(state: &mut lease::State, seen: u64, now: Millis) -> u64 {
+    match state.acquire(seen, Some("a"), Terms { lease: LEASE, ..Terms::default() }, now) {
+        Answer::Granted { token } => token,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn committed(lifetime: Lifetime, seen: u64, now: Millis) -> (lease::State, u64) {
+    let mut state = lease::State::default();
+    let token = granted(&mut state, seen, now);
+    assert_eq!(state.commit(token, Millis::ZERO, lifetime, now).0, Answer::Committed);
+    (state, token)
+}
+
+#[test]
+fn the_alarm_looks_again_when_there_is_something_to_do() {
+    let day = Millis::DAY;
+    let (mut state, _) = committed(entry(1, NOW).lifetime, 0, NOW);
+    assert_eq!(state.next_clean_up(NOW.plus(Millis(1_000))), Millis(5_000));
+    assert_eq!(state.next_clean_up(NOW.plus(Millis(9_999))), Millis::SECOND, "not at once");
+    assert_eq!(state.clean_up(0, NOW.plus(Millis(1_000))), CleanUp::Later(Millis(5_000)));
+    let body_end = NOW.plus(Millis(6_000));
+    assert_eq!(state.clean_up(0, body_end), CleanUp::DropBody(day));
+    assert_eq!(state.clean_up(0, body_end), CleanUp::Later(day));
+    assert_eq!(
+        state.clean_up(0, body_end.plus(Millis(3_600_000))),
+        CleanUp::Later(day.minus(Millis(3_600_000)))
+    );
+    assert_eq!(state.clean_up(0, body_end.plus(day)), CleanUp::Forget);
+
+    // A clock that was ahead has left a token beyond the day.
+    let (mut state, token) = committed(Lifetime::default(), NOW.plus(day).0, NOW);
+    assert_eq!(token, NOW.plus(day).0 + 1);
+    assert_eq!(state.clean_up(0, NOW), CleanUp::DropBody(day));
+    for now in [NOW.plus(day), Millis(token)] {
+        assert_eq!(state.clean_up(0, now), CleanUp::Later(day), "tokens must go on increasing");
+    }
+    assert_eq!(state.clean_up(0, Millis(token + 1)), CleanUp::Forget);
+}
+
+#[test]
+fn what_a_caller_has_seen_is_believed_up_to_the_last_token_but_one() {
+    let lifetime = entry(1, NOW).lifetime;
+    let (mut state, token) = committed(lifetime, 0, Millis(TOKEN_END));
+    assert_eq!(token, TOKEN_END - 1);
+    let ask = |state: &mut lease::State, seen, now| state.acquire(seen, None, Terms::default(), now);
+    assert!(matches!(ask(&mut state, token, Millis(TOKEN_END)), Answer::Newer { .. }), "not believed");
+    let half = Millis(TOKEN_END / 2 + 1);
+    let (mut state, token) = committed(lifetime, 0, half);
+    assert!(matches!(ask(&mut state, token, half), Answer::Granted { .. }), "believed");
+}
+
+#[test]
+fn a_soft_purge_does_not_make_a_failing_origin_be_asked_more_often() {
+    let sixth_window = |is_purged: bool| {
+        let (mut state, _) = committed(entry(1, NOW).lifetime, 0, NOW);
+        if is_purged {
+            state.purge(false, Millis::ZERO, NOW);
+        }
+        let mut now = NOW;
+        let mut length = Millis::ZERO;
+        for _ in 0..6 {
+            now = now.plus(Millis(60_000));
+            let token = granted(&mut state, NOW.plus(Millis(60_000)).0, now);
+            let failed = Failure::Transient { reason: Reason::OriginError, retry_after: None };
+            match state.fail(token, failed, now, Draw::NEVER_EARLY).0 {
+                Answer::Closed { retry_after, .. } => length = retry_after,
+                other => panic!("{other:?}"),
+            }
+        }
+        length
+    };
+    assert_eq!(sixth_window(false), Millis(10_000), "no longer than a healthy cycle");
+    assert_eq!(sixth_window(true), Millis(30_000), "what was purged tells of no cycle");
 }
 
 #[test]
