@@ -221,18 +221,28 @@ fn auto_takes_the_larger_of_its_own_rate_and_the_worlds() {
     assert!((lookup_beta(15_000, None) - own).abs() < 1e-9, "only the world's is known");
     assert!(lookup_beta(30_000, Some(15.0)) < own);
     assert!((lookup_beta(0, None) - 1.0).abs() < 1e-9, "the paper's, where none is known");
+    for (age, is_chosen) in
+        [(0, false), (749, false), (750, true), (999, true), (1_000, false), (5_000, false)]
+    {
+        let beta = beta_at(age, 0.25, 15_000, None);
+        assert_eq!((beta - 1.0).abs() > 1e-9, is_chosen, "{beta} at {age} ms: only in the early window");
+    }
 }
 
 /// The beta for an entry of this demand, half a second before expiry, for an isolate that sees this rate.
 fn lookup_beta(demand: u32, rate: Option<f64>) -> f64 {
+    beta_at(500, 1.0, demand, rate)
+}
+
+fn beta_at(age: u64, early_window: f64, demand: u32, rate: Option<f64>) -> f64 {
     let entry = Entry { demand, ..entry(1, NOW) };
     let vars = serde_json::json!({
         "ORIGIN_URL": "https://api.example",
-        "ROUTES": [{ "path": "/a", "ttl": 1, "early_window": 1 }],
+        "ROUTES": [{ "path": "/a", "ttl": 1, "early_window": early_window }],
     });
     let vars = vars.as_object().expect("it is one");
     let config = Config::parse(vars, false).expect("it is a good configuration");
-    lookup::eagerness(Some(&entry), NOW.plus(Millis(500)), &config.routes[0], || rate).beta
+    lookup::eagerness(Some(&entry), NOW.plus(Millis(age)), &config.routes[0], || rate).beta
 }
 
 #[test]
