@@ -419,6 +419,42 @@ fn a_clock_that_steps_during_the_sleep_keeps_nobody_away() {
     assert_eq!(contending().on(told(Answer::Again), Millis(NOW.0 - 900_000)), held(250));
 }
 
+// What a computation tells of itself.
+
+#[test]
+fn a_computation_knows_its_token_its_floor_and_its_cost() {
+    let refresh = |delta: Option<u64>| {
+        let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: delta.map(Millis) };
+        Refresh::new(subject, Purpose::Cold)
+    };
+    for (delta, pause) in [(None, 1_000), (Some(300), 1_000), (Some(4_000), 4_000)] {
+        assert_eq!(refresh(delta).delta(), delta.map(Millis));
+        assert_eq!(refresh(delta).pause(), Millis(pause), "a second at least");
+    }
+    let mut refresh = refresh(None);
+    refresh.on(Event::Started, NOW);
+    assert_eq!((refresh.token(), refresh.floor()), (None, Floor::default()));
+    let floor = Floor { soft: 3, hard: 2 };
+    let reply = Reply { floor, demand: 0, answer: Answer::Granted { token: 9 } };
+    assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::Compute);
+    assert_eq!((refresh.token(), refresh.floor()), (Some(9), floor));
+}
+
+#[test]
+fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
+    let ended = |remembered: u64| {
+        let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None };
+        let mut refresh = Refresh::new(subject, Purpose::Cold);
+        refresh.on(Event::Started, NOW);
+        refresh.on(told(Answer::Granted { token: 9 }), NOW);
+        let next = refresh.on(Event::Failed(transient(None)), NOW);
+        assert_eq!(next, Action::Fail(9, transient(None)));
+        refresh.on(told(Answer::Closed { applied: true, retry_after: Millis(remembered) }), NOW)
+    };
+    assert_eq!(ended(7_000), Action::End(Ending::Failed(transient(Some(Millis(7_000))))));
+    assert_eq!(ended(0), Action::End(Ending::Failed(transient(None))), "nothing is remembered");
+}
+
 // Cold requests.
 
 #[test]
