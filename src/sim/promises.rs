@@ -110,7 +110,9 @@ impl Promises {
                 self.keys[key].last_token = *token;
                 self.keys[key].is_forgotten = false;
                 if has_gone_back {
+                    // This number may have been given before: what was known of it is about another lease.
                     self.keys[key].committed = 0;
+                    self.keys[key].called = (0, 0);
                 }
                 self.keys[key].grant = Some(Grant { token: *token, at: now, length: terms.lease });
             }
