@@ -16,18 +16,16 @@ pub struct Share {
     pub millihertz: u32,
 }
 
+/// What a share takes on its way.
+const SHARE_BYTES: usize = 12;
+
 impl Share {
     /// From requests per second, as [`crate::rate`] estimates them.
     #[must_use]
     pub fn new(isolate: u64, per_second: Option<f64>) -> Self {
         Self { isolate, millihertz: (per_second.unwrap_or(0.0) * 1e3) as u32 }
     }
-}
 
-/// What a share takes on its way.
-const SHARE_BYTES: usize = 12;
-
-impl Share {
     /// Twelve bytes, to travel beside a message.
     #[must_use]
     pub fn to_bytes(self) -> [u8; SHARE_BYTES] {
