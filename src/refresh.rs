@@ -5,12 +5,16 @@
 //! rules are here. The same machine serves a refresh behind an answer and the leader of a cold miss
 //! ([`crate::cold`] tells what the others do).
 
+mod ending;
+mod waiting;
+
 use std::sync::Arc;
 
+pub use self::ending::Ending;
+use self::waiting::Waiting;
 use crate::{
     entry::{self, Entry, Floor, Lifetime},
-    failure::{Failure, Reason},
-    lease::{RETRY_LEAST, WAIT_MOST},
+    failure::Failure,
     message::{Answer, Reply},
     time::Millis,
     xfetch,
@@ -135,58 +139,6 @@ pub enum Action {
     End(Ending),
 }
 
-/// How a computation ended.
-#[derive(Clone, Debug, PartialEq, Hash)]
-pub enum Ending {
-    /// Computed, committed and stored.
-    Stored(Arc<Entry>),
-    /// The object had a newer one; it was adopted.
-    Adopted(Arc<Entry>),
-    /// The colo's cache had a newer one; it was adopted.
-    AdoptedFromColo(Arc<Entry>),
-    /// Somebody else computes.
-    Held {
-        /// When it is worth asking again.
-        retry_in: Millis,
-    },
-    /// The last failure is remembered: nothing was computed.
-    BackedOff {
-        /// That failure.
-        failure: Failure,
-        /// How long it is remembered.
-        retry_after: Millis,
-    },
-    /// Computed, but the object was out of reach: the entry lives in this isolate's memory only.
-    Uncommitted(Arc<Entry>),
-    /// Computed, but overtaken or purged meanwhile: the entry is stored nowhere.
-    Rejected(Arc<Entry>),
-    /// Computed, but the origin does not allow it to be stored.
-    Passed(Computed),
-    /// The computation failed.
-    Failed(Failure),
-    /// The object was out of reach, and no call without a lease was allowed.
-    ObjectLost,
-}
-
-impl Ending {
-    /// The word for it in the log.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Stored(_) => "stored",
-            Self::Adopted(_) => "adopted",
-            Self::AdoptedFromColo(_) => "adopted_from_colo",
-            Self::Held { .. } => "held",
-            Self::BackedOff { .. } => "backed_off",
-            Self::Uncommitted(_) => "uncommitted",
-            Self::Rejected(_) => "rejected",
-            Self::Passed(_) => "passed",
-            Self::Failed(_) => "failed",
-            Self::ObjectLost => "object_lost",
-        }
-    }
-}
-
 /// What the machine must know of its key.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Subject {
@@ -198,33 +150,6 @@ pub struct Subject {
     pub seen: u64,
     /// The smoothed cost until now.
     pub delta: Option<Millis>,
-}
-
-/// A sleep at the object, while somebody else computes. In lengths: the clock may step meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Hash)]
-struct Waiting {
-    since: Millis,
-    /// When it was worth asking again, from then on.
-    retry_in: Millis,
-    is_last: bool,
-}
-
-impl Waiting {
-    fn is_worth_another(self, now: Millis) -> bool {
-        !self.is_last && self.slept(now) >= WAIT_MOST && self.left(now) > Millis::ZERO
-    }
-
-    fn slept(self, now: Millis) -> Millis {
-        now.minus(self.since)
-    }
-
-    fn left(self, now: Millis) -> Millis {
-        self.retry_in.minus(self.slept(now))
-    }
-
-    fn held(self, now: Millis) -> Action {
-        Action::End(Ending::Held { retry_in: self.left(now).max(RETRY_LEAST) })
-    }
 }
 
 /// One computation under way.
@@ -346,9 +271,7 @@ impl Refresh {
             Answer::Held { retry_in } => {
                 self.trigger = Some(Trigger::Contention);
                 match self.purpose {
-                    Purpose::Early | Purpose::Stale => {
-                        self.wait(Waiting { since: now, retry_in, is_last: false })
-                    }
+                    Purpose::Early | Purpose::Stale => self.wait(Waiting::new(now, retry_in)),
                     // Its request waits by itself.
                     Purpose::Cold => Action::End(Ending::Held { retry_in }),
                 }
@@ -377,42 +300,6 @@ impl Refresh {
             | Answer::Purged
             | Answer::Inspected(_)
             | Answer::Refused { .. } => self.object_lost(false),
-        }
-    }
-
-    fn wait(&mut self, waiting: Waiting) -> Action {
-        self.waiting = Some(waiting);
-        Action::Wait { seen: self.subject.seen }
-    }
-
-    /// What the one that it waited for has come to.
-    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, waiting: Waiting, now: Millis) -> Action {
-        match answer {
-            Answer::Newer { .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
-                Some(newer) => self.store(Arc::clone(&newer), Ending::Adopted(newer)),
-                None => waiting.held(now),
-            },
-            Answer::Failed { failure, retry_after } => {
-                Action::End(Ending::BackedOff { failure, retry_after })
-            }
-            // A sleep has an end: once more, and no further, as all of this must fit into `waitUntil`.
-            Answer::Again if waiting.is_worth_another(now) => {
-                self.wait(Waiting { since: now, retry_in: waiting.left(now), is_last: true })
-            }
-            // One that was short was ended by a purge, or by a holder who gave up.
-            Answer::Again if waiting.slept(now) < WAIT_MOST => {
-                Action::End(Ending::Held { retry_in: RETRY_LEAST })
-            }
-            Answer::Again
-            | Answer::Held { .. }
-            | Answer::Granted { .. }
-            | Answer::TooManyWaiters
-            | Answer::Committed
-            | Answer::Rejected
-            | Answer::Closed { .. }
-            | Answer::Purged
-            | Answer::Inspected(_)
-            | Answer::Refused { .. } => waiting.held(now),
         }
     }
 
@@ -493,33 +380,5 @@ impl Refresh {
     fn finish(&mut self) -> Action {
         // Every path that leads here has set its outcome.
         Action::End(self.outcome.take().unwrap_or(Ending::ObjectLost))
-    }
-}
-
-impl Ending {
-    /// The failure that a client without anything older is told.
-    #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
-        match self {
-            Self::BackedOff { failure, .. } | Self::Failed(failure) => Some(failure),
-            Self::Stored(_)
-            | Self::Adopted(_)
-            | Self::AdoptedFromColo(_)
-            | Self::Held { .. }
-            | Self::Uncommitted(_)
-            | Self::Rejected(_)
-            | Self::Passed(_)
-            | Self::ObjectLost => None,
-        }
-    }
-
-    /// The reason of a transient failure.
-    #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
-        match self.failure()? {
-            Failure::Transient { reason, .. } => Some(*reason),
-            Failure::GivenBack => Some(Reason::TooManyOriginCalls),
-            Failure::Negative { .. } | Failure::Pass => None,
-        }
     }
 }
