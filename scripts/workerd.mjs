@@ -53,7 +53,7 @@ function workerText({ name, modules, vars = {}, objects = {}, owner, cache }) {
   )`;
 }
 
-function configText(workers, storage) {
+function configText(workers, storage, v8Flags) {
   const services = workers.map((worker) => `(name = "${worker.name}", worker = ${workerText(worker)})`);
   const sockets = workers
     .filter((worker) => !worker.isHidden)
@@ -66,15 +66,17 @@ const config :Workerd.Config = (
     (name = "internet", network = (allow = ["public", "private"])),
   ],
   sockets = [${sockets.join(", ")}],
+  v8Flags = [${v8Flags.map(quoted).join(", ")}],
 );
 `;
 }
 
 /**
  * Starts Workers in one process, each on a socket of its own unless it `isHidden`. `persist` is a folder
- * that outlives it, else a temporary one is used; `prefix` stands before the program, as `taskset` does.
+ * that outlives it, else a temporary one is used; `prefix` stands before the program, as `taskset` does;
+ * `v8Flags` are the engine's.
  */
-export async function serve(workers, { persist, prefix = [] } = {}) {
+export async function serve(workers, { persist, prefix = [], v8Flags = [] } = {}) {
   const own = persist ?? (await mkdtemp(join(scratch, "xfetch-workerd-")));
   const storage = join(own, "objects");
   await mkdir(storage, { recursive: true });
@@ -84,7 +86,7 @@ export async function serve(workers, { persist, prefix = [] } = {}) {
     for (const file of modules) await copyFile(file, join(own, name, basename(file)));
   }
   const file = join(own, "config.capnp");
-  await writeFile(file, configText(workers, storage));
+  await writeFile(file, configText(workers, storage, v8Flags));
   const words = [...prefix, join(root, "node_modules", ".bin", "workerd"), "serve", file, "--experimental", "--control-fd=3"];
   const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   const complaints = [];

@@ -1,8 +1,9 @@
 //! How often a key is asked for in the world. Each isolate sees its own share of the requests only, and a
 //! beta chosen from a share is too eager: the earliest of many draws comes sooner than one would.
 //!
-//! Whoever asks a key's object for the lease tells its share. The object adds them up and writes the sum into the
-//! entry that is committed, which takes it into every tier. Shares are forgotten after two generations without a
+//! Whoever asks a key's object for the lease tells its share, or that it has seen too little to know. The object adds
+//! them up and writes the sum into the entry that is committed, which takes it into every tier. In the first cycle
+//! nobody knows, but that several ask is known already. Shares are forgotten after two generations without a
 //! word, and when nobody has refreshed the key for a TTL beyond its expiry. What was never told is missing in the
 //! sum, which errs on the early side; an isolate that has just been replaced counts twice for two generations, which
 //! may then land a moment late.
@@ -46,6 +47,8 @@ impl Share {
     }
 }
 
+/// The sum where more than one isolate asks for the key, and none of them knows yet how often.
+pub const SEVERAL: u32 = u32::MAX;
 /// The most isolates whose shares are kept; beyond it the sum is too small.
 pub const SHARES_MOST: usize = 64;
 /// For so many commits a share counts.
@@ -60,10 +63,13 @@ pub struct Demand(Vec<u8>);
 impl Demand {
     /// An isolate tells its share, in place of what it told before.
     pub fn hear(&mut self, share: Share) {
-        if share.isolate == 0 || share.millihertz == 0 {
+        let told = share.to_bytes();
+        // That it does not know any more is no news, and that one more does not know takes nobody's place.
+        let is_full = self.0.len() >= SHARES_MOST * RECORD_BYTES;
+        let is_news = share.millihertz > 0 || !is_full && !self.records().any(|it| it[..8] == told[..8]);
+        if share.isolate == 0 || !is_news {
             return;
         }
-        let told = share.to_bytes();
         let mut kept = self.records().filter(|it| it[..8] != told[..8]).fold(Vec::new(), joined);
         // Where there are too many, who has been silent for longest goes.
         let beyond = (kept.len() + RECORD_BYTES).saturating_sub(SHARES_MOST * RECORD_BYTES);
@@ -81,11 +87,19 @@ impl Demand {
         }
     }
 
-    /// All shares, in requests per 1,000 seconds.
+    /// All shares, in requests per 1,000 seconds. Who has asked without knowing counts as one of those who know, but
+    /// all of them together for no more than is known. 0 where nobody knows, or [`SEVERAL`].
     #[must_use]
     pub fn total(&self) -> u32 {
-        let rates = self.records().map(|it| Share::from_bytes(&it[..SHARE_BYTES]).millihertz);
-        rates.fold(0, u32::saturating_add)
+        let rates = || self.records().map(|it| Share::from_bytes(&it[..SHARE_BYTES]).millihertz);
+        let (all, known) = (rates().count(), rates().filter(|it| *it > 0).count());
+        let sum = rates().map(u64::from).sum::<u64>();
+        let others = (all - known).min(known) as u64;
+        match (known, all) {
+            (0, 0 | 1) => 0,
+            (0, _) => SEVERAL,
+            _ => (sum + others * sum / known as u64).min(u64::from(SEVERAL - 1)) as u32,
+        }
     }
 
     /// The stored form.

@@ -25,6 +25,7 @@
 //! | | [`lease`] | who may refresh, until when: the rules of the object |
 //! | | [`refresh`] | one computation as a state machine |
 //! | | [`cold`] | a request with nothing to serve, as a state machine |
+//! | | [`collapse`] | requests of one isolate that wait for the same thing
 //! | | [`marks`] | what an isolate remembers of refreshes under way |
 //! | | [`calls`] | the origin calls that an isolate has under way |
 //! | | [`memory`] | the nearest tier |
@@ -41,6 +42,7 @@
 
 pub mod calls;
 pub mod cold;
+pub mod collapse;
 pub mod config;
 pub mod demand;
 pub mod entry;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use crate::{
     calls::Calls,
     config::Route,
+    demand::Share,
     entry::{Entry, Floor},
     failure::Failure,
     key::{Hash, Key},
     lookup::{self, Verdict},
     marks::{Blocked, Marks},
     memory::Memory,
+    message::Terms,
     refresh::{Ending, Purpose, Refresh, Trigger},
     time::Millis,
     xfetch::Draw,
@@ -88,6 +90,18 @@ impl Local {
     #[must_use]
     pub fn has_room(&self, route: &Route) -> bool {
         self.calls.under_way() < route.max_origin_calls as usize
+    }
+
+    /// What comes with the question for the lease: how long it is wanted for, by what the computation cost before,
+    /// and how often the isolate of this name is asked for the key.
+    #[must_use]
+    pub fn terms(&self, hash: &Hash, route: &Route, name: u64, delta: Option<Millis>) -> Terms {
+        Terms {
+            lease: route.lease(),
+            expected: delta.unwrap_or(Millis::SECOND),
+            physical: route.lifetime.physical(),
+            share: Share::new(name, self.memory.rate(hash, route.lifetime.ttl)),
+        }
     }
 
     /// Hears a floor; whether it was news. What was known of refreshes under way is then about purged

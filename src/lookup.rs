@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Beta, Route},
+    demand::SEVERAL,
     entry::{CLOCK_TOLERANCE, Entry},
     time::Millis,
     xfetch::{self, Draw, Rule},
@@ -102,8 +103,12 @@ pub fn eagerness(
     let Some(entry) = in_window else {
         return paper;
     };
-    let in_the_world = f64::from(entry.demand) / 1e3;
-    let rate = rate().unwrap_or(0.0).max(in_the_world);
+    let own = rate().unwrap_or(0.0);
+    let rate = match entry.demand {
+        // At least as often as that.
+        SEVERAL => 2.0 * own,
+        told => own.max(f64::from(told) / 1e3),
+    };
     if rate <= 0.0 {
         return paper;
     }

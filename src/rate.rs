@@ -1,14 +1,14 @@
 //! How often a key is asked for, as one isolate has seen it: what `beta = "auto"` is chosen from.
 //!
 //! Arrivals and time are both weighted by `exp(-age / memory)`; their quotient is the rate. It needs
-//! no history, and forgets at the pace of `memory`. Before most of a memory has been seen, but ten seconds at most,
-//! the rate is taken to be lower than the quotient: a few requests at the same instant are no rate, and one that is
-//! too low errs on the early side.
+//! no history, and forgets at the pace of `memory`. Before half a memory has been seen, but ten seconds at most, the
+//! rate is taken to be lower than the quotient: a few requests at the same instant are no rate, and one that is too
+//! low errs on the early side.
 
 use crate::time::Millis;
 
-/// The share of a memory that has to be seen; after one memory, weighted time is `1 - 1/e` of it.
-const SEEN_LEAST: f64 = 0.6;
+/// The share of a memory that has to be seen, in weighted time: after half a memory it is `1 - exp(-1/2)` of it.
+const SEEN_LEAST: f64 = 0.39;
 /// No more than so much of it.
 const SEEN_MOST: Millis = Millis(10_000);
 

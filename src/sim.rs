@@ -21,6 +21,7 @@ mod requests;
 mod rule;
 mod tasks;
 mod tiers;
+mod together;
 mod waiting;
 mod world;
 

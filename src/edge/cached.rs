@@ -224,7 +224,12 @@ impl Later {
     /// Looks further: into the colo, then to the key's object and the origin.
     pub(super) async fn answer(self) -> Response {
         let Self { job, found, owner, started, arrived } = self;
-        let found = job.look_up_both(found, arrived).await;
+        // Nobody waits for another one's look who has something in hand.
+        let in_colo = match owner {
+            Some(_) => job.look_up_colo().await,
+            None => job.look_up_colo_together().await,
+        };
+        let found = job.newest(in_colo, found, arrived);
         if let Some(owner) = owner {
             isolate::with(|isolate| isolate.local.marks.end(&job.asked.key.hash, owner));
         }

@@ -1,6 +1,6 @@
 //! Performs what [`crate::refresh`] and [`crate::cold`] decide: one loop and one match for each.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, LocalBoxFuture, select};
@@ -11,18 +11,19 @@ use super::{
     platform::{self, Task},
     router::Visit,
     stub::{self, Answered, Lost},
-    timer,
+    timer::{self, Alarm, Sleeping},
 };
 use crate::{
     cold::{self, Cold, Outcome},
+    collapse::{Collapse, Joined},
     config::{OBJECT_TIMEOUT, Route},
-    demand::Share,
     entry::{self, Entry, Floor},
     failure::{Failure, Reason},
     host, json,
     key::Key,
+    lease,
     marks::Blocked,
-    message::{Answer, Message, Reply, Terms},
+    message::{Answer, Message, Reply},
     metrics::{Call, Fact},
     refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
     time::Millis,
@@ -35,6 +36,36 @@ pub(super) struct Asked {
     pub(super) body: String,
     /// The route's keyed headers.
     pub(super) headers: Vec<(String, Option<String>)>,
+}
+
+/// What a message to the object has led to: its answer, with the entry that it brings.
+type Told = Result<(Reply, Option<Arc<Entry>>), Lost>;
+
+/// What a request has waited for that another one does.
+#[derive(Clone, Default)]
+enum Heard {
+    /// It has not ended in time.
+    #[default]
+    Nothing,
+    /// Too many wait for it.
+    TooMany,
+    /// What the colo holds.
+    Colo(Option<Arc<Entry>>),
+    /// What the object has answered.
+    Object(Told),
+}
+
+/// A request that waits for what another one does.
+pub(super) struct Sleeper {
+    heard: Cell<Heard>,
+    alarm: Alarm,
+}
+
+impl Sleeper {
+    fn hear(&self, heard: Heard) {
+        self.heard.set(heard);
+        self.alarm.ring();
+    }
 }
 
 /// One request's question, and the means to act for it.
@@ -63,14 +94,24 @@ impl Job {
         })
     }
 
+    /// What the colo holds, looked up once for all requests of this isolate that have nothing to serve.
+    pub(super) async fn look_up_colo_together(self: &Rc<Self>) -> Option<Arc<Entry>> {
+        let job = Rc::clone(self);
+        let look = Box::pin(async move { Heard::Colo(job.look_up_colo().await) });
+        match self.together(|isolate| &mut isolate.looking, 0, u32::MAX, OBJECT_TIMEOUT, look).await {
+            Heard::Colo(found) => found,
+            Heard::Object(_) | Heard::Nothing | Heard::TooMany => None,
+        }
+    }
+
     /// What memory and the colo's cache hold together, and what is in hand already. An entry too large
     /// for memory is served from the colo.
-    pub(super) async fn look_up_both(
+    pub(super) fn newest(
         &self,
+        in_colo: Option<Arc<Entry>>,
         in_hand: Option<Arc<Entry>>,
         arrived: Millis,
     ) -> Option<Arc<Entry>> {
-        let in_colo = self.look_up_colo().await;
         isolate::with(|isolate| isolate.local.after_colo(&self.asked.key, in_colo, in_hand, arrived))
     }
 
@@ -167,11 +208,7 @@ impl Job {
     }
 
     /// Sends a message to the key's object; what it says of purges is heard at once.
-    async fn send(
-        self: &Rc<Self>,
-        message: Message,
-        entry: Vec<u8>,
-    ) -> Result<(Reply, Option<Arc<Entry>>), Lost> {
+    async fn send(self: &Rc<Self>, message: Message, entry: Vec<u8>) -> Told {
         let hint = self.visit.config.location_hint.as_deref();
         let is_acquire = matches!(message, Message::Acquire { .. });
         let sent = stub::send_within(&self.visit.env, &self.asked.key.name(), hint, message, entry).await;
@@ -212,16 +249,11 @@ impl Job {
     }
 
     async fn acquire(self: &Rc<Self>, seen: u64, refresh: &Refresh) -> Event {
-        let terms = Terms {
-            lease: self.route.lease(),
-            expected: refresh.delta().unwrap_or(Millis::SECOND),
-            physical: self.route.lifetime.physical(),
-            share: isolate::with(|isolate| {
-                let rate = isolate.local.memory.rate(&self.asked.key.hash, self.route.lifetime.ttl);
-                Share::new(isolate.dice.name(), rate)
-            }),
-        };
-        let nonce = isolate::with(|isolate| isolate.dice.nonce());
+        let (terms, nonce) = isolate::with(|isolate| {
+            let name = isolate.dice.name();
+            let terms = isolate.local.terms(&self.asked.key.hash, &self.route, name, refresh.delta());
+            (terms, isolate.dice.nonce())
+        });
         if nonce.is_none() {
             isolate::count(Fact::NoEntropy);
         }
@@ -381,22 +413,62 @@ impl Job {
         }
     }
 
+    /// Sleeps at the object, by the message of whoever in this isolate sleeps there already.
     async fn wait(self: &Rc<Self>, seen: u64) -> cold::Event {
-        let message = Message::Wait { seen, max_waiters: self.route.max_waiters };
-        match self.send(message, Vec::new()).await {
-            Ok((reply, entry)) => cold::Event::Woken(reply, entry),
-            Err(lost) => cold::Event::WaitBroken { is_overloaded: lost == Lost::Overloaded },
+        let max_waiters = self.route.max_waiters;
+        let message = Message::Wait { seen, max_waiters };
+        let length = lease::time_limit(&message);
+        let job = Rc::clone(self);
+        let told = Box::pin(async move { Heard::Object(job.send(message, Vec::new()).await) });
+        match self.together(|isolate| &mut isolate.waiting, seen, max_waiters, length, told).await {
+            Heard::Object(Ok((reply, entry))) => cold::Event::Woken(reply, entry),
+            Heard::Object(Err(lost)) => cold::Event::WaitBroken { is_overloaded: lost == Lost::Overloaded },
+            Heard::Colo(_) | Heard::Nothing => cold::Event::WaitBroken { is_overloaded: false },
+            Heard::TooMany => {
+                let reply = Reply { floor: self.floor(), demand: 0, answer: Answer::TooManyWaiters };
+                cold::Event::Woken(reply, None)
+            }
         }
     }
 
+    /// What a task brings that one request of this isolate runs for all who have seen the same. It runs in
+    /// `waitUntil`, so that a client that hangs up does not leave the others asleep.
+    async fn together(
+        &self,
+        of: fn(&mut isolate::Isolate) -> &mut Collapse<Rc<Sleeper>>,
+        seen: u64,
+        at_most: u32,
+        length: Millis,
+        task: Task<Heard>,
+    ) -> Heard {
+        let key = self.asked.key.hash;
+        let sleeping = Sleeping::new(length);
+        let sleeper = Rc::new(Sleeper { heard: Cell::new(Heard::Nothing), alarm: sleeping.alarm() });
+        let joined = isolate::with(|isolate| {
+            of(isolate).join(key, seen, Rc::clone(&sleeper), at_most, length, host::now())
+        });
+        match joined {
+            Joined::First(owner) => platform::behind(&*self.visit.context, async move {
+                let heard = task.await;
+                for sleeper in isolate::with(|isolate| of(isolate).end(key, seen, owner)) {
+                    sleeper.hear(heard.clone());
+                }
+            }),
+            Joined::Follows => {}
+            Joined::TooMany => return Heard::TooMany,
+        }
+        sleeping.end().await;
+        sleeper.heard.take()
+    }
+
     /// The pause keeps those who were woken together from asking together.
-    async fn look_around(&self) -> cold::Event {
+    async fn look_around(self: &Rc<Self>) -> cold::Event {
         const PAUSE_MOST: Millis = Millis(100);
         let share = isolate::with(|isolate| isolate.dice.draw()).value();
         timer::sleep(PAUSE_MOST.share(share)).await;
         let found = match self.look_up_memory() {
             Some(entry) => Some(entry),
-            None => self.look_up_both(None, host::now()).await,
+            None => self.newest(self.look_up_colo_together().await, None, host::now()),
         };
         cold::Event::LookedAround(found)
     }

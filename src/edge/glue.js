@@ -73,6 +73,11 @@ export function sleep(milliseconds) {
   return Object.assign(promise, { resolve, timer: setTimeout(resolve, milliseconds) });
 }
 
+/** Ends it early: by another request, too, as the runtime then runs what waits for it as part of its own. */
+export function wake(sleeping) {
+  sleeping.resolve();
+}
+
 /** Nobody waits for it any more. It ends all the same: what waited for it in Rust is freed only then. */
 export function forget(sleeping) {
   clearTimeout(sleeping.timer);

@@ -36,6 +36,9 @@ extern "C" {
     /// A promise of the end of so many milliseconds.
     pub(super) fn sleep(milliseconds: f64) -> Promise;
 
+    /// Ends this promise of `sleep`, for whichever request waits for it.
+    pub(super) fn wake(sleeping: &Promise);
+
     /// Nobody waits for this promise of `sleep` any more.
     pub(super) fn forget(sleeping: &Promise);
 }

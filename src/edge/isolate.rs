@@ -10,10 +10,12 @@ use worker::Env;
 
 use super::{
     answers::Known,
+    driver::Sleeper,
     flush::{self, Flusher},
     platform, stub,
 };
 use crate::{
+    collapse::Collapse,
     config::{Config, ConfigError, SETTINGS},
     host::{self, Dice},
     json,
@@ -29,6 +31,10 @@ pub(super) struct Isolate {
     config: Option<Result<Rc<Config>, ConfigError>>,
     pub(super) local: Local,
     pub(super) recent: Recent<Known>,
+    /// Those who look a key up in the colo.
+    pub(super) looking: Collapse<Rc<Sleeper>>,
+    /// Those who sleep at a key's object.
+    pub(super) waiting: Collapse<Rc<Sleeper>>,
     /// The names of the headers that are credentials on some route.
     pub(super) credentials: Array,
     pub(super) dice: Dice,
@@ -74,6 +80,8 @@ impl Isolate {
             config: None,
             local: Local::new(0, KEYS_MOST),
             recent: Recent::default(),
+            looking: Collapse::default(),
+            waiting: Collapse::default(),
             credentials: Array::new(),
             dice: Dice::default(),
             flusher: Flusher::default(),

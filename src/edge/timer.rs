@@ -8,7 +8,33 @@ use super::{glue, platform::Task};
 use crate::time::Millis;
 
 /// A timer that goes with whoever waits for it.
-struct Sleeping(Promise);
+pub(super) struct Sleeping(Promise);
+
+impl Sleeping {
+    pub(super) fn new(time: Millis) -> Self {
+        Self(glue::sleep(time.0 as f64))
+    }
+
+    /// What ends it early.
+    pub(super) fn alarm(&self) -> Alarm {
+        Alarm(self.0.clone())
+    }
+
+    /// Its end.
+    pub(super) async fn end(self) {
+        let _ = JsFuture::from(self.0.clone()).await;
+    }
+}
+
+/// Wakes a sleeper, also one of another request: a promise carries the request that it was made in, and what
+/// waits for it goes on there. A task of Rust alone would go on in the request that wakes it.
+pub(super) struct Alarm(Promise);
+
+impl Alarm {
+    pub(super) fn ring(&self) {
+        glue::wake(&self.0);
+    }
+}
 
 impl Drop for Sleeping {
     fn drop(&mut self) {
@@ -18,8 +44,7 @@ impl Drop for Sleeping {
 
 /// Sleeps.
 pub(super) async fn sleep(time: Millis) {
-    let sleeping = Sleeping(glue::sleep(time.0 as f64));
-    let _ = JsFuture::from(sleeping.0.clone()).await;
+    Sleeping::new(time).end().await;
 }
 
 /// The future's output, or the future itself when it has not ended in time.

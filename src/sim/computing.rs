@@ -6,16 +6,16 @@ use super::{
     object::Ticket,
     origin::{Call, Fate},
     tasks::{Task, Waits, Work},
+    tiers::Isolate,
     world::{Happened, Loss, What, World},
 };
 use crate::{
     calls::CallId,
     cold,
-    demand::Share,
     entry::Entry,
     failure::Failure,
     lease,
-    message::{Answer, Message, Reply, Terms},
+    message::{Answer, Message, Reply},
     metrics::{self, Fact},
     refresh::{self, Computed, Ending, Purpose, Refresh},
     time::Millis,
@@ -55,16 +55,8 @@ impl World {
             refresh::Action::LookInColo => self.wait_for(id, Waits::Colo, self.scenario.colo_delay),
             refresh::Action::Acquire { seen } => {
                 let nonce = (!self.fault(|it| it.no_entropy)).then(|| format!("{id}"));
-                let route = &self.route;
-                let terms = Terms {
-                    lease: route.lease(),
-                    expected: expected.unwrap_or(Millis::SECOND),
-                    physical: route.lifetime.physical(),
-                    share: Share::new(
-                        self.isolates[isolate].name,
-                        self.isolates[isolate].local.memory.rate(&self.keys[key].hash, route.lifetime.ttl),
-                    ),
-                };
+                let Isolate { name, local, .. } = &self.isolates[isolate];
+                let terms = local.terms(&self.keys[key].hash, &self.route, *name, expected);
                 self.ask(id, Message::Acquire { seen, nonce, terms }, None);
             }
             refresh::Action::Wait { seen } => {
@@ -214,7 +206,7 @@ impl World {
                 self.lost(id, isolate, key, Loss::Broken, true);
             }
             Some(Work::Computing { .. }) => self.feed(id, refresh::Event::Replied(reply, entry)),
-            Some(Work::Cold { .. }) => self.feed_cold(id, cold::Event::Woken(reply, entry)),
+            Some(Work::SleepingForAll(..)) => self.slept_for_all(id, isolate, key, &Ok((reply, entry))),
             Some(Work::GivingBack | Work::Purging) => drop(self.tasks.remove(&id)),
             _ => {}
         }
@@ -230,9 +222,7 @@ impl World {
                     is_acquire && local.may_compute_without_lease(hash, &self.route, refresh, now);
                 self.feed(id, refresh::Event::ObjectLost { may_compute });
             }
-            Some(Work::Cold { .. }) => {
-                self.feed_cold(id, cold::Event::WaitBroken { is_overloaded: loss == Loss::Overloaded });
-            }
+            Some(Work::SleepingForAll(..)) => self.slept_for_all(id, isolate, key, &Err(loss)),
             Some(Work::GivingBack | Work::Purging) => drop(self.tasks.remove(&id)),
             _ => {}
         }

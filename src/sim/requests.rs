@@ -39,7 +39,11 @@ impl World {
         let heard = self.isolates[isolate].local.memory.floor(&self.keys[key].hash);
         let looking = Looking { owner, in_hand: found, arrived: now, heard };
         let id = self.spawn(Task::new(isolate, key, Work::LookUp(request, looking)));
-        self.wait_for(id, Waits::Colo, self.scenario.colo_delay);
+        // Nobody waits for another one's look who has something in hand.
+        match owner {
+            Some(_) => self.wait_for(id, Waits::Colo, self.scenario.colo_delay),
+            None => self.look_together(id, isolate, key),
+        }
     }
 
     pub(super) fn judge(
@@ -53,9 +57,16 @@ impl World {
         self.isolates[isolate].local.judge(&self.keys[key].hash, &self.route, entry, now, draw)
     }
 
-    pub(super) fn looked_up(&mut self, isolate: usize, key: usize, mut request: Request, looking: Looking) {
+    pub(super) fn looked_up(
+        &mut self,
+        isolate: usize,
+        key: usize,
+        mut request: Request,
+        looking: Looking,
+        in_colo: Option<Arc<Entry>>,
+    ) {
         let Looking { owner, in_hand, arrived, heard } = looking;
-        let found = self.look_up_both(isolate, key, in_hand, arrived);
+        let found = self.isolates[isolate].local.after_colo(&self.keys[key], in_colo, in_hand, arrived);
         let verdict = self.judge(isolate, key, found.as_deref(), arrived);
         if let Some(owner) = owner {
             self.isolates[isolate].local.marks.end(&self.keys[key].hash, owner);
@@ -63,17 +74,6 @@ impl World {
         // A purge that was heard meanwhile may have taken away what was warm.
         request.is_warm &= heard == self.isolates[isolate].local.memory.floor(&self.keys[key].hash);
         self.serve(isolate, key, request, found, verdict);
-    }
-
-    pub(super) fn look_up_both(
-        &mut self,
-        isolate: usize,
-        key: usize,
-        in_hand: Option<Arc<Entry>>,
-        arrived: Millis,
-    ) -> Option<Arc<Entry>> {
-        let in_colo = self.look_up_colo(isolate, key);
-        self.isolates[isolate].local.after_colo(&self.keys[key], in_colo, in_hand, arrived)
     }
 
     pub(super) fn look_up_colo(&mut self, isolate: usize, key: usize) -> Option<Arc<Entry>> {

@@ -42,8 +42,12 @@ pub(super) enum Waits {
     Put(Arc<Entry>),
     /// The write.
     Written(Arc<Entry>, Option<Record>),
-    /// Other computations, or a moment.
+    /// A moment.
     Others,
+    /// What another request's look into the colo finds.
+    Looking,
+    /// What another request's message to the object leads to.
+    Sleeping,
     /// The next look into memory, the object being out of reach; until then at most.
     Memory(Millis),
 }
@@ -52,6 +56,10 @@ pub(super) enum Waits {
 pub(super) enum Work {
     /// A request that looks into the colo's cache.
     LookUp(Request, Looking),
+    /// A look into the colo's cache, for all who wait for it under this name.
+    LookingForAll(u64),
+    /// A sleep at the object, for all who have seen this generation and wait under this name.
+    SleepingForAll(u64, u64),
     /// A computation, for a request that waits or behind an answer.
     Computing { refresh: Refresh, owner: u64, for_whom: Option<u64>, is_repeated: bool },
     /// A request with nothing to serve.
@@ -127,8 +135,12 @@ impl World {
                 let (now, known) = (self.clock_of(isolate), &self.keys[key]);
                 match self.isolates[isolate].local.memory.get(&known.hash, &known.text, now) {
                     Some(entry) => self.feed_cold(id, cold::Event::LookedAround(Some(entry))),
-                    None => self.wait_for(id, Waits::Colo, self.scenario.colo_delay),
+                    None => self.look_together(id, isolate, key),
                 }
+            }
+            (Waits::Looking, _) => self.told_of_colo((id, ticket), isolate, key, None),
+            (Waits::Sleeping, _) => {
+                self.woken((id, ticket), cold::Event::WaitBroken { is_overloaded: false });
             }
             (Waits::Memory(until), _) => self.watch_memory(id, isolate, key, until),
             (Waits::Nothing, _) => {}
@@ -140,15 +152,13 @@ impl World {
             Some(Work::LookUp(request, looking)) => {
                 let (request, looking) = (*request, looking.clone());
                 self.tasks.remove(&id);
-                self.looked_up(isolate, key, request, looking);
+                let in_colo = self.look_up_colo(isolate, key);
+                self.looked_up(isolate, key, request, looking, in_colo);
             }
+            Some(Work::LookingForAll(owner)) => self.looked_for_all(id, isolate, key, *owner),
             Some(Work::Computing { .. }) => {
                 let found = self.look_up_colo(isolate, key);
                 self.feed(id, refresh::Event::LookedInColo(found));
-            }
-            Some(Work::Cold { .. }) => {
-                let found = self.look_up_both(isolate, key, None, self.clock_of(isolate));
-                self.feed_cold(id, cold::Event::LookedAround(found));
             }
             _ => {}
         }

@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::object::Ticket;
 use crate::{
+    collapse::Collapse,
     entry::{Entry, Floor},
     local::Local,
     time::Millis,
@@ -75,10 +77,14 @@ pub(super) struct Isolate {
     /// A restarted isolate has a new one.
     pub(super) name: u64,
     pub(super) local: Local,
+    /// Those who look a key up in the colo, and those who sleep at a key's object.
+    pub(super) looking: Collapse<Ticket>,
+    pub(super) waiting: Collapse<Ticket>,
 }
 
 impl Isolate {
     pub(super) fn new(colo: usize, name: u64) -> Self {
-        Self { colo, name, local: Local::new(32 << 20, 10_000) }
+        let (looking, waiting) = (Collapse::default(), Collapse::default());
+        Self { colo, name, local: Local::new(32 << 20, 10_000), looking, waiting }
     }
 }

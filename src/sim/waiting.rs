@@ -13,7 +13,6 @@ use crate::{
     failure::Failure,
     lookup::Verdict,
     marks::Blocked,
-    message::Message,
     metrics::Class,
     refresh::{Computed, Ending, Purpose, Refresh},
     time::Millis,
@@ -88,7 +87,7 @@ impl World {
                 self.compute_for(isolate, key, refresh, owner, Some(id));
             }
             cold::Action::Wait { seen } => {
-                self.ask(id, Message::Wait { seen, max_waiters: self.route.max_waiters }, None);
+                self.sleep_together(id, isolate, key, seen);
             }
             cold::Action::LookAround => {
                 let pause = Millis(self.chance.below(100));

@@ -87,6 +87,7 @@ fn what_may_be_stored_is_what_neither_of_three_headers_forbids() {
         "ext=\"a, no-store, b\"",
         "ext=\"a\\\", private, \\\" b\", public",
         "ext=\"\\\\\", public",
+        "ext=\\\"a, no-store, b\"",
         "",
     ] {
         assert!(allow(Some(fine), None, false), "{fine}");
@@ -102,6 +103,7 @@ fn what_may_be_stored_is_what_neither_of_three_headers_forbids() {
         "ext=\"a\\\"b\", no-store",
         "ext=\"\\\\\", private",
         "no-store=1",
+        "no-store\"x\"",
     ] {
         assert!(!allow(Some(forbidden), None, false), "{forbidden}");
     }

@@ -98,6 +98,8 @@ enum Step {
     Hearing(Heard),
     /// Asleep at the object, until then at most.
     Asleep(u64),
+    /// Asleep by the message of this other one of its isolate.
+    Follows(usize),
     /// The origin computes.
     Computing,
     Dead,
@@ -176,6 +178,8 @@ struct Participant {
     is_short: bool,
     /// What this isolate may still do without the object: one call.
     may_call_directly: bool,
+    /// The generation that its message to sleep at the object names, while it is under way or answered.
+    sleeps_with: Option<u64>,
     machine: Option<Machine>,
     token: Option<u64>,
     step: Step,
@@ -196,6 +200,7 @@ struct State {
     repeats: u8,
     failures: u8,
     granted: u64,
+    is_together: bool,
     broken: Option<&'static str>,
 }
 
@@ -228,6 +233,8 @@ struct World {
     /// A participant whose object is out of reach may call the origin without a lease.
     is_direct: bool,
     is_short: bool,
+    /// Those of one colo are requests of one isolate where it comes to sleeping: one message for all.
+    is_together: bool,
     /// By how much each participant's clock is off, in turn.
     skews: &'static [i64],
     /// How somebody must come to end on some path: what these worlds are for.
@@ -414,10 +421,59 @@ impl State {
                     self.store(who, value);
                     Fed::Stored
                 }
-                Wish::Ask(ask) => return self.participants[who].step = Step::Asking(ask),
+                Wish::Ask(ask) => return self.ask(who, ask),
                 Wish::Compute => return self.compute(who),
                 Wish::End(word) => return self.end(who, word),
             };
+        }
+    }
+
+    /// Sends a message, or sleeps by that of another one.
+    fn ask(&mut self, who: usize, ask: Ask) {
+        let (colo, is_cold) = {
+            let it = &self.participants[who];
+            (it.colo, matches!(it.machine, Some(Machine::Cold(_, None, _))))
+        };
+        let step = match ask {
+            Ask::Wait(seen) if self.is_together && is_cold => {
+                let is_first = |it: &Participant| it.colo == colo && it.sleeps_with == Some(seen);
+                match self.participants.iter().position(is_first) {
+                    Some(first) => Step::Follows(first),
+                    None => {
+                        self.participants[who].sleeps_with = Some(seen);
+                        Step::Asking(ask)
+                    }
+                }
+            }
+            ask => Step::Asking(ask),
+        };
+        self.participants[who].step = step;
+    }
+
+    /// Those who sleep by the message of this one.
+    fn followers(&self, first: usize) -> Vec<usize> {
+        let follows = |who: &usize| self.participants[*who].step == Step::Follows(first);
+        (0..self.participants.len()).filter(follows).collect()
+    }
+
+    /// Its message is answered: whoever sleeps by it hears the same, after it.
+    fn hear_with_followers(&mut self, who: usize, heard: &Heard) {
+        self.participants[who].sleeps_with = None;
+        let followers = self.followers(who);
+        for who in std::iter::once(who).chain(followers) {
+            self.hear(who, heard.clone());
+        }
+    }
+
+    /// Its client is told that it took too long. The message that it sent goes on: the next one is as good as it.
+    fn leave(&mut self, who: usize) {
+        let (step, seen) = (self.participants[who].step.clone(), self.participants[who].sleeps_with.take());
+        if let Some((next, others)) = self.followers(who).split_first() {
+            self.participants[*next].step = step;
+            self.participants[*next].sleeps_with = seen;
+            for other in others {
+                self.participants[*other].step = Step::Follows(*next);
+            }
         }
     }
 
@@ -432,6 +488,7 @@ impl State {
         participant.step = Step::Done(word);
         participant.machine = None;
         participant.token = None;
+        participant.sleeps_with = None;
         participant.since = 0;
     }
 
@@ -651,6 +708,7 @@ impl Model for World {
             skew: self.skews.get(place).copied().unwrap_or(0),
             is_short: self.is_short,
             may_call_directly: self.is_direct,
+            sleeps_with: None,
             machine: None,
             token: None,
             step: Step::Idle,
@@ -672,6 +730,7 @@ impl Model for World {
             repeats: 0,
             failures: 0,
             granted: value.map_or(0, |value| value.generation),
+            is_together: self.is_together,
             broken: None,
         }]
     }
@@ -700,11 +759,13 @@ impl Model for World {
                         }
                     }
                 }
-                Step::Asleep(_) => {}
+                Step::Asleep(_) | Step::Follows(_) => {}
                 Step::Dead | Step::Done(_) => continue,
             }
             somebody_is_under_way = true;
-            let may_die = !matches!(participant.step, Step::Idle | Step::Asleep(_));
+            let is_followed = !state.followers(who).is_empty();
+            let may_die =
+                is_followed || !matches!(participant.step, Step::Idle | Step::Asleep(_) | Step::Follows(_));
             if state.crashes < self.crashes && may_die && !matches!(participant.role, Role::Purge { .. }) {
                 actions.push(Act::Crash(who));
             }
@@ -778,7 +839,7 @@ impl Model for World {
             }
             Act::Hear(who) => {
                 let Step::Hearing(heard) = state.participants[who].step.clone() else { return None };
-                state.hear(who, heard);
+                state.hear_with_followers(who, &heard);
             }
             // A duplicate of an answer that nobody waits for any more changes nothing: it is not in the model.
             Act::OriginAnswers(who) => {
@@ -794,6 +855,11 @@ impl Model for World {
             }
             Act::Crash(who) => {
                 state.crashes += 1;
+                // Cut off it tells nobody: each has a timer of its own.
+                let until = state.now + lease::WAIT_MOST.0;
+                for follower in state.followers(who) {
+                    state.participants[follower].step = Step::Asleep(until);
+                }
                 state.end(who, "dead");
                 state.participants[who].step = Step::Dead;
             }
@@ -819,6 +885,13 @@ impl Model for World {
             Property::sometimes("somebody ends in the second way", |world: &World, state: &State| {
                 state.somebody_is(world.reaches[1])
             }),
+            Property::sometimes(
+                "where they may, two sleep by one message",
+                |world: &World, state: &State| {
+                    !world.is_together
+                        || state.participants.iter().any(|it| matches!(it.step, Step::Follows(_)))
+                },
+            ),
         ]
     }
 }
@@ -867,6 +940,7 @@ impl State {
             let waited = self.now - participant.since;
             let is_cold = matches!(participant.machine, Some(Machine::Cold(..)));
             if is_cold && is_waiting && waited >= PATIENCE.0 {
+                self.leave(who);
                 self.feed(who, Fed::TimedOut);
             }
         }
@@ -901,6 +975,7 @@ const QUIET: World = World {
     refuses: false,
     is_direct: false,
     is_short: false,
+    is_together: false,
     skews: &[],
     reaches: ["stored", "stored"],
 };
@@ -941,6 +1016,54 @@ fn three_cold_requests_with_a_loss_and_a_failure() {
         "cold x3, loss, failure",
         World { roles, is_warm: false, losses: 1, failures: 1, reaches: ["computed", "failed"], ..QUIET },
     );
+}
+
+#[test]
+fn three_cold_requests_of_which_two_sleep_by_one_message() {
+    let roles = vec![Role::Cold; 3];
+    explore(
+        "cold x3, two together, crash, loss",
+        World {
+            roles,
+            is_warm: false,
+            is_together: true,
+            crashes: 1,
+            losses: 1,
+            reaches: ["computed", "collapsed"],
+            ..QUIET
+        },
+    );
+    let roles = vec![Role::Cold; 3];
+    explore(
+        "cold x3, two together, loss, failure",
+        World {
+            roles,
+            is_warm: false,
+            is_together: true,
+            losses: 1,
+            failures: 1,
+            reaches: ["computed", "failed"],
+            ..QUIET
+        },
+    );
+}
+
+#[test]
+fn each_kind_of_purge_while_two_of_three_cold_requests_sleep_by_one_message() {
+    for hard in [false, true] {
+        let roles = vec![Role::Cold, Role::Purge { hard }, Role::Cold, Role::Cold];
+        explore(
+            "cold x3, two together + purge",
+            World {
+                roles,
+                is_warm: false,
+                is_together: true,
+                ticks: 1,
+                reaches: ["computed", "collapsed"],
+                ..QUIET
+            },
+        );
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use xfetch_edge::{
     calls::Calls,
     cold::{Action, Cold, Event, Outcome},
+    collapse::{Collapse, Joined},
     config::Config,
-    demand::{Demand, SHARES_MOST, Share},
+    demand::{Demand, SEVERAL, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
     failure::{self, Failure, Reason},
     lease::{self, CleanUp, TOKEN_END},
@@ -65,10 +66,10 @@ fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
     assert_eq!(Share::new(7, None).millihertz, 0);
     let mut demand = Demand::default();
     assert_eq!(demand.total(), 0);
-    for told in [share(1, 10.0), share(2, 5.0), share(1, 12.0), share(0, 99.0), Share::new(3, None)] {
+    for told in [share(1, 10.0), share(2, 5.0), share(1, 12.0), share(0, 99.0), Share::new(2, None)] {
         demand.hear(told);
     }
-    assert_eq!(demand.total(), 17_000, "the newest of each; none without a name or a rate");
+    assert_eq!(demand.total(), 17_000, "the newest of each that is known; none without a name");
     demand.committed();
     demand.hear(share(2, 6.0));
     assert_eq!(demand.total(), 18_000, "the first is still remembered");
@@ -89,7 +90,39 @@ fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
     assert_eq!(demand.as_bytes().len(), 13 * SHARES_MOST);
     demand.hear(share(3, 1e12));
     demand.hear(share(4, f64::INFINITY));
-    assert_eq!(demand.total(), u32::MAX);
+    assert_eq!(demand.total(), SEVERAL - 1, "no sum is taken for what is not known");
+}
+
+#[test]
+fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
+    let mut demand = Demand::default();
+    let total = |demand: &Demand| demand.total();
+    demand.hear(Share::new(1, None));
+    assert_eq!(total(&demand), 0, "one that does not know is nothing");
+    demand.hear(Share::new(0, None));
+    demand.hear(Share::new(1, None));
+    assert_eq!(total(&demand), 0, "nor is the same one twice, or one without a name");
+    demand.hear(Share::new(2, None));
+    assert_eq!(total(&demand), SEVERAL);
+    demand.hear(Share::new(1, Some(15.0)));
+    assert_eq!(total(&demand), 30_000, "one knows, the other is taken to be like it");
+    for isolate in 3..9 {
+        demand.hear(Share::new(isolate, None));
+    }
+    assert_eq!(total(&demand), 30_000, "but never for more than is known");
+    demand.hear(Share::new(2, Some(5.0)));
+    assert_eq!(total(&demand), 40_000, "6 do not know, and count as the 2 who do");
+    for isolate in 10..200 {
+        demand.hear(Share::new(isolate, None));
+    }
+    assert_eq!(total(&demand), 40_000, "they take nobody's place");
+    assert_eq!(demand.as_bytes().len(), 13 * SHARES_MOST);
+}
+
+#[test]
+fn where_several_ask_and_nobody_knows_how_often_auto_takes_twice_what_it_sees() {
+    assert!((lookup_beta(SEVERAL, Some(15.0)) - lookup_beta(0, Some(30.0))).abs() < 1e-9);
+    assert!((lookup_beta(SEVERAL, None) - 1.0).abs() < 1e-9, "twice nothing is nothing");
 }
 
 #[test]
@@ -355,4 +388,59 @@ fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_use
         let action = failed(&mut cold, now);
         assert_eq!(matches!(action, Action::Answer(Outcome::Fallback(_))), falls_back, "{action:?}");
     }
+}
+
+#[test]
+fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
+    let mut sleeps = Collapse::default();
+    let mut join = |key: u8, seen, who: &'static str| sleeps.join([key; 32], seen, who, 2, LEASE, NOW);
+    let firsts = [join(1, 0, "a"), join(1, 7, "b"), join(2, 0, "c")];
+    assert_eq!(join(1, 0, "d"), Joined::Follows);
+    assert_eq!(join(1, 0, "e"), Joined::TooMany, "two at most");
+    let owners: Vec<u64> = firsts.into_iter().filter_map(owner).collect();
+    assert_eq!(owners.len(), 3, "each of the three sends a message of its own");
+    assert_eq!(sleeps.end([1; 32], 0, owners[0]), ["a", "d"], "in the order in which they came");
+    assert!(sleeps.end([1; 32], 0, owners[0]).is_empty(), "once");
+    assert_eq!(sleeps.end([1; 32], 7, owners[1]), ["b"]);
+    assert_eq!(sleeps.end([2; 32], 0, owners[2]), ["c"]);
+}
+
+#[test]
+fn nobody_sleeps_by_a_message_that_is_lost_or_from_the_future() {
+    let last = Millis(NOW.0 + LEASE.0 - 1);
+    assert_eq!(joined_at(NOW, last), (Joined::Follows, 2), "until the last moment");
+    for later in [NOW.plus(LEASE), Millis(NOW.0 - 1)] {
+        let (joined, told) = joined_at(NOW, later);
+        assert!(owner(joined).is_some(), "it sends one of its own");
+        assert_eq!(told, 0, "the answer to the lost one is nobody's any more");
+    }
+}
+
+/// How somebody joins at the second instant, after the first, and how many the first one's answer reaches.
+fn joined_at(first: Millis, second: Millis) -> (Joined, usize) {
+    let mut sleeps = Collapse::default();
+    let name = owner(sleeps.join([1; 32], 0, "first", 9, LEASE, first)).expect("it is the first");
+    let joined = sleeps.join([1; 32], 0, "second", 9, LEASE, second);
+    (joined, sleeps.end([1; 32], 0, name).len())
+}
+
+fn owner(joined: Joined) -> Option<u64> {
+    match joined {
+        Joined::First(owner) => Some(owner),
+        Joined::Follows | Joined::TooMany => None,
+    }
+}
+
+#[test]
+fn sleeps_that_nobody_has_ended_do_not_pile_up() {
+    let mut sleeps = Collapse::default();
+    let dropped = std::rc::Rc::new(());
+    for number in 0..10_000_u64 {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_le_bytes());
+        let now = NOW.plus(Millis(number * 100));
+        sleeps.join(key, 0, std::rc::Rc::clone(&dropped), 9, LEASE, now);
+    }
+    let left = std::rc::Rc::strong_count(&dropped) - 1;
+    assert!((100..=512).contains(&left), "{left} of ten thousand are left, of which a hundred are live");
 }

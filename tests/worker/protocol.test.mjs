@@ -102,6 +102,25 @@ describe("cold keys", () => {
     assert.equal(origin.counts().calls, 1);
   }));
 
+  test("whoever hangs up leaves nobody asleep, be it the one that computes or the one whose message the others sleep by", inWorld({ origin: { latency: 1_000 } }, async ({ client, origin, runtime }) => {
+    const body = question();
+    const hangUp = new AbortController();
+    const lost = () => fetch(runtime.url + PATH, { method: "POST", body, headers: { "content-type": "application/json" }, signal: hangUp.signal }).catch(() => "gone");
+    const gone = [lost()];
+    await eventually("the computation begins", () => origin.counts().in_flight === 1);
+    gone.push(lost());
+    await sleep(100);
+    const others = client.burst(20, body);
+    await sleep(200);
+    hangUp.abort();
+    assert.deepEqual(await Promise.all(gone), ["gone", "gone"]);
+    const answers = await others;
+    assert.ok(answers.every((it) => it.status === 200 && it.text === answers[0].text && /collapsed/.test(it.cacheStatus)));
+    assert.ok(answers.every((it) => it.ms < 2_000), "as soon as it is computed");
+    assert.equal(origin.counts().calls, 1);
+    assertSums(await counters(client));
+  }));
+
   test("waiters are woken by a failure at once, one call per window", inWorld({ origin: { mode: "status", status: 500, latency: 400 } }, async ({ client, origin }) => {
     const body = question();
     const answers = await client.burst(50, body);

@@ -7,6 +7,7 @@ use web_sys::Response;
 
 use crate::{
     config::{Beta, Route},
+    demand::SEVERAL,
     edge::{
         body, cached, colo, isolate, reply,
         reply::Problem,
@@ -188,6 +189,7 @@ fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
     let probability = xfetch::probability(entry.expiry().minus(now), rule);
     // Without a draw: whether it refreshes early is chance, and shown as such.
     let verdict = lookup::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY);
+    let demand = if entry.demand == SEVERAL { 0 } else { entry.demand };
     json::object([
         ("generation", entry.generation.into()),
         ("committed", entry.committed.into()),
@@ -195,7 +197,7 @@ fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
         ("ttl", entry.lifetime.ttl.as_seconds().into()),
         ("remaining", (entry.expiry().as_seconds() - now.as_seconds()).into()),
         ("delta", entry.delta.as_seconds().into()),
-        ("demand", (f64::from(entry.demand) / 1e3).into()),
+        ("demand", (f64::from(demand) / 1e3).into()),
         ("beta", eagerness.beta.into()),
         ("early_window", rule.window.as_seconds().into()),
         ("refresh_probability", probability.into()),

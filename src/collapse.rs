@@ -1,0 +1,100 @@
+//! Requests of one isolate that sleep for the same key, collapsed into one message: the first sends it, and the
+//! others hear what it is told.
+//!
+//! Nobody can rely on the first: a cancelled `waitUntil` runs no destructor. So every sleeper has an end of its
+//! own, and whoever comes after the message should have been answered sends one again.
+
+use std::collections::BTreeMap;
+
+use crate::{key::Hash, time::Millis};
+
+/// So many sleeps may be there before those that have ended unheard are looked for.
+const SWEEP_LEAST: usize = 256;
+
+/// Who sleeps in one isolate, and for what. `W` is what wakes one of them.
+#[derive(Debug)]
+pub struct Collapse<W> {
+    sleeps: BTreeMap<Hash, Box<Sleep<W>>>,
+    next_owner: u64,
+    sweep_at: usize,
+}
+
+#[derive(Debug)]
+struct Sleep<W> {
+    owner: u64,
+    since: Millis,
+    length: Millis,
+    sleepers: Vec<W>,
+}
+
+impl<W> Sleep<W> {
+    fn is_live(&self, now: Millis) -> bool {
+        self.since.covers(self.length, now)
+    }
+}
+
+/// How a request has joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// As the first: it sends the message, and gives this name to [`Collapse::end`].
+    First(u64),
+    /// It hears what the first is told.
+    Follows,
+    /// So many sleep already; it does not.
+    TooMany,
+}
+
+impl<W> Default for Collapse<W> {
+    fn default() -> Self {
+        Self { sleeps: BTreeMap::new(), next_owner: 0, sweep_at: SWEEP_LEAST }
+    }
+}
+
+impl<W> Collapse<W> {
+    /// Joins those who have seen the same generation of a key, as one of so many `sleepers` at most. The message
+    /// is answered within `length`, or not at all.
+    pub fn join(
+        &mut self,
+        key: Hash,
+        seen: u64,
+        sleeper: W,
+        at_most: u32,
+        length: Millis,
+        now: Millis,
+    ) -> Joined {
+        let name = name(key, seen);
+        if let Some(sleep) = self.sleeps.get_mut(&name).filter(|it| it.is_live(now)) {
+            if sleep.sleepers.len() >= at_most as usize {
+                return Joined::TooMany;
+            }
+            sleep.sleepers.push(sleeper);
+            return Joined::Follows;
+        }
+        if self.sleeps.len() >= self.sweep_at {
+            self.sleeps.retain(|_, sleep| sleep.is_live(now));
+            self.sweep_at = (self.sleeps.len() * 2).max(SWEEP_LEAST);
+        }
+        self.next_owner += 1;
+        let owner = self.next_owner;
+        let sleep = Sleep { owner, since: now, length, sleepers: vec![sleeper] };
+        self.sleeps.insert(name, Box::new(sleep));
+        Joined::First(owner)
+    }
+
+    /// The message that `owner` sent has been answered, or is lost: who is to hear of it.
+    pub fn end(&mut self, key: Hash, seen: u64, owner: u64) -> Vec<W> {
+        let name = name(key, seen);
+        if self.sleeps.get(&name).is_none_or(|sleep| sleep.owner != owner) {
+            return Vec::new();
+        }
+        self.sleeps.remove(&name).map_or_else(Vec::new, |sleep| sleep.sleepers)
+    }
+}
+
+/// One name for a key and a generation: of its length as good as a hash of both, since the key is one.
+fn name(mut key: Hash, seen: u64) -> Hash {
+    for (byte, other) in key.iter_mut().zip(seen.to_le_bytes()) {
+        *byte ^= other;
+    }
+    key
+}
