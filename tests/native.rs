@@ -3,7 +3,7 @@
 //! Filed by kind of proof: `laws` holds the closed forms of the theory, `interleavings` the exhaustive
 //! search over the protocol, `traces` the ways in which earlier rules broke, `properties` the random
 //! inputs, `recent` the memo of questions, `simulation` the made-up world, `formats` the stored forms,
-//! `promises` what is also run in a browser, `config`, `http` and
+//! `promises` what is also run in a browser, `config`, `http`, `local` and
 //! `units` tables of small parts at their edges.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs)]
@@ -18,6 +18,8 @@ mod http;
 mod interleavings;
 #[path = "native/laws.rs"]
 mod laws;
+#[path = "native/local.rs"]
+mod local;
 #[path = "shared/promises.rs"]
 mod promises;
 #[path = "native/properties.rs"]

@@ -1,0 +1,220 @@
+//! What one isolate decides by itself, at its edges: whether a refresh begins, whether the origin may be asked,
+//! what is remembered of how it ended.
+
+use std::{rc::Rc, sync::Arc};
+
+use xfetch_edge::{
+    config::{Config, Route},
+    entry::{Entry, Lifetime},
+    failure::{Failure, Reason},
+    key::{self, Key, Scope},
+    local::Local,
+    marks::{Blocked, Marks},
+    memory::Memory,
+    refresh::{Ending, Purpose, Refresh, Subject, Trigger},
+    time::Millis,
+};
+
+const NOW: Millis = Millis(1_000_000);
+const TTL: Millis = Millis(10_000);
+
+fn at(milliseconds: u64) -> Millis {
+    NOW.plus(Millis(milliseconds))
+}
+
+fn route() -> Rc<Route> {
+    let settings = serde_json::json!({
+        "ORIGIN_URL": "https://api.example",
+        "ROUTES": [{ "path": "/api", "ttl": 10, "max_origin_calls": 2, "origin_timeout": 5 }],
+    });
+    let config = Config::parse(settings.as_object().expect("a table"), false).expect("good settings");
+    Rc::clone(&config.routes[0])
+}
+
+fn known() -> Key {
+    key::key(&Scope { version: "1", route: "o", method: "POST", path: "/", headers: &[] }, "{}")
+}
+
+fn local() -> Local {
+    Local::new(1 << 20, 10)
+}
+
+fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
+    Arc::new(Entry {
+        generation: 7,
+        stored_at: NOW,
+        delta: Millis(1_500),
+        lifetime: Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL },
+        demand: 0,
+        committed: true,
+        key: Arc::clone(&key.text),
+        status: 200,
+        headers: Vec::new(),
+        etag: String::new(),
+        body: Arc::from(body),
+    })
+}
+
+fn refresh(purpose: Purpose, delta: Option<Millis>) -> Refresh {
+    let key = known();
+    let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL };
+    Refresh::new(Subject { key: key.text, lifetime, seen: 7, delta }, purpose)
+}
+
+fn failed() -> Failure {
+    Failure::Transient { reason: Reason::OriginError, retry_after: None }
+}
+
+#[test]
+fn a_refresh_begins_where_none_is_under_way_and_each_has_a_mark_of_its_own() {
+    let (mut local, route, key) = (local(), route(), known().hash);
+    let first = local.trigger(key, &route, NOW).expect("nothing is under way");
+    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Contention));
+    assert_eq!(local.begin(key, NOW, TTL), Err(Blocked::UnderWay));
+    let other = local.begin([9; 32], NOW, TTL).expect("another key");
+    assert_ne!(first, other);
+    // A mark that was not set blocks nobody, and one of another name ends nothing.
+    local.marks.end(&key, other);
+    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Contention));
+    local.marks.end(&key, first);
+    let second = local.trigger(key, &route, NOW).expect("it has ended");
+    assert_ne!(first, second);
+    assert_eq!(local.trigger(key, &route, NOW.plus(route.lease())).map(|_| ()), Ok(()), "a lease later");
+    let owner = local.marks.begin(key, NOW, route.lease());
+    local.marks.end_failed(key, owner, &failed(), NOW, Millis(3_000));
+    assert_eq!(local.trigger(key, &route, at(2_999)), Err(Trigger::Backoff));
+    assert_eq!(local.trigger(key, &route, at(3_000)).map(|_| ()), Ok(()));
+}
+
+#[test]
+fn the_origin_is_asked_for_so_many_keys_at_once_and_no_more() {
+    let (mut local, route, key) = (local(), route(), known().hash);
+    for under_way in 0..2 {
+        assert!(local.has_room(&route), "{under_way} of two");
+        local.calls.begin(Purpose::Cold, NOW, route.lease());
+    }
+    assert!(!local.has_room(&route));
+    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Backoff), "there is no room");
+    local.marks.begin(key, NOW, route.lease());
+    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Contention), "it is under way already");
+    assert_eq!(local.calls.sweep(NOW.plus(route.lease())).len(), 2);
+    assert!(local.has_room(&route));
+}
+
+#[test]
+fn without_the_object_the_origin_is_called_once_per_computation_time_and_cold_once_per_time_out() {
+    let (route, key) = (route(), known().hash);
+    let calls = |purpose, delta, again: u64| {
+        let mut local = local();
+        let refresh = refresh(purpose, delta);
+        let first = local.may_compute_without_lease(key, &route, &refresh, NOW);
+        (first, local.may_compute_without_lease(key, &route, &refresh, at(again)))
+    };
+    for (purpose, delta, pause) in [
+        (Purpose::Early, Some(Millis(4_000)), 4_000),
+        (Purpose::Stale, Some(Millis(4_000)), 4_000),
+        (Purpose::Stale, Some(Millis(10)), 1_000),
+        (Purpose::Stale, None, 1_000),
+        (Purpose::Cold, Some(Millis(4_000)), 6_000),
+    ] {
+        assert_eq!(calls(purpose, delta, pause - 1), (true, false), "{purpose:?} {delta:?}");
+        assert_eq!(calls(purpose, delta, pause), (true, true), "{purpose:?} {delta:?}");
+    }
+}
+
+/// Whether, and why, a refresh need not begin at this instant, one having ended so.
+fn after(purpose: Purpose, ending: &Ending, milliseconds: u64) -> Option<Blocked> {
+    let (mut local, key, route) = (local(), known().hash, route());
+    let owner = local.marks.begin(key, NOW, route.lease());
+    local.ended(key, owner, &refresh(purpose, Some(Millis(2_000))), ending, NOW);
+    local.marks.blocked(&key, at(milliseconds))
+}
+
+#[test]
+fn how_a_refresh_ended_is_remembered_as_long_as_it_matters() {
+    let stored = entry(&known(), b"{}");
+    let backed_off = Ending::BackedOff { failure: failed(), retry_after: Millis(4_000) };
+    let told = |seconds: u64| Failure::Transient {
+        reason: Reason::OriginError,
+        retry_after: Some(Millis(seconds * 1_000)),
+    };
+    for (purpose, ending, milliseconds) in [
+        (Purpose::Stale, Ending::Held { retry_in: Millis(700) }, 700),
+        (Purpose::Cold, Ending::Held { retry_in: Millis(700) }, 700),
+        (Purpose::Stale, backed_off.clone(), 4_000),
+        (Purpose::Cold, backed_off, 4_000),
+        (Purpose::Stale, Ending::Failed(told(3)), 3_000),
+        (Purpose::Cold, Ending::Failed(failed()), 1_000),
+        // As long as a computation takes, where the next request would ask a lost object again.
+        (Purpose::Stale, Ending::ObjectLost, 2_000),
+        (Purpose::Early, Ending::Uncommitted(Arc::clone(&stored)), 2_000),
+    ] {
+        assert!(after(purpose, &ending, milliseconds - 1).is_some(), "{purpose:?} {ending:?}");
+        assert_eq!(after(purpose, &ending, milliseconds), None, "{purpose:?} {ending:?}");
+    }
+    for (purpose, ending) in [
+        // Who has nothing to serve watches memory meanwhile, and asks again at once.
+        (Purpose::Cold, Ending::ObjectLost),
+        (Purpose::Cold, Ending::Uncommitted(Arc::clone(&stored))),
+        (Purpose::Stale, Ending::Stored(Arc::clone(&stored))),
+        (Purpose::Stale, Ending::Adopted(Arc::clone(&stored))),
+        (Purpose::Stale, Ending::AdoptedFromColo(Arc::clone(&stored))),
+        (Purpose::Stale, Ending::Rejected(stored)),
+        (Purpose::Stale, Ending::Failed(Failure::GivenBack)),
+    ] {
+        assert_eq!(after(purpose, &ending, 0), None, "{purpose:?} {ending:?}");
+    }
+}
+
+#[test]
+fn what_comes_with_the_question_for_the_lease() {
+    let (mut local, route, key) = (local(), route(), known());
+    let terms = local.terms(&key.hash, &route, 5, None);
+    assert_eq!((terms.lease, terms.expected), (route.lease(), Millis::SECOND));
+    assert_eq!(terms.physical, route.lifetime.physical());
+    assert_eq!((terms.share.isolate, terms.share.millihertz), (5, 0), "nothing is known");
+    local.memory.accept(key.hash, &entry(&key, b"{}"), NOW);
+    for request in 0..=40 {
+        local.arrived(&key, &route, at(request * 250));
+    }
+    let terms = local.terms(&key.hash, &route, 5, Some(Millis(1_500)));
+    assert_eq!(terms.expected, Millis(1_500));
+    assert!((3_900..=4_100).contains(&terms.share.millihertz), "{} of 4 a second", terms.share.millihertz);
+}
+
+#[test]
+fn full_of_live_marks_an_isolate_still_replaces_those_of_its_own_keys() {
+    let mut marks = Marks::new(2);
+    for key in [1, 2] {
+        marks.begin([key; 32], NOW, TTL);
+    }
+    marks.begin([3; 32], NOW, TTL);
+    assert_eq!(marks.blocked(&[3; 32], NOW), None, "there is no room: the object decides");
+    let owner = marks.begin([1; 32], NOW, TTL);
+    marks.end_failed([1; 32], owner, &failed(), NOW, TTL);
+    let is_backing_off = |it| matches!(it, Some(Blocked::BackingOff { .. }));
+    assert!(is_backing_off(marks.blocked(&[1; 32], NOW)), "a place that is its own");
+    assert_eq!(marks.blocked(&[2; 32], NOW), Some(Blocked::UnderWay), "which costs nobody else his");
+    marks.begin([3; 32], NOW.plus(TTL), TTL);
+    assert_eq!(marks.blocked(&[3; 32], NOW.plus(TTL)), Some(Blocked::UnderWay), "the dead make room");
+}
+
+#[test]
+fn memory_weighs_what_it_holds_and_takes_an_entry_that_just_fits() {
+    let key = known();
+    let (small, large) = (entry(&key, &[b'x'; 10]), entry(&key, &[b'x'; 1_010]));
+    let weighed = |entry: &Arc<Entry>| {
+        let mut memory = Memory::new(1 << 20, 10);
+        assert!(memory.accept(key.hash, entry, NOW));
+        memory.bytes()
+    };
+    let bare = weighed(&small) - small.weight();
+    assert!(bare > 0, "floor and rate are there, too");
+    assert_eq!(weighed(&large) - weighed(&small), 1_000);
+    let exactly = large.weight() + bare;
+    for (room, fits) in [(exactly - 1, false), (exactly, true), (exactly + 1, true)] {
+        let mut memory = Memory::new(room, 10);
+        assert_eq!(memory.accept(key.hash, &large, NOW), fits, "{room} bytes");
+        assert_eq!(memory.bytes(), if fits { exactly } else { 0 });
+    }
+}
