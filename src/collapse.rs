@@ -51,6 +51,13 @@ impl<W> Default for Collapse<W> {
 }
 
 impl<W> Collapse<W> {
+    /// How long the message that somebody would sleep by may still take.
+    #[must_use]
+    pub fn left(&self, key: Hash, seen: u64, now: Millis) -> Option<Millis> {
+        let sleep = self.sleeps.get(&name(key, seen)).filter(|it| it.is_live(now))?;
+        Some(sleep.since.plus(sleep.length).minus(now))
+    }
+
     /// Joins those who have seen the same generation of a key, as one of so many `sleepers` at most. The message
     /// is answered within `length`, or not at all.
     pub fn join(
@@ -76,8 +83,11 @@ impl<W> Collapse<W> {
         }
         self.next_owner += 1;
         let owner = self.next_owner;
-        let sleep = Sleep { owner, since: now, length, sleepers: vec![sleeper] };
-        self.sleeps.insert(name, Box::new(sleep));
+        // Where the clock has gone back, those who slept by a message of the future sleep by this one, too.
+        let earlier = self.sleeps.remove(&name).filter(|it| it.since > now);
+        let mut sleepers = earlier.map_or_else(Vec::new, |it| it.sleepers);
+        sleepers.push(sleeper);
+        self.sleeps.insert(name, Box::new(Sleep { owner, since: now, length, sleepers }));
         Joined::First(owner)
     }
 

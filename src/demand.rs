@@ -24,7 +24,8 @@ impl Share {
     /// From requests per second, as [`crate::rate`] estimates them.
     #[must_use]
     pub fn new(isolate: u64, per_second: Option<f64>) -> Self {
-        Self { isolate, millihertz: (per_second.unwrap_or(0.0) * 1e3) as u32 }
+        // A rate that is known is never none, however low.
+        Self { isolate, millihertz: per_second.map_or(0, |rate| ((rate * 1e3) as u32).max(1)) }
     }
 
     /// Twelve bytes, to travel beside a message.
@@ -64,9 +65,10 @@ impl Demand {
     /// An isolate tells its share, in place of what it told before.
     pub fn hear(&mut self, share: Share) {
         let told = share.to_bytes();
-        // That it does not know any more is no news, and that one more does not know takes nobody's place.
+        // That one does not know is news only while nobody does: later it is one that is seldom asked.
         let is_full = self.0.len() >= SHARES_MOST * RECORD_BYTES;
-        let is_news = share.millihertz > 0 || !is_full && !self.records().any(|it| it[..8] == told[..8]);
+        let is_news = share.millihertz > 0
+            || !is_full && self.records().all(|it| it[..8] != told[..8] && rate_of(it) == 0);
         if share.isolate == 0 || !is_news {
             return;
         }
@@ -87,11 +89,11 @@ impl Demand {
         }
     }
 
-    /// All shares, in requests per 1,000 seconds. Who has asked without knowing counts as one of those who know, but
+    /// All shares, in requests per 1,000 seconds. Who asked when nobody knew counts as one of those who know now, but
     /// all of them together for no more than is known. 0 where nobody knows, or [`SEVERAL`].
     #[must_use]
     pub fn total(&self) -> u32 {
-        let rates = || self.records().map(|it| Share::from_bytes(&it[..SHARE_BYTES]).millihertz);
+        let rates = || self.records().map(rate_of);
         let (all, known) = (rates().count(), rates().filter(|it| *it > 0).count());
         let sum = rates().map(u64::from).sum::<u64>();
         let others = (all - known).min(known) as u64;
@@ -117,6 +119,10 @@ impl Demand {
     fn records(&self) -> impl Iterator<Item = &[u8]> {
         self.0.chunks_exact(RECORD_BYTES)
     }
+}
+
+fn rate_of(record: &[u8]) -> u32 {
+    Share::from_bytes(&record[..SHARE_BYTES]).millihertz
 }
 
 fn joined(mut all: Vec<u8>, record: &[u8]) -> Vec<u8> {

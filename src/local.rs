@@ -140,8 +140,10 @@ impl Local {
         arrived: Millis,
     ) -> Option<Arc<Entry>> {
         let floor = self.memory.floor(&key.hash);
-        let newest = self.memory.get(&key.hash, &key.text, arrived).or(in_colo);
-        let in_hand = in_hand.and_then(|entry| floor.applied((*entry).clone(), arrived)).map(Arc::new);
+        // A purge may have been heard since the look, or since the request had it in hand.
+        let left = |entry: Arc<Entry>| floor.applied((*entry).clone(), arrived).map(Arc::new);
+        let newest = self.memory.get(&key.hash, &key.text, arrived).or_else(|| in_colo.and_then(left));
+        let in_hand = in_hand.and_then(left);
         let is_servable = |entry: &Arc<Entry>| entry.is_servable(arrived);
         if newest.as_ref().is_some_and(is_servable) {
             return newest;

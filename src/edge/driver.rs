@@ -441,12 +441,12 @@ impl Job {
         length: Millis,
         task: Task<Heard>,
     ) -> Heard {
-        let key = self.asked.key.hash;
-        let sleeping = Sleeping::new(length);
+        let (key, now) = (self.asked.key.hash, host::now());
+        let left = isolate::with(|isolate| of(isolate).left(key, seen, now));
+        let sleeping = Sleeping::new(left.unwrap_or(length));
         let sleeper = Rc::new(Sleeper { heard: Cell::new(Heard::Nothing), alarm: sleeping.alarm() });
-        let joined = isolate::with(|isolate| {
-            of(isolate).join(key, seen, Rc::clone(&sleeper), at_most, length, host::now())
-        });
+        let joined =
+            isolate::with(|isolate| of(isolate).join(key, seen, Rc::clone(&sleeper), at_most, length, now));
         match joined {
             Joined::First(owner) => platform::behind(&*self.visit.context, async move {
                 let heard = task.await;

@@ -159,7 +159,7 @@ impl World {
                 }
                 self.lost(id, isolate, key, loss, is_acquire);
             }
-            Happened::Done => {}
+            Happened::Done | Happened::Found(_) => {}
         }
     }
 
@@ -206,7 +206,9 @@ impl World {
                 self.lost(id, isolate, key, Loss::Broken, true);
             }
             Some(Work::Computing { .. }) => self.feed(id, refresh::Event::Replied(reply, entry)),
-            Some(Work::SleepingForAll(..)) => self.slept_for_all(id, isolate, key, &Ok((reply, entry))),
+            Some(Work::SleepingForAll(..)) => {
+                self.slept_for_all(id, isolate, key, &Happened::Replied(reply, entry));
+            }
             Some(Work::GivingBack | Work::Purging) => drop(self.tasks.remove(&id)),
             _ => {}
         }
@@ -222,7 +224,7 @@ impl World {
                     is_acquire && local.may_compute_without_lease(hash, &self.route, refresh, now);
                 self.feed(id, refresh::Event::ObjectLost { may_compute });
             }
-            Some(Work::SleepingForAll(..)) => self.slept_for_all(id, isolate, key, &Err(loss)),
+            Some(Work::SleepingForAll(..)) => self.slept_for_all(id, isolate, key, &Happened::Lost(loss)),
             Some(Work::GivingBack | Work::Purging) => drop(self.tasks.remove(&id)),
             _ => {}
         }

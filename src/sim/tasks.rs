@@ -138,10 +138,9 @@ impl World {
                     None => self.look_together(id, isolate, key),
                 }
             }
-            (Waits::Looking, _) => self.told_of_colo((id, ticket), isolate, key, None),
-            (Waits::Sleeping, _) => {
-                self.woken((id, ticket), cold::Event::WaitBroken { is_overloaded: false });
-            }
+            (Waits::Looking, Happened::Found(found)) => self.told_of_colo(id, isolate, key, found),
+            (Waits::Looking, _) => self.told_of_colo(id, isolate, key, None),
+            (Waits::Sleeping, happened) => self.woken(id, happened),
             (Waits::Memory(until), _) => self.watch_memory(id, isolate, key, until),
             (Waits::Nothing, _) => {}
         }

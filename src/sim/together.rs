@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::{
-    object::Ticket,
     tasks::{Task, Waits, Work},
     world::{Happened, Loss, What, World},
 };
@@ -12,9 +11,10 @@ use crate::{
     cold,
     collapse::Joined,
     config::OBJECT_TIMEOUT,
-    entry::{Entry, Floor},
+    entry::Entry,
     lease,
     message::{Answer, Message, Reply},
+    time::Millis,
 };
 
 impl World {
@@ -22,7 +22,8 @@ impl World {
     pub(super) fn look_together(&mut self, id: u64, isolate: usize, key: usize) {
         let (hash, now) = (self.keys[key].hash, self.clock_of(isolate));
         let ticket = self.next_ticket(id, Waits::Looking);
-        self.schedule(OBJECT_TIMEOUT, What::Task(ticket, Happened::Done));
+        let left = self.isolates[isolate].looking.left(hash, 0, now).unwrap_or(OBJECT_TIMEOUT);
+        self.schedule(left, What::Task(ticket, Happened::Done));
         let looking = &mut self.isolates[isolate].looking;
         if let Joined::First(owner) = looking.join(hash, 0, ticket, u32::MAX, OBJECT_TIMEOUT, now) {
             let first = self.spawn(Task::new(isolate, key, Work::LookingForAll(owner)));
@@ -39,19 +40,13 @@ impl World {
         let found = self.look_up_colo(isolate, key);
         let hash = self.keys[key].hash;
         for ticket in self.isolates[isolate].looking.end(hash, 0, owner) {
-            self.told_of_colo(ticket, isolate, key, found.clone());
+            let turn = self.turn();
+            self.schedule(turn, What::Task(ticket, Happened::Found(found.clone())));
         }
     }
 
     /// A request hears what the colo holds, or, when nobody has told it in time, goes on without.
-    pub(super) fn told_of_colo(
-        &mut self,
-        ticket: Ticket,
-        isolate: usize,
-        key: usize,
-        in_colo: Option<Arc<Entry>>,
-    ) {
-        let Some(id) = self.sleeper(ticket) else { return };
+    pub(super) fn told_of_colo(&mut self, id: u64, isolate: usize, key: usize, in_colo: Option<Arc<Entry>>) {
         match self.tasks.get(&id).map(|task| &task.work) {
             Some(Work::LookUp(request, looking)) => {
                 let (request, looking) = (*request, looking.clone());
@@ -73,7 +68,8 @@ impl World {
         let message = Message::Wait { seen, max_waiters };
         let length = lease::time_limit(&message);
         let ticket = self.next_ticket(id, Waits::Sleeping);
-        self.schedule(length, What::Task(ticket, Happened::Done));
+        let left = self.isolates[isolate].waiting.left(hash, seen, now).unwrap_or(length);
+        self.schedule(left, What::Task(ticket, Happened::Done));
         match self.isolates[isolate].waiting.join(hash, seen, ticket, max_waiters, length, now) {
             Joined::First(owner) => {
                 let first = self.spawn(Task::new(isolate, key, Work::SleepingForAll(seen, owner)));
@@ -82,19 +78,14 @@ impl World {
             Joined::Follows => {}
             Joined::TooMany => {
                 let floor = self.isolates[isolate].local.memory.floor(&hash);
-                self.woken(ticket, cold::Event::Woken(too_many(floor), None));
+                let reply = Reply { floor, demand: 0, answer: Answer::TooManyWaiters };
+                self.feed_cold(id, cold::Event::Woken(reply, None));
             }
         }
     }
 
     /// The message of the one that asked has been answered.
-    pub(super) fn slept_for_all(
-        &mut self,
-        id: u64,
-        isolate: usize,
-        key: usize,
-        told: &Result<(Reply, Option<Arc<Entry>>), Loss>,
-    ) {
+    pub(super) fn slept_for_all(&mut self, id: u64, isolate: usize, key: usize, told: &Happened) {
         let Some(Task { work: Work::SleepingForAll(seen, owner), .. }) = self.tasks.remove(&id) else {
             return;
         };
@@ -103,27 +94,26 @@ impl World {
         }
         let hash = self.keys[key].hash;
         for ticket in self.isolates[isolate].waiting.end(hash, seen, owner) {
-            let event = match told.clone() {
-                Ok((reply, entry)) => cold::Event::Woken(reply, entry),
-                Err(loss) => cold::Event::WaitBroken { is_overloaded: loss == Loss::Overloaded },
-            };
-            self.woken(ticket, event);
+            let turn = self.turn();
+            self.schedule(turn, What::Task(ticket, told.clone()));
         }
+    }
+
+    /// Who is woken goes on in a turn of his own, which comes late in an isolate that has much to do.
+    fn turn(&mut self) -> Millis {
+        const LATE_MOST: u64 = 500;
+        let is_late = self.fault(|it| it.delay);
+        Millis(if is_late { self.chance.below(LATE_MOST) } else { 1 })
     }
 
     /// A request that sleeps hears what its sleep has come to.
-    pub(super) fn woken(&mut self, ticket: Ticket, event: cold::Event) {
-        if let Some(id) = self.sleeper(ticket) {
-            self.feed_cold(id, event);
-        }
+    pub(super) fn woken(&mut self, id: u64, told: Happened) {
+        let event = match told {
+            Happened::Replied(reply, entry) => cold::Event::Woken(reply, entry),
+            Happened::Lost(loss) => cold::Event::WaitBroken { is_overloaded: loss == Loss::Overloaded },
+            // Nobody has told it in time.
+            Happened::Done | Happened::Found(_) => cold::Event::WaitBroken { is_overloaded: false },
+        };
+        self.feed_cold(id, event);
     }
-
-    /// Who still waits for this; he may have gone, or gone on.
-    fn sleeper(&self, (id, ticket): Ticket) -> Option<u64> {
-        self.tasks.get(&id).filter(|task| task.ticket == ticket).map(|_| id)
-    }
-}
-
-fn too_many(floor: Floor) -> Reply {
-    Reply { floor, demand: 0, answer: Answer::TooManyWaiters }
 }

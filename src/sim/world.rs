@@ -51,6 +51,8 @@ pub(super) enum Loss {
 pub(super) enum Happened {
     /// The time of what it does is up.
     Done,
+    /// Another request has looked, and found this.
+    Found(Option<Arc<Entry>>),
     /// The object has answered.
     Replied(Reply, Option<Arc<Entry>>),
     /// It has not.

@@ -27,6 +27,8 @@ const START: u64 = 1_000_000;
 const TICK: Millis = Millis(1_000);
 const LEASE: Millis = Millis(2_000);
 const PATIENCE: Millis = Millis(5_000);
+/// How long one sleeps by a message that is lost with its sender.
+const FORGOTTEN: Millis = Millis(3_000);
 const LIFETIME: Lifetime =
     Lifetime { ttl: Millis(1_000), stale_while_revalidate: Millis(1_000_000), stale_if_error: Millis(0) };
 /// Stale for a tick only, then of use where a computation fails.
@@ -100,6 +102,8 @@ enum Step {
     Asleep(u64),
     /// Asleep by the message of this other one of its isolate.
     Follows(usize),
+    /// Asleep by a message that nobody will tell of, until then.
+    Forgotten(u64),
     /// The origin computes.
     Computing,
     Dead,
@@ -759,13 +763,13 @@ impl Model for World {
                         }
                     }
                 }
-                Step::Asleep(_) | Step::Follows(_) => {}
+                Step::Asleep(_) | Step::Follows(_) | Step::Forgotten(_) => {}
                 Step::Dead | Step::Done(_) => continue,
             }
             somebody_is_under_way = true;
             let is_followed = !state.followers(who).is_empty();
-            let may_die =
-                is_followed || !matches!(participant.step, Step::Idle | Step::Asleep(_) | Step::Follows(_));
+            let may_die = is_followed
+                || matches!(participant.step, Step::Asking(_) | Step::Hearing(_) | Step::Computing);
             if state.crashes < self.crashes && may_die && !matches!(participant.role, Role::Purge { .. }) {
                 actions.push(Act::Crash(who));
             }
@@ -778,7 +782,8 @@ impl Model for World {
         let may_come_late = self.is_warm || last.step != Step::Idle;
         let is_early = have_begun && may_come_late && state.now < START + self.ticks * TICK.0;
         // Whoever sleeps needs time to wake up, however late it is.
-        let somebody_sleeps = state.participants.iter().any(|it| matches!(it.step, Step::Asleep(_)));
+        let sleeps = |it: &Participant| matches!(it.step, Step::Asleep(_) | Step::Forgotten(_));
+        let somebody_sleeps = state.participants.iter().any(sleeps);
         if somebody_is_under_way && (is_early || somebody_sleeps) {
             actions.push(Act::Tick);
         }
@@ -856,9 +861,9 @@ impl Model for World {
             Act::Crash(who) => {
                 state.crashes += 1;
                 // Cut off it tells nobody: each has a timer of its own.
-                let until = state.now + lease::WAIT_MOST.0;
+                let until = state.now + FORGOTTEN.0;
                 for follower in state.followers(who) {
-                    state.participants[follower].step = Step::Asleep(until);
+                    state.participants[follower].step = Step::Forgotten(until);
                 }
                 state.end(who, "dead");
                 state.participants[who].step = Step::Dead;
@@ -935,6 +940,9 @@ impl State {
             let participant = &mut self.participants[who];
             if matches!(participant.step, Step::Asleep(until) if until <= self.now) {
                 participant.step = Step::Hearing(Heard::Again);
+            }
+            if matches!(participant.step, Step::Forgotten(until) if until <= self.now) {
+                participant.step = Step::Hearing(Heard::Lost);
             }
             let is_waiting = !matches!(participant.step, Step::Idle | Step::Dead | Step::Done(_));
             let waited = self.now - participant.since;

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 
 use xfetch_edge::{
     config::{Config, Route},
-    entry::{Entry, Lifetime},
+    entry::{Entry, Floor, Lifetime},
     failure::{Failure, Reason},
     key::{self, Key, Scope},
     local::Local,
@@ -217,4 +217,24 @@ fn memory_weighs_what_it_holds_and_takes_an_entry_that_just_fits() {
         assert_eq!(memory.accept(key.hash, &large, NOW), fits, "{room} bytes");
         assert_eq!(memory.bytes(), if fits { exactly } else { 0 });
     }
+}
+
+#[test]
+fn what_a_look_has_found_is_not_served_when_it_was_purged_meanwhile() {
+    let key = known();
+    let found = entry(&key, b"{}");
+    for (floor, is_left) in
+        [(Floor::default(), true), (Floor { soft: 0, hard: 7 }, true), (Floor { soft: 0, hard: 8 }, false)]
+    {
+        for in_hand in [None, Some(Arc::clone(&found))] {
+            let mut local = local();
+            local.hear(key.hash, floor, NOW);
+            let left = local.after_colo(&key, Some(Arc::clone(&found)), in_hand, at(1));
+            assert_eq!(left.is_some(), is_left, "{floor:?}");
+        }
+    }
+    let mut local = local();
+    local.hear(key.hash, Floor { soft: 8, hard: 0 }, NOW);
+    let left = local.after_colo(&key, Some(found), None, at(1)).expect("it is there, but");
+    assert!(left.expiry() <= at(1), "stale");
 }

@@ -34,6 +34,7 @@ fn worlds_that_have_shown_a_mistake_hold() {
     let seeds = [
         (5, "a look into the colo's cache does not make a warm request wait"),
         (41, "an old entry in hand is not served after somebody else in the isolate has heard of its purge"),
+        (1_778, "what another one's look has found is not served after a purge was heard"),
         (190, "a clock that steps back while an isolate waits for another's computation keeps nobody away"),
         (41, "a committed generation that is older in time does not make a warm request wait"),
     ];

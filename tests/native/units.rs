@@ -109,14 +109,18 @@ fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
     for isolate in 3..9 {
         demand.hear(Share::new(isolate, None));
     }
-    assert_eq!(total(&demand), 30_000, "but never for more than is known");
+    assert_eq!(total(&demand), 30_000);
+    let records = demand.as_bytes().len() / 13;
+    assert_eq!(records, 2, "and who comes when somebody knows is one that is seldom asked");
     demand.hear(Share::new(2, Some(5.0)));
-    assert_eq!(total(&demand), 40_000, "6 do not know, and count as the 2 who do");
-    for isolate in 10..200 {
+    assert_eq!(total(&demand), 20_000);
+    let mut demand = Demand::default();
+    for isolate in 1..200 {
         demand.hear(Share::new(isolate, None));
     }
-    assert_eq!(total(&demand), 40_000, "they take nobody's place");
-    assert_eq!(demand.as_bytes().len(), 13 * SHARES_MOST);
+    assert_eq!((total(&demand), demand.as_bytes().len()), (SEVERAL, 13 * SHARES_MOST));
+    demand.hear(Share::new(3, Some(1e-9)));
+    assert_eq!(total(&demand), 2, "a rate that is known is never none, and the others count for as much");
 }
 
 #[test]
@@ -407,21 +411,26 @@ fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
 
 #[test]
 fn nobody_sleeps_by_a_message_that_is_lost_or_from_the_future() {
+    let key = [1; 32];
+    let began = || {
+        let mut sleeps = Collapse::default();
+        let name = owner(sleeps.join(key, 0, "first", 9, LEASE, NOW)).expect("it is the first");
+        (sleeps, name)
+    };
+    let (mut sleeps, name) = began();
     let last = Millis(NOW.0 + LEASE.0 - 1);
-    assert_eq!(joined_at(NOW, last), (Joined::Follows, 2), "until the last moment");
-    for later in [NOW.plus(LEASE), Millis(NOW.0 - 1)] {
-        let (joined, told) = joined_at(NOW, later);
-        assert!(owner(joined).is_some(), "it sends one of its own");
-        assert_eq!(told, 0, "the answer to the lost one is nobody's any more");
+    assert_eq!(sleeps.left(key, 0, NOW), Some(LEASE));
+    assert_eq!(sleeps.left(key, 7, NOW), None, "nobody sleeps there");
+    assert_eq!(sleeps.left(key, 0, last), Some(Millis(1)), "no longer than the message may take");
+    assert_eq!(sleeps.join(key, 0, "second", 9, LEASE, last), Joined::Follows);
+    assert_eq!(sleeps.end(key, 0, name), ["first", "second"]);
+    for (later, heard) in [(NOW.plus(LEASE), vec!["second"]), (Millis(NOW.0 - 1), vec!["first", "second"])] {
+        let (mut sleeps, name) = began();
+        assert_eq!(sleeps.left(key, 0, later), None);
+        let next = owner(sleeps.join(key, 0, "second", 9, LEASE, later)).expect("it sends one of its own");
+        assert!(sleeps.end(key, 0, name).is_empty(), "the answer to the lost one is nobody's any more");
+        assert_eq!(sleeps.end(key, 0, next), heard, "whom the clock has left behind hears the next one");
     }
-}
-
-/// How somebody joins at the second instant, after the first, and how many the first one's answer reaches.
-fn joined_at(first: Millis, second: Millis) -> (Joined, usize) {
-    let mut sleeps = Collapse::default();
-    let name = owner(sleeps.join([1; 32], 0, "first", 9, LEASE, first)).expect("it is the first");
-    let joined = sleeps.join([1; 32], 0, "second", 9, LEASE, second);
-    (joined, sleeps.end([1; 32], 0, name).len())
 }
 
 fn owner(joined: Joined) -> Option<u64> {
