@@ -74,9 +74,11 @@ fn messages_of_version_1_are_read_and_others_are_not() {
     let terms = Terms { share, ..terms };
     let sent = file("acquire-share.v1", &message::encode_message(&acquire(terms), b""));
     assert_eq!(message::decode_message(&sent), Some((acquire(terms), &share.to_bytes()[..])));
+    assert_eq!(message::encode_message(&acquire(terms), b""), sent, "version 1 is frozen");
     assert_eq!(sent[..old.len()], old, "code that knows of no share reads the same message");
     let committed = Reply { floor: Floor::default(), demand: 15_000, answer: Answer::Committed };
     let sent = file("committed-demand.v1", &message::encode_reply(&committed, b""));
+    assert_eq!(message::encode_reply(&committed, b""), sent);
     assert_eq!(message::decode_reply(&sent).map(|it| it.0), Some(committed));
     let reply = Reply {
         floor: Floor { soft: 1, hard: 2 },
@@ -84,6 +86,7 @@ fn messages_of_version_1_are_read_and_others_are_not() {
         answer: Answer::Newer { generation: 9, age: Millis(3), ttl: Millis(4) },
     };
     let sent = file("newer.v1", &message::encode_reply(&reply, b"entry"));
+    assert_eq!(message::encode_reply(&reply, b"entry"), sent);
     assert_eq!(message::decode_reply(&sent), Some((reply, &b"entry"[..])));
     let mut future = sent.clone();
     future[0] = 2;

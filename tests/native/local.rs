@@ -238,3 +238,46 @@ fn what_a_look_has_found_is_not_served_when_it_was_purged_meanwhile() {
     let left = local.after_colo(&key, Some(found), None, at(1)).expect("it is there, but");
     assert!(left.expiry() <= at(1), "stale");
 }
+
+#[test]
+fn what_was_used_since_the_hand_came_by_is_spared_once() {
+    let key = known();
+    let mut memory = Memory::new(1 << 20, 3);
+    let has = |memory: &Memory, number: u8| memory.floor(&[number; 32]).hard > 0;
+    let put = |memory: &mut Memory, number: u8| {
+        // A floor shows that a key is known, and looking at it uses nothing.
+        memory.hear([number; 32], Floor { soft: 0, hard: 1 }, NOW);
+    };
+    for number in [1, 2, 3] {
+        put(&mut memory, number);
+    }
+    assert_eq!(memory.entries(), 3, "as many as there is room for");
+    put(&mut memory, 4);
+    assert_eq!((memory.entries(), has(&memory, 1)), (3, false), "all were used: the first goes");
+    memory.get(&[2; 32], &key.text, NOW);
+    put(&mut memory, 5);
+    assert_eq!((has(&memory, 2), has(&memory, 3)), (true, false), "the second was used since");
+    assert!(has(&memory, 4) && has(&memory, 5));
+}
+
+#[test]
+fn as_much_goes_as_a_large_entry_needs_and_no_more() {
+    let key = known();
+    let (small, large) = (entry(&key, &[b'x'; 100]), entry(&key, &[b'x'; 1_000]));
+    let weight = {
+        let mut memory = Memory::new(1 << 20, 10);
+        memory.accept([1; 32], &small, NOW);
+        memory.bytes()
+    };
+    let mut memory = Memory::new(4 * weight, 10);
+    for number in 1..=4 {
+        memory.accept([number; 32], &small, NOW);
+        assert_eq!((memory.entries(), memory.bytes()), (usize::from(number), usize::from(number) * weight));
+    }
+    memory.accept([5; 32], &large, NOW);
+    let free = 4 * weight - (weight + 900);
+    let left = free / weight;
+    assert!(left < 3, "more than one has to go");
+    assert_eq!((memory.entries(), memory.bytes()), (left + 1, (left + 1) * weight + 900));
+    assert!(memory.get(&[5; 32], &key.text, NOW).is_some());
+}

@@ -453,3 +453,22 @@ fn sleeps_that_nobody_has_ended_do_not_pile_up() {
     let left = std::rc::Rc::strong_count(&dropped) - 1;
     assert!((100..=512).contains(&left), "{left} of ten thousand are left, of which a hundred are live");
 }
+
+#[test]
+fn time_is_rounded_as_each_use_of_it_wants() {
+    for (milliseconds, seconds) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (60_000, 60)] {
+        assert_eq!(Millis(milliseconds).whole_seconds_up(), seconds, "{milliseconds} ms");
+    }
+    for (seconds, milliseconds) in
+        [(0.0, 0), (0.0004, 0), (0.0006, 1), (1.5, 1_500), (-1.0, 0), (f64::NAN, 0)]
+    {
+        assert_eq!(Millis::from_seconds(seconds), Millis(milliseconds), "{seconds} s");
+    }
+    assert_eq!(Millis(1_000).share(0.5), Millis(500));
+    assert_eq!(Millis(1_000).share(-0.5), Millis::ZERO);
+    assert_eq!((Millis(2).plus(Millis(3)), Millis(3).minus(Millis(1))), (Millis(5), Millis(2)));
+    assert_eq!(
+        (Millis(u64::MAX).plus(Millis(3)), Millis(1).minus(Millis(3))),
+        (Millis(u64::MAX), Millis::ZERO)
+    );
+}
