@@ -14,7 +14,7 @@ import { installTool, toolEnvironment } from "./setup.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The proofs that take seconds; the laws' statistics and the search over interleavings take longer. */
-const QUICK = ["traces", "promises", "structure", "properties", "recent", "formats", "config", "http", "units", "simulation"];
+const QUICK = ["traces", "promises", "structure", "properties", "recent", "formats", "config", "http", "local", "units", "simulation"];
 
 /** Each mistake: its name in the theory, the file, what stands there, and the mistake. */
 const MISTAKES = [
@@ -40,9 +40,14 @@ const MISTAKES = [
   ["a purge that a waiting request does not hear", "src/cold.rs", "self.floor = self.floor.raised(floor);", ""],
   ["what was warm on arrival waits after the look", "src/local.rs", "in_hand.filter(is_servable).or(newest)", "newest"],
   ["a mark that a purge does not take away", "src/local.rs", "self.marks.forget(&hash);", ""],
-  ["the world's demand ignored", "src/lookup.rs", "rate().unwrap_or(0.0).max(in_the_world)", "rate().unwrap_or(0.0 * in_the_world)"],
+  ["the world's demand ignored", "src/lookup.rs", "own.max(f64::from(told) / 1e3)", "own.max(f64::from(told) * 0.0)"],
   ["a share for ever", "src/demand.rs", "record[SHARE_BYTES] -= 1;", "let _ = &record;"],
-  ["a sleep measured by instants", "src/refresh.rs", "self.retry_in.minus(self.slept(now))", "self.since.plus(self.retry_in).minus(now)"],
+  ["a sleep measured by instants", "src/refresh/waiting.rs", "self.retry_in.minus(self.slept(now))", "self.since.plus(self.retry_in).minus(now)"],
+  ["those who do not know counted for good", "src/demand.rs", " && rate_of(it) == 0", ""],
+  ["the early tail left on", "src/xfetch.rs", "const AUTO_WINDOW: f64 = 2.5;", "const AUTO_WINDOW: f64 = 2_500.0;"],
+  ["a sleep by a message that was lost", "src/collapse.rs", "self.since.covers(self.length, now)", "self.since <= now"],
+  ["the answer to a message told to those of the next", "src/collapse.rs", "sleep.owner != owner", "sleep.owner < owner"],
+  ["what another one's look has found served after a purge", "src/local.rs", "in_colo.and_then(left)", "in_colo"],
   ["a lease that survives a clock stepping back", "src/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
 ];
 

@@ -113,5 +113,9 @@ pub fn eagerness(
         return paper;
     }
     let Rule { delta, window, .. } = rule(entry, paper);
-    Eagerness { beta: xfetch::auto_beta(rate, delta, window, late_share, max_beta), early_window }
+    let window = xfetch::auto_window(rate, delta, window, late_share, max_beta);
+    Eagerness {
+        beta: xfetch::auto_beta(rate, delta, window, late_share, max_beta),
+        early_window: window.0 as f64 / entry.lifetime.ttl.0 as f64,
+    }
 }

@@ -5,7 +5,7 @@
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use xfetch_edge::demo::{Run, auto_beta, cycles, fields, laws, probability, strategies};
+use xfetch_edge::demo::{Run, auto_beta, auto_window, cycles, fields, laws, probability, strategies};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -116,4 +116,6 @@ fn the_laws_are_those_of_the_theory() {
     assert!((first - (-1.0_f64).exp()).abs() < 0.005, "{first}");
     assert!((probability(1.0, 1.0, 1.0, 10.0) - (-1.0_f64).exp()).abs() < 1e-9);
     assert!((auto_beta(10.0, 1.0, 1_000.0, 0.01, 6.0) - 1.12).abs() < 0.02);
+    assert!((auto_window(10.0, 1.0, 1_000.0, 0.01, 6.0) - 2.5).abs() < 1e-9);
+    assert!((auto_window(1.0, 1.0, 1_000.0, 0.01, 6.0) - 1_000.0).abs() < 1e-9);
 }

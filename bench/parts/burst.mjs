@@ -27,7 +27,7 @@ export async function burst(client, origin, size, body) {
 }
 
 /** So many questions at the same moment; one without an answer has failed. */
-function attempts(client, size, body) {
+export function attempts(client, size, body) {
   const one = async () => {
     const began = performance.now();
     return client.ask(body).catch(() => ({ status: 0, ms: performance.now() - began }));

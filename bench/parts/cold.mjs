@@ -3,7 +3,7 @@
 import { percentile } from "../../scripts/client.mjs";
 import { PEERS } from "../peers.mjs";
 import { fixed, medians, table } from "../table.mjs";
-import { burst, withPeers } from "./burst.mjs";
+import { attempts, burst, withPeers } from "./burst.mjs";
 
 const NAMES = ["memory", "edge", "edge-2", "swr", "cachified", "nginx", "varnish"];
 const LATENCY = 1_000;
@@ -18,12 +18,12 @@ export async function run({ isQuick }) {
     await withPeers(NAMES, { size, ttl: 3600 }, async (peers) => {
       for (const { client } of Object.values(peers)) {
         await client.ask(body(0));
-        for (let warm = 0; warm < WARM_UPS; warm += 1) await client.burst(size, body(0));
+        for (let warm = 0; warm < WARM_UPS; warm += 1) await attempts(client, size, body(0));
       }
       for (let round = 1; round <= rounds; round += 1) {
         for (const name of NAMES) {
           const { client, origin } = peers[name];
-          const warm = (await client.burst(size, body(0))).map((it) => it.ms);
+          const warm = (await attempts(client, size, body(0))).map((it) => it.ms);
           const cold = await burst(client, origin, size, body(round));
           seen[name].push({ ...cold, warm: percentile(warm, 1), beyond: (cold.slowest - LATENCY) / percentile(warm, 1) });
         }

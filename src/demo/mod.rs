@@ -258,12 +258,20 @@ pub fn cycles(
     to_js(&cycles.iter().map(ShownCycle::of).collect::<Vec<_>>())
 }
 
-/// The beta that "auto" chooses; times in seconds.
+/// The beta that "auto" chooses in an early window; times in seconds.
 #[wasm_bindgen]
 #[must_use]
 pub fn auto_beta(rate: f64, delta: f64, window: f64, late_share: f64, max_beta: f64) -> f64 {
     let (delta, window) = (Millis::from_seconds(delta), Millis::from_seconds(window));
     xfetch::auto_beta(rate, delta, window, late_share, max_beta)
+}
+
+/// The early window that "auto" chooses; times in seconds.
+#[wasm_bindgen]
+#[must_use]
+pub fn auto_window(rate: f64, delta: f64, window: f64, late_share: f64, max_beta: f64) -> f64 {
+    let (delta, window) = (Millis::from_seconds(delta), Millis::from_seconds(window));
+    xfetch::auto_window(rate, delta, window, late_share, max_beta).as_seconds()
 }
 
 /// The probability that one request refreshes, so many seconds before expiry.

@@ -155,6 +155,30 @@ fn auto_beta_solves_the_windowed_equation_or_takes_its_bound() {
     assert!(xfetch::auto_beta(f64::NAN, Millis(1_000), Millis(2_500), 0.01, 6.0) >= 6.0);
 }
 
+/// What comes very early is freshness thrown away: "auto" cuts it off, and is late as rarely as before.
+#[test]
+fn auto_window_cuts_the_early_tail_off_and_nothing_else() {
+    let (delta, widest) = (Millis(1_000), Millis(30_000));
+    for (rate, least_gain) in [(5.0, 2.0), (10.0, 1.2), (30.0, 0.3), (100.0, 0.0), (1_000.0, 0.0)] {
+        let chosen = |window: Millis| {
+            let beta = xfetch::auto_beta(rate, delta, window, 0.01, 6.0);
+            let cycles = run(7, 20_000, rate, beta, window.as_seconds());
+            let late = cycles.iter().filter(|it| it.is_late).count() as f64 / cycles.len() as f64;
+            assert!((late - 0.01).abs() < 0.004, "late {late} at rate {rate}, window {window:?}");
+            (cycles.iter().map(|it| it.gap).fold(0.0, f64::max), mean(cycles.iter().map(|it| it.gap)).0)
+        };
+        let window = xfetch::auto_window(rate, delta, widest, 0.01, 6.0);
+        assert_eq!(window, Millis(2_500), "two and a half computations, at rate {rate}");
+        let ((largest, gap), (_, gap_before)) = (chosen(window), chosen(widest));
+        assert!(largest <= 2.5, "{largest} at rate {rate}");
+        assert!(gap_before - gap >= least_gain, "{gap} instead of {gap_before} at rate {rate}");
+    }
+    for (rate, widest) in [(1.0, 30_000), (0.01, 30_000), (100.0, 2_000), (100.0, 900), (f64::NAN, 30_000)] {
+        let widest = Millis(widest);
+        assert_eq!(xfetch::auto_window(rate, delta, widest, 0.01, 6.0), widest, "all of it, at rate {rate}");
+    }
+}
+
 #[test]
 fn the_probability_is_the_share_of_draws_that_trigger() {
     let rule = Rule { delta: Millis(800), beta: 1.5, window: Millis(4_000) };

@@ -223,13 +223,14 @@ async function presentLaws(settings, results, isCurrent) {
   const delta = Math.min(settings.delta, settings.ttl * 0.5);
   const about = { rate, delta, beta, window, seed: settings.seed };
   const auto = await ask("auto", { rate, delta, window, late_share: settings.late_share, max_beta: settings.max_beta });
-  const betas = [...new Set([...BETAS, auto])].sort((a, b) => a - b);
-  const wanted = [{ ...about, count: CYCLES }, ...betas.map((it) => ({ ...about, beta: it, count: CYCLES_OF_A_POINT }))];
-  const [first, ...swept] = await ask("sweep", wanted);
+  const betas = [...new Set([...BETAS, auto.beta])].sort((a, b) => a - b);
+  const point = (change) => ({ ...about, count: CYCLES_OF_A_POINT, ...change });
+  const wanted = [{ ...about, count: CYCLES }, point(auto), ...betas.map((it) => point({ beta: it }))];
+  const [first, chosen, ...swept] = await ask("sweep", wanted);
   if (!isCurrent()) return;
   const { law, cycles } = first;
-  byId("law-words").textContent = `${lawWords({ law, cycles, rate, beta, delta })} For such a key at one place "auto" would choose beta ${nice(auto)}.`;
-  lawCharts = [gapChart(cycles, law), triggerChart(cycles, law), lateChart(swept, auto), gapSweep(swept, auto)];
+  byId("law-words").textContent = `${lawWords({ law, cycles, rate, beta, delta })} For such a key at one place "auto" would choose beta ${nice(auto.beta)}, and begin ${nice(auto.window)} s before expiry at most.`;
+  lawCharts = [gapChart(cycles, law), triggerChart(cycles, law), lateChart(swept, { ...auto, law: chosen.law }), gapSweep(swept, { ...auto, law: chosen.law })];
   byId("laws").replaceChildren(...lawCharts.map((it) => el("section.card", {}, it.figure)));
   sweepCharts();
 }
@@ -261,13 +262,13 @@ function triggerChart(cycles, law) {
   return chart({ title: "Triggers per cycle", caption: `before expiry, where there are any: mean ${nice(average)}, law ${nice(law.mean_triggers)}`, x: "triggers", y: "cycles", tall: true, data: [x, seen, wanted], series: [{ label: "seen", colour: "series-1", kind: "bars" }, { label: "closed form, with the window", colour: "series-2" }] });
 }
 
-/** A figure of the cycles against its law, over all betas, "auto" marked. */
+/** A figure of the cycles against its law, over all betas, "auto" marked: it has a window of its own. */
 function sweepChart(swept, auto, { title, caption, y, of, law }) {
   const x = swept.map((it) => it.beta);
   const seen = swept.map((it) => it.cycles.reduce((sum, cycle) => sum + of(cycle), 0) / it.cycles.length);
   const wanted = swept.map((it) => law(it.law));
-  const mark = swept.map((it) => (it.beta === auto ? law(it.law) : null));
-  return chart({ title, caption: `${caption}; "auto" is at ${nice(auto)}`, x: "beta", y, tall: true, logX: true, data: [x, seen, wanted, mark], series: [{ label: "seen", colour: "series-1", kind: "points" }, { label: "closed form", colour: "series-2" }, { label: "auto", colour: "series-4", kind: "points" }] });
+  const mark = swept.map((it) => (it.beta === auto.beta ? law(auto.law) : null));
+  return chart({ title, caption: `${caption}; "auto" is at ${nice(auto.beta)}, in a window of ${nice(auto.window)} s`, x: "beta", y, tall: true, logX: true, data: [x, seen, wanted, mark], series: [{ label: "seen", colour: "series-1", kind: "points" }, { label: "closed form", colour: "series-2" }, { label: "auto", colour: "series-4", kind: "points" }] });
 }
 
 const lateChart = (swept, auto) => sweepChart(swept, auto, { title: "New values that land late", caption: "for beta from 0.1 to 10", y: "percent of the cycles", of: (it) => (it.late ? 100 : 0), law: (it) => 100 * it.late });

@@ -1,7 +1,7 @@
 // The made-up world, off the page's own thread: runs jobs in pieces, tells how far they are, and stops when
 // it is told to.
 
-import init, { Run, auto_beta, cycles, fields, laws, probability, strategies } from "demo";
+import init, { Run, auto_beta, auto_window, cycles, fields, laws, probability, strategies } from "demo";
 
 const ready = init({ module_or_path: new URL("./demo_bg.wasm", import.meta.url) });
 /** Events between two looks at the messages. */
@@ -44,7 +44,10 @@ const calls = {
       law: laws(rate, delta, beta, window),
       cycles: cycles(rate, delta, beta, window, count, seed),
     })),
-  auto: ({ rate, delta, window, late_share, max_beta }) => auto_beta(rate, delta, window, late_share, max_beta),
+  auto: ({ rate, delta, window: widest, late_share, max_beta }) => {
+    const window = auto_window(rate, delta, widest, late_share, max_beta);
+    return { beta: auto_beta(rate, delta, window, late_share, max_beta), window };
+  },
   probability: ({ remaining, delta, beta, window }) => probability(remaining, delta, beta, window),
 };
 

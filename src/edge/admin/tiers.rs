@@ -184,7 +184,9 @@ fn held(inspection: &Inspection) -> Value {
 
 fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
     let now = host::now();
-    let eagerness = lookup::eagerness(Some(entry), now, route, || rate);
+    // As it will be in the early window, where it is not there yet.
+    let at = now.max(entry.expiry().minus(Millis(1)));
+    let eagerness = lookup::eagerness(Some(entry), at, route, || rate);
     let rule = lookup::rule(entry, eagerness);
     let probability = xfetch::probability(entry.expiry().minus(now), rule);
     // Without a draw: whether it refreshes early is chance, and shown as such.
