@@ -531,8 +531,25 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
         storable: true,
         at: NOW,
     };
-    let Action::Store(kept) = refresh.on(Event::Computed(computed), NOW) else { panic!("it is kept") };
+    let Action::Store(kept) = refresh.on(Event::Computed(computed.clone()), NOW) else {
+        panic!("it is kept")
+    };
     assert_eq!((kept.generation, kept.committed), (4, false));
+    // The same where there was a lease, and its object is lost before the commit.
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let mut refresh = Refresh::new(subject, Purpose::Stale);
+    refresh.on(Event::Started, NOW);
+    refresh.on(Event::LookedInColo(None), NOW);
+    assert_eq!(refresh.on(told(Answer::Granted { token: 9 }), NOW), Action::Compute);
+    let Action::Commit(handed_in) = refresh.on(Event::Computed(computed), NOW) else {
+        panic!("it is handed in")
+    };
+    assert_eq!((handed_in.generation, handed_in.committed), (9, true));
+    let Action::Store(left) = refresh.on(Event::ObjectLost { may_compute: false }, NOW) else {
+        panic!("it is kept")
+    };
+    assert_eq!(left, kept);
+    assert_eq!(refresh.on(Event::Stored, NOW), Action::End(Ending::Uncommitted(left)));
     let old = entry(4, NOW.0 - 6_000);
     assert!(kept.supersedes(&old) && !old.supersedes(&kept));
     assert!(entry(5, NOW.0).supersedes(&kept));

@@ -10,6 +10,7 @@ use xfetch_edge::{
     demand::{Demand, SEVERAL, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
     failure::{self, Failure, Reason},
+    json,
     lease::{self, CleanUp, TOKEN_END},
     lookup,
     message::{Answer, Reply, Terms},
@@ -471,4 +472,19 @@ fn time_is_rounded_as_each_use_of_it_wants() {
         (Millis(u64::MAX).plus(Millis(3)), Millis(1).minus(Millis(3))),
         (Millis(u64::MAX), Millis::ZERO)
     );
+}
+
+#[test]
+fn whole_numbers_are_read_as_far_as_a_double_counts() {
+    for (text, is_read) in [
+        ("9007199254740991", true),
+        ("9007199254740992", false),
+        ("-9007199254740991", true),
+        ("-9007199254740992", false),
+        ("1e300", false),
+        ("0.1", true),
+        ("1e400", false),
+    ] {
+        assert_eq!(json::parse(text).is_ok(), is_read, "{text}");
+    }
 }
