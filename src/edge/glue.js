@@ -30,8 +30,13 @@ export function head(request, names) {
   return Number.isSafeInteger(length) && length >= 0 ? bits + LENGTH * (Math.min(length, LENGTH_MOST) + 1) : bits;
 }
 
-/** The bodies that are being read in this isolate. A client that goes ends its own, too. */
+/** The bodies that are being read in this isolate. */
 let reading = 0;
+/**
+ * So many may stay in that number by mistake: a request that the platform cancels, as its client has gone, hears
+ * nothing any more. Beyond them a request is kept until its body has ended, in whatever way.
+ */
+const UNKEPT = 16;
 /** So many slow bodies are waited for without an end: a timer costs a tenth of an answer from memory. */
 const PATIENT = 64;
 
@@ -41,7 +46,7 @@ const PATIENT = 64;
  * promise of one.
  */
 export function readThen(answer, limit, request, env, context, route, head, started) {
-  return new Promise((resolve, reject) => {
+  const answered = new Promise((resolve, reject) => {
     let isOpen = true;
     const end = (body) => {
       if (!isOpen) return;
@@ -60,6 +65,8 @@ export function readThen(answer, limit, request, env, context, route, head, star
     reading += 1;
     request.arrayBuffer().then(end, () => end(undefined));
   });
+  if (reading > UNKEPT) context.waitUntil(answered.catch(() => undefined));
+  return answered;
 }
 
 /** A response with a body that is kept for the next one. */

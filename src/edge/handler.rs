@@ -50,7 +50,7 @@ pub fn fetch(request: Request, env: Env, context: ExecutionContext) -> JsValue {
                 host::now().0 as f64,
             )
         }),
-        step => promise(async move { router::end(&visit, step).await.into() }),
+        step => promise(&context, async move { router::end(&visit, step).await.into() }),
     }
 }
 
@@ -68,6 +68,7 @@ fn answer(
         Ok(config) => config,
         Err(problem) => return router::refuse(&problem, "").into(),
     };
+    let to_its_end = context.clone();
     let visit = Visit::new(request, Head::from_number(head), env, Box::new(context), config);
     let visit = Rc::new(visit);
     let body = if body.is_null() {
@@ -79,13 +80,17 @@ fn answer(
     };
     match cached::answer_now(&visit, place, body, Millis(started as u64)) {
         Ok(response) => router::dressed(&visit, response).into(),
-        Err(later) => promise(async move {
+        Err(later) => promise(&to_its_end, async move {
             let response = later.answer().await;
             router::dressed(&visit, response).into()
         }),
     }
 }
 
-fn promise(answer: impl Future<Output = JsValue> + 'static) -> JsValue {
-    platform::promise(Box::pin(async move { Ok(answer.await) })).into()
+/// What takes longer goes on when its client hangs up: where the platform cancels a request, a task of Rust's is
+/// never run again, and what it holds, in memory and of what is counted, is never given back.
+fn promise(context: &ExecutionContext, answer: impl Future<Output = JsValue> + 'static) -> JsValue {
+    let promise = platform::promise(Box::pin(async move { Ok(answer.await) }));
+    platform::keep(context, &promise);
+    promise.into()
 }

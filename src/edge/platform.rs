@@ -107,9 +107,14 @@ impl Background for ExecutionContext {
             task.await;
             Ok(JsValue::UNDEFINED)
         }));
-        // It fails for a request that has ended already, and that one has nothing to hold open.
-        let _ = Self::wait_until(self, &promise);
+        keep(self, &promise);
     }
+}
+
+/// Keeps a request alive until this has ended, whether or not its client still waits for it.
+pub(super) fn keep(context: &ExecutionContext, promise: &Promise) {
+    // It fails for a request that has ended already, and that one has nothing to hold open.
+    let _ = context.wait_until(promise);
 }
 
 /// Runs a task behind the answer, in `waitUntil`.

@@ -3,7 +3,8 @@
 // message loss, duplication and reordering (F5, F8, F19) in the simulation and the search.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -11,6 +12,7 @@ import { describe, test } from "node:test";
 import { startOrigin } from "../../examples/origin/server.mjs";
 import { Client } from "../../scripts/client.mjs";
 import { startRuntime } from "../../scripts/runtime.mjs";
+import { edge, serve } from "../../scripts/workerd.mjs";
 import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, eventually, inWorld, inspect, purge, question, route, sleep } from "./world.mjs";
 
 const STALE = { ttl: 0.5, stale_while_revalidate: 600, early_window: 0.01 };
@@ -23,6 +25,19 @@ async function staleEntry(client) {
   await sleep(700);
   return { body, first };
 }
+
+/** Sends this much of a body, and resets the connection after so many milliseconds: the runtime cancels the request. */
+function reset(url, body, { sent = body.length, after }) {
+  const { port, hostname } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname);
+    socket.on("error", () => {}).on("data", () => {}).on("close", resolve);
+    socket.write(`POST ${PATH} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, sent)}`);
+    setTimeout(() => socket.resetAndDestroy(), after);
+  });
+}
+
+const times = (count, make) => Promise.all(Array.from({ length: count }, (_, place) => make(place)));
 
 /** Asks again and again for a while: every answer a hit, none slow. */
 async function servedMeanwhile(client, body, first, ms) {
@@ -284,6 +299,77 @@ test("overload of one key: so many waiters in each isolate and no more, the othe
   await eventually("the sums of both colos hold", async () => (await counters(clients[0])).total_requests === 1_002);
   assertSums(await counters(clients[0]));
 }));
+
+describe("whoever resets his connection gives back what he held", () => {
+  test("places of origin calls, where a key's answers must not be stored", inWorld({ route: { max_origin_calls: 10, origin_timeout: 15 } }, async ({ client, origin, runtime }) => {
+    const body = question();
+    origin.set({ mode: "private", latency: 800 });
+    assert.equal((await client.ask(body)).status, 200);
+    await times(10, () => reset(runtime.url, body, { after: 200 }));
+    await eventually("their calls have ended", () => origin.counts().in_flight === 0);
+    origin.set({ mode: "ok", latency: 50 });
+    const answer = await client.ask(question());
+    assert.equal(answer.status, 200, answer.text);
+    const c = await counters(client);
+    assert.equal(c.compute_abandoned, 0);
+    assert.equal(c.compute_calls, origin.counts().calls);
+    assertSums(c);
+  }));
+
+  test("places of waiters, and the key, whoever of them goes", inWorld({ route: { max_waiters: 20 }, origin: { latency: 1_500 } }, async ({ client, origin, runtime }) => {
+    const body = question();
+    const gone = times(10, (place) => reset(runtime.url, body, { after: 100 + 50 * place }));
+    await sleep(50);
+    const answers = await client.burst(10, body);
+    await gone;
+    assert.ok(answers.every((it) => it.status === 200 && it.text === answers[0].text && it.ms < 2_500));
+    assert.equal(origin.counts().calls, 1);
+    const seen = await inspect(client, body);
+    assert.deepEqual([seen.object.holds.lease_token, seen.object.holds.waiters], [null, 0]);
+    assertSums(await counters(client));
+  }));
+
+  test("bodies that are waited for", inWorld({}, async ({ client, runtime }) => {
+    const body = question();
+    await times(80, (place) => reset(runtime.url, body, { sent: 10, after: 100 + place }));
+    await sleep(300);
+    const { port, hostname } = new URL(runtime.url);
+    const status = await new Promise((resolve, reject) => {
+      const socket = connect(Number(port), hostname).on("error", reject);
+      socket.once("data", (data) => {
+        resolve(String(data).split("\r\n")[0]);
+        socket.destroy();
+      });
+      socket.write(`POST ${PATH} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`);
+      setTimeout(() => socket.write(body.slice(10)), 10_500);
+    });
+    assert.match(status, / 200 /, "one slow body is none too many");
+    assertSums(await counters(client));
+  }));
+
+  test("memory", async () => {
+    const origin = await startOrigin({ settings: { latency: 400, spread: 0 } });
+    const vars = { ORIGIN_URL: origin.url, MEMORY_BYTES: 1 << 20, ROUTES: [route({ fields: undefined, ttl: 1, stale_while_revalidate: 0, stale_if_error: 0, max_request: 1 << 18 })] };
+    const worker = await serve([edge({ vars })]);
+    const memory = async () => Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${worker.pid}/status`, "utf8"))[1]) / 1024;
+    const round = async (place) => {
+      const body = JSON.stringify({ filler: "x".repeat(200_000), place: place % 2 });
+      await times(60, () => reset(worker.url, body, { after: 150 }));
+      await sleep(500);
+    };
+    try {
+      for (let place = 0; place < 4; place += 1) await round(place);
+      const before = await memory();
+      for (let place = 0; place < 8; place += 1) await round(place);
+      // Held for ever, their bodies alone would be 92 MiB.
+      const grown = (await memory()) - before;
+      assert.ok(grown < 60, `${grown.toFixed(0)} MiB more after 480 requests that were reset`);
+    } finally {
+      await worker.stop();
+      await origin.close();
+    }
+  });
+});
 
 test("F4 and F23: killed three times in the middle of a refresh, nothing that was committed is lost", async () => {
   const persist = await mkdtemp(join(tmpdir(), "xfetch-killed-"));
