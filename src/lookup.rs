@@ -113,9 +113,6 @@ pub fn eagerness(
         return paper;
     }
     let Rule { delta, window, .. } = rule(entry, paper);
-    let window = xfetch::auto_window(rate, delta, window, late_share, max_beta);
-    Eagerness {
-        beta: xfetch::auto_beta(rate, delta, window, late_share, max_beta),
-        early_window: window.0 as f64 / entry.lifetime.ttl.0 as f64,
-    }
+    let (beta, window) = xfetch::auto(rate, delta, window, late_share, max_beta);
+    Eagerness { beta, early_window: window.0 as f64 / entry.lifetime.ttl.0 as f64 }
 }

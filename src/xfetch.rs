@@ -97,15 +97,20 @@ pub fn clamp_delta(delta: Millis, ttl: Millis) -> Millis {
 /// beyond the cost of one, the rest is for computations that take longer than the last ones.
 const AUTO_WINDOW: f64 = 2.5;
 
-/// The early window that `auto` takes: at most `window`, and no wider than it has to be.
+/// The beta and the early window that `auto` takes: at most `window`, and no wider than it has to be.
 ///
 /// The first trigger of a cycle has a long tail on the early side, and what comes early is freshness thrown away.
 /// A narrower window cuts the tail off and leaves the share of late cycles as it is asked for, as long as
 /// [`auto_beta`] has a solution in it; a key that is asked for too rarely for that gets the whole `window`.
 #[must_use]
-pub fn auto_window(rate: f64, delta: Millis, window: Millis, late_share: f64, max_beta: f64) -> Millis {
+pub fn auto(rate: f64, delta: Millis, window: Millis, late_share: f64, max_beta: f64) -> (f64, Millis) {
     let narrow = Millis((delta.max(MIN_DELTA).0 as f64 * AUTO_WINDOW) as u64).min(window);
-    if auto_beta(rate, delta, narrow, late_share, max_beta) < max_beta { narrow } else { window }
+    let beta = auto_beta(rate, delta, narrow, late_share, max_beta);
+    if beta < max_beta {
+        (beta, narrow)
+    } else {
+        (auto_beta(rate, delta, window, late_share, max_beta), window)
+    }
 }
 
 /// The smallest beta for which the new value lands before expiry in all but `late_share` of the

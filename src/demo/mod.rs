@@ -271,7 +271,7 @@ pub fn auto_beta(rate: f64, delta: f64, window: f64, late_share: f64, max_beta: 
 #[must_use]
 pub fn auto_window(rate: f64, delta: f64, window: f64, late_share: f64, max_beta: f64) -> f64 {
     let (delta, window) = (Millis::from_seconds(delta), Millis::from_seconds(window));
-    xfetch::auto_window(rate, delta, window, late_share, max_beta).as_seconds()
+    xfetch::auto(rate, delta, window, late_share, max_beta).1.as_seconds()
 }
 
 /// The probability that one request refreshes, so many seconds before expiry.

@@ -165,8 +165,6 @@ impl Settings {
         let rate = hot_rate / self.get("isolates");
         let window = self.seconds("ttl").share(self.get("early_window"));
         let delta = xfetch::clamp_delta(self.seconds("delta"), self.seconds("ttl"));
-        let (late_share, max_beta) = (self.get("late_share"), self.get("max_beta"));
-        let window = xfetch::auto_window(rate, delta, window, late_share, max_beta);
-        xfetch::auto_beta(rate, delta, window, late_share, max_beta)
+        xfetch::auto(rate, delta, window, self.get("late_share"), self.get("max_beta")).0
     }
 }

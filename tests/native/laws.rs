@@ -167,7 +167,7 @@ fn auto_window_cuts_the_early_tail_off_and_nothing_else() {
             assert!((late - 0.01).abs() < 0.004, "late {late} at rate {rate}, window {window:?}");
             (cycles.iter().map(|it| it.gap).fold(0.0, f64::max), mean(cycles.iter().map(|it| it.gap)).0)
         };
-        let window = xfetch::auto_window(rate, delta, widest, 0.01, 6.0);
+        let window = xfetch::auto(rate, delta, widest, 0.01, 6.0).1;
         assert_eq!(window, Millis(2_500), "two and a half computations, at rate {rate}");
         let ((largest, gap), (_, gap_before)) = (chosen(window), chosen(widest));
         assert!(largest <= 2.5, "{largest} at rate {rate}");
@@ -175,7 +175,7 @@ fn auto_window_cuts_the_early_tail_off_and_nothing_else() {
     }
     for (rate, widest) in [(1.0, 30_000), (0.01, 30_000), (100.0, 2_000), (100.0, 900), (f64::NAN, 30_000)] {
         let widest = Millis(widest);
-        assert_eq!(xfetch::auto_window(rate, delta, widest, 0.01, 6.0), widest, "all of it, at rate {rate}");
+        assert_eq!(xfetch::auto(rate, delta, widest, 0.01, 6.0).1, widest, "all of it, at rate {rate}");
     }
 }
 

@@ -26,13 +26,19 @@ async function staleEntry(client) {
   return { body, first };
 }
 
+/** A connection on which this much of a body has been sent. */
+function begin(url, body, sent) {
+  const { port, hostname } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.write(`POST ${PATH} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, sent)}`);
+  return socket;
+}
+
 /** Sends this much of a body, and resets the connection after so many milliseconds: the runtime cancels the request. */
 function reset(url, body, { sent = body.length, after }) {
-  const { port, hostname } = new URL(url);
   return new Promise((resolve) => {
-    const socket = connect(Number(port), hostname);
+    const socket = begin(url, body, sent);
     socket.on("error", () => {}).on("data", () => {}).on("close", resolve);
-    socket.write(`POST ${PATH} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, sent)}`);
     setTimeout(() => socket.resetAndDestroy(), after);
   });
 }
@@ -333,14 +339,12 @@ describe("whoever resets his connection gives back what he held", () => {
     const body = question();
     await times(80, (place) => reset(runtime.url, body, { sent: 10, after: 100 + place }));
     await sleep(300);
-    const { port, hostname } = new URL(runtime.url);
     const status = await new Promise((resolve, reject) => {
-      const socket = connect(Number(port), hostname).on("error", reject);
+      const socket = begin(runtime.url, body, 10).on("error", reject);
       socket.once("data", (data) => {
         resolve(String(data).split("\r\n")[0]);
         socket.destroy();
       });
-      socket.write(`POST ${PATH} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`);
       setTimeout(() => socket.write(body.slice(10)), 10_500);
     });
     assert.match(status, / 200 /, "one slow body is none too many");
