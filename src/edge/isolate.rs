@@ -10,9 +10,9 @@ use worker::Env;
 
 use super::{
     answers::Known,
-    driver::Sleeper,
     flush::{self, Flusher},
     platform, stub,
+    together::Sleeper,
 };
 use crate::{
     collapse::Collapse,

@@ -12,6 +12,7 @@
 //! | `cached` | a cached route: the request's checks, the verdict, the answer |
 //! | `answers` | keys and answers kept ready |
 //! | `driver` | performs the actions of [`crate::refresh`] and [`crate::cold`] |
+//! | `together` | what one request does for all of its isolate |
 //! | `colo` | the Cache API tier |
 //! | `origin` | calls to the origin |
 //! | `forward` | requests that pass uncached |
@@ -44,6 +45,7 @@ mod reply;
 mod router;
 mod stub;
 mod timer;
+mod together;
 
 pub use lease_object::RefreshLease;
 pub use metrics_object::Metrics;
