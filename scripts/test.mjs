@@ -32,13 +32,18 @@ const files = (folder, ending) =>
 
 const parts = {
   format() {
-    run("cargo", ["fmt", "--check"]);
+    run("cargo", ["fmt", "--all", "--check"]);
   },
   lint() {
     run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]);
     const wasm = ["clippy", "--target", "wasm32-unknown-unknown", "--lib"];
     run("cargo", [...wasm, "--", "-D", "warnings"]);
     run("cargo", [...wasm, "--no-default-features", "--features", "demo", "--", "-D", "warnings"]);
+    run("cargo", ["clippy", "--package", "embed", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
+    // Nothing else in `npm test` compiles these.
+    for (const feature of ["hello", "raw", "object", "driver"]) {
+      run("cargo", ["clippy", "--package", "bench-hello", "--target", "wasm32-unknown-unknown", "--features", feature, "--", "-D", "warnings"]);
+    }
     for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files("bench", ".mjs"), ...files(join("www", "src"), ".js"), ...files(join("src", "edge"), ".js")]) {
       run(process.execPath, ["--check", file]);
     }

@@ -24,6 +24,7 @@ impl Head {
         Self(number as u64)
     }
 
+    #[cfg(feature = "handler")]
     pub(super) fn number(self) -> f64 {
         self.0 as f64
     }

@@ -74,6 +74,7 @@ mod driver {
         wasm_bindgen::JsValue,
     };
     use xfetch_edge::{
+        demand::Share,
         entry::{self, Entry, Lifetime},
         message::{self, Answer, Message, Terms},
         time::Millis,
@@ -112,7 +113,10 @@ mod driver {
         let mut done = 0;
         for cycle in 0..cycles {
             let name = format!("{run} {}", (lane * cycles + cycle) % objects);
-            let terms = Terms { lease: Millis(10_000), expected: Millis(1), physical: LIFETIME.physical() };
+            let physical = LIFETIME.physical();
+            // Every lane is an isolate, and tells how often it asks.
+            let share = Share::new(lane + 1, Some(1.0));
+            let terms = Terms { lease: Millis(10_000), expected: Millis(1), physical, share };
             // What was seen is above whatever is there: the object must grant, or tell that it is held.
             let seen = Date::now().as_millis() + 60_000 + cycle;
             let acquire = Message::Acquire { seen, nonce: Some(format!("{lane} {cycle}")), terms };
@@ -149,6 +153,7 @@ mod driver {
             stored_at: Millis(generation),
             delta: Millis(1_000),
             lifetime: LIFETIME,
+            demand: 0,
             committed: true,
             key: "bench".into(),
             status: 200,
