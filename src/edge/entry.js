@@ -7,6 +7,12 @@ import Worker, { Metrics, RefreshLease } from "./worker.js";
 const state = globalThis.__worker_init_state;
 const { fetch } = Worker.prototype;
 
+const settled = Promise.resolve();
+/** The runtime's own makes an object of its side for each task, which only a full collection takes away. */
+globalThis.queueMicrotask = (task) => {
+  settled.then(task);
+};
+
 export default {
   fetch(request, env, context) {
     // Its way to construct is what rebuilds the instance.
