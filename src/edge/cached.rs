@@ -346,8 +346,7 @@ async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
             (Class::Rejected, problem.retry_after(Millis::SECOND).cache_status(CacheStatus::Miss).response())
         }
         Outcome::Unavailable => {
-            let problem = Problem::new(503, "coordination_unavailable", "The cache cannot coordinate now.");
-            (Class::Miss, problem.retry_after(Millis::SECOND).cache_status(CacheStatus::Miss).response())
+            (Class::Miss, Problem::unavailable().cache_status(CacheStatus::Miss).response())
         }
         Outcome::TimedOut => failed(Reason::OriginTimeout, Millis::SECOND),
     }

@@ -27,6 +27,11 @@ impl Problem {
         Self::new(reason.status(), reason.as_str(), reason.detail()).retry_after(retry_after)
     }
 
+    pub(super) fn unavailable() -> Self {
+        Self::new(503, "coordination_unavailable", "The cache cannot coordinate now.")
+            .retry_after(Millis::SECOND)
+    }
+
     pub(super) fn retry_after(self, time: Millis) -> Self {
         self.header("retry-after", time.whole_seconds_up().max(1).to_string())
     }

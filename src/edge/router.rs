@@ -2,6 +2,7 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
+use futures_channel::oneshot;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, Request, Response};
@@ -56,8 +57,7 @@ impl Visit {
     }
 }
 
-/// A request's URL, as the runtime's parser has left it: dot segments are resolved, nothing else is
-/// decoded.
+/// A request's URL, as the runtime hands it over: no dot segment is resolved, nothing is decoded.
 pub(super) struct Target {
     url: String,
     /// Where the host begins, where the path does, and where the path ends.
@@ -118,14 +118,26 @@ pub(super) enum Wait {
 }
 
 /// Answers one request. Every request gets an answer; what goes wrong inside is never shown.
+///
+/// What must wait runs in `waitUntil`: where the platform cancels a request, as its client has gone, a task of
+/// Rust's is never run again, and what it holds, in memory and of what is counted, is never given back.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
-    match enter(request, env, Box::new(context)) {
-        Ok(visit) => {
-            let step = begin(&visit);
-            end(&visit, step).await
-        }
-        Err(refused) => refused,
-    }
+    let answered = match enter(request, env, Box::new(context)) {
+        Err(refused) => return refused,
+        Ok(visit) => match begin(&visit) {
+            Step::Answer(response) => return dressed(&visit, response),
+            step => {
+                let (sender, answered) = oneshot::channel();
+                let task = Rc::clone(&visit);
+                platform::behind(&*visit.context, async move {
+                    // A client that has hung up hears nothing.
+                    let _ = sender.send(end(&task, step).await);
+                });
+                answered
+            }
+        },
+    };
+    answered.await.unwrap_or_else(|_| Problem::unavailable().response())
 }
 
 /// The request with its configuration, or its refusal.

@@ -3,11 +3,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 
-import { PATH, assertSums, counters, eventually, inWorld, question, sleep } from "./world.mjs";
-
-const folder = fileURLToPath(new URL("../../examples/embed/build", import.meta.url));
+import { EMBEDDING as folder, PATH, assertSums, counters, eventually, inWorld, question, sleep } from "./world.mjs";
 
 test("an embedding Worker keeps its own paths and serves the cache's", inWorld({ folder }, async ({ client }) => {
   const own = await client.raw("GET", "/own/hello");

@@ -13,7 +13,7 @@ import { startOrigin } from "../../examples/origin/server.mjs";
 import { Client } from "../../scripts/client.mjs";
 import { startRuntime } from "../../scripts/runtime.mjs";
 import { edge, serve } from "../../scripts/workerd.mjs";
-import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, eventually, inWorld, inspect, purge, question, route, sleep } from "./world.mjs";
+import { ADMIN_TOKEN, EMBEDDING, PATH, assertProblem, assertSums, counters, eventually, inWorld, inspect, purge, question, route, sleep } from "./world.mjs";
 
 const STALE = { ttl: 0.5, stale_while_revalidate: 600, early_window: 0.01 };
 
@@ -307,20 +307,22 @@ test("overload of one key: so many waiters in each isolate and no more, the othe
 }));
 
 describe("whoever resets his connection gives back what he held", () => {
-  test("places of origin calls, where a key's answers must not be stored", inWorld({ route: { max_origin_calls: 10, origin_timeout: 15 } }, async ({ client, origin, runtime }) => {
-    const body = question();
-    origin.set({ mode: "private", latency: 800 });
-    assert.equal((await client.ask(body)).status, 200);
-    await times(10, () => reset(runtime.url, body, { after: 200 }));
-    await eventually("their calls have ended", () => origin.counts().in_flight === 0);
-    origin.set({ mode: "ok", latency: 50 });
-    const answer = await client.ask(question());
-    assert.equal(answer.status, 200, answer.text);
-    const c = await counters(client);
-    assert.equal(c.compute_abandoned, 0);
-    assert.equal(c.compute_calls, origin.counts().calls);
-    assertSums(c);
-  }));
+  for (const [where, folder] of [["", undefined], [", in another Worker", EMBEDDING]]) {
+    test(`places of origin calls, where a key's answers must not be stored${where}`, inWorld({ folder, route: { max_origin_calls: 10, origin_timeout: 15 } }, async ({ client, origin, runtime }) => {
+      const body = question();
+      origin.set({ mode: "private", latency: 800 });
+      assert.equal((await client.ask(body)).status, 200);
+      await times(10, () => reset(runtime.url, body, { after: 200 }));
+      await eventually("their calls have ended", () => origin.counts().in_flight === 0);
+      origin.set({ mode: "ok", latency: 50 });
+      const answer = await client.ask(question());
+      assert.equal(answer.status, 200, answer.text);
+      const c = await counters(client);
+      assert.equal(c.compute_abandoned, 0);
+      assert.equal(c.compute_calls, origin.counts().calls);
+      assertSums(c);
+    }));
+  }
 
   test("places of waiters, and the key, whoever of them goes", inWorld({ route: { max_waiters: 20 }, origin: { latency: 1_500 } }, async ({ client, origin, runtime }) => {
     const body = question();

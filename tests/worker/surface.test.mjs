@@ -208,6 +208,8 @@ describe("a configured route", () => {
     assertProblem(await world.client.raw("GET", "/_xfetch/other", { headers }), 404, "not_found");
     assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: "x" }), 400, "bad_body");
     assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: '{"path":"/x","body":{}}' }), 404, "unknown_route");
+    const twice = JSON.stringify({ path: PATH, body: JSON.parse(question()), headers: { "x-lang": "de", "X-Lang": "fr" } });
+    assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: twice }), 400, "bad_body");
   });
 
   test("health with the token tries every part, within two seconds", async () => {

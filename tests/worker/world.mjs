@@ -2,12 +2,16 @@
 // waiting for a condition with a deadline.
 
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
 import { startOrigin } from "../../examples/origin/server.mjs";
 import { Client, brokenSums, sleep } from "../../scripts/client.mjs";
 import { ADMIN_TOKEN, PATH, route, startRuntime } from "../../scripts/runtime.mjs";
 
 export { ADMIN_TOKEN, PATH, route, sleep };
+
+/** Another Worker that embeds the cache, as it is built. */
+export const EMBEDDING = fileURLToPath(new URL("../../examples/embed/build", import.meta.url));
 
 let questions = 0;
 

@@ -61,14 +61,17 @@ async fn subject(visit: &Visit) -> Result<Subject, Problem> {
     Ok(Subject { route, key, hard })
 }
 
-/// The route's keyed headers out of an object of texts; `None` when there are others in it.
+/// The route's keyed headers out of an object of texts; `None` when there are others in it, or one twice.
 fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<String>)>> {
     let empty = serde_json::Map::new();
     let given = if given.is_null() { &empty } else { given.as_object()? };
     let find =
         |name: &str| given.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     let is_known = given.iter().all(|(name, value)| {
-        value.is_string() && route.headers.iter().any(|it| it.eq_ignore_ascii_case(name))
+        let is_it = |it: &&String| it.eq_ignore_ascii_case(name);
+        value.is_string()
+            && route.headers.iter().any(|it| is_it(&it))
+            && given.keys().filter(is_it).count() == 1
     });
     let value = |name: &String| find(name).and_then(Value::as_str).map(str::to_owned);
     is_known.then(|| route.headers.iter().map(|name| (name.clone(), value(name))).collect())
