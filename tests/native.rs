@@ -3,8 +3,8 @@
 //! Filed by kind of proof: `laws` holds the closed forms of the theory, `interleavings` the exhaustive
 //! search over the protocol, `traces` the ways in which earlier rules broke, `properties` the random
 //! inputs, `recent` the memo of questions, `simulation` the made-up world, `formats` the stored forms,
-//! `promises` what is also run in a browser, `config`, `http`, `local` and
-//! `units` tables of small parts at their edges.
+//! `promises` what is also run in a browser, `config`, `http`, `json`, `local`,
+//! `metrics` and `units` tables of small parts at their edges.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs)]
 
@@ -16,10 +16,14 @@ mod formats;
 mod http;
 #[path = "native/interleavings.rs"]
 mod interleavings;
+#[path = "native/json.rs"]
+mod json;
 #[path = "native/laws.rs"]
 mod laws;
 #[path = "native/local.rs"]
 mod local;
+#[path = "native/metrics.rs"]
+mod metrics;
 #[path = "shared/promises.rs"]
 mod promises;
 #[path = "native/properties.rs"]

@@ -399,11 +399,11 @@ fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_use
 fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
     let mut sleeps = Collapse::default();
     let mut join = |key: u8, seen, who: &'static str| sleeps.join([key; 32], seen, who, 2, LEASE, NOW);
-    let firsts = [join(1, 0, "a"), join(1, 7, "b"), join(2, 0, "c")];
+    let firsts = [join(1, 0, "a"), join(1, 7, "b"), join(2, 0, "c"), join(255, 1, "f"), join(255, 2, "g")];
     assert_eq!(join(1, 0, "d"), Joined::Follows);
     assert_eq!(join(1, 0, "e"), Joined::TooMany, "two at most");
     let owners: Vec<u64> = firsts.into_iter().filter_map(owner).collect();
-    assert_eq!(owners.len(), 3, "each of the three sends a message of its own");
+    assert_eq!(owners.len(), firsts.len(), "each of them sends a message of its own");
     assert_eq!(sleeps.end([1; 32], 0, owners[0]), ["a", "d"], "in the order in which they came");
     assert!(sleeps.end([1; 32], 0, owners[0]).is_empty(), "once");
     assert_eq!(sleeps.end([1; 32], 7, owners[1]), ["b"]);

@@ -1,0 +1,177 @@
+//! The counts at their edges: buckets, sums of isolates, batches.
+
+use xfetch_edge::{
+    failure::Reason,
+    metrics::{BUCKETS, Batch, Book, Call, Class, Counter, Fact, Gauges, Tally},
+    refresh::{Purpose, Trigger},
+    time::Millis,
+};
+
+fn tally(facts: impl IntoIterator<Item = Fact>) -> Tally {
+    facts.into_iter().fold(Tally::default(), |mut tally, fact| {
+        tally.fold(fact);
+        tally
+    })
+}
+
+const fn answered(took: u64) -> Fact {
+    Fact::Answered { class: Class::HitFresh, took: Millis(took) }
+}
+
+#[test]
+fn a_bucket_holds_what_is_no_more_than_its_bound() {
+    for (place, bound) in BUCKETS.into_iter().enumerate() {
+        let seen = tally([answered(bound), answered(bound), answered(bound + 1)]).answer_time;
+        let mut counts = [0; BUCKETS.len() + 1];
+        counts[place] = 2;
+        // A millisecond above 1 is the bound of the next.
+        counts[place + 1] = 1;
+        assert_eq!((seen.counts, seen.sum, seen.count()), (counts, 3 * bound + 1, 3), "{bound} ms");
+    }
+}
+
+#[test]
+fn nothing_is_counted_where_nothing_has_happened() {
+    assert!(Tally::default().is_empty());
+    assert!(!tally([answered(0)]).is_empty());
+    assert_eq!(Tally::default().answer_time.count(), 0);
+}
+
+#[test]
+fn two_tallies_are_added_bucket_by_bucket() {
+    let called = |delta| Fact::Called { purpose: Purpose::Cold, call: Call::Ok(Millis(delta)) };
+    let facts = [answered(1), answered(7), called(900), called(30_000)];
+    let (mut left, right) = (tally([answered(7), called(900)]), tally(facts));
+    left.merge(&right);
+    assert_eq!(left, tally([answered(7), called(900)].into_iter().chain(facts)));
+    assert_eq!((left.answer_time.count(), left.delta.count()), (3, 3));
+    assert_eq!((left.answer_time.sum, left.delta.sum), (15, 31_800));
+    assert_eq!((left.get(Counter::TotalRequests), left.get(Counter::ComputeOk)), (3, 3));
+}
+
+/// Which counters a fact moves, each by one.
+fn moved(fact: Fact) -> Vec<&'static str> {
+    let seen = tally([fact]);
+    let all = xfetch_edge::metrics::COUNTERS.iter().enumerate();
+    all.filter(|(place, _)| seen.at(*place) == 1).map(|(_, (name, _))| *name).collect()
+}
+
+#[test]
+fn each_fact_moves_its_own_counters_by_one() {
+    let triggered = |purpose, trigger| Fact::Triggered { purpose, trigger };
+    let failed = |reason| Fact::Called { purpose: Purpose::Stale, call: Call::Failed(reason) };
+    let cases: [(Fact, &[&str]); 13] = [
+        (answered(1), &["total_requests", "cache_hit_fresh"]),
+        (Fact::Answered { class: Class::Bypass, took: Millis(1) }, &["total_requests", "bypass"]),
+        (
+            triggered(Purpose::Early, Trigger::Started),
+            &["xfetch_triggers", "xfetch_early_triggers", "refreshes_started"],
+        ),
+        (
+            triggered(Purpose::Stale, Trigger::Contention),
+            &[
+                "xfetch_triggers",
+                "xfetch_stale_triggers",
+                "xfetch_lock_contention_total",
+                "xfetch_lock_contention_stale",
+            ],
+        ),
+        (
+            triggered(Purpose::Early, Trigger::Contention),
+            &[
+                "xfetch_triggers",
+                "xfetch_early_triggers",
+                "xfetch_lock_contention_total",
+                "xfetch_lock_contention_early",
+            ],
+        ),
+        (triggered(Purpose::Cold, Trigger::Started), &[]),
+        (
+            Fact::Called { purpose: Purpose::Cold, call: Call::Abandoned },
+            &["compute_calls", "compute_calls_cold", "compute_abandoned"],
+        ),
+        (failed(None), &["compute_calls", "compute_calls_refresh", "compute_failed"]),
+        (
+            failed(Some(Reason::OriginBusy)),
+            &["compute_calls", "compute_calls_refresh", "compute_failed", "failed_origin_busy"],
+        ),
+        (
+            failed(Some(Reason::TooManyOriginCalls)),
+            &["compute_calls", "compute_calls_refresh", "compute_failed"],
+        ),
+        (Fact::CommitRejected, &["commits_rejected"]),
+        (Fact::GrantGivenBack, &["grants_given_back"]),
+        (Fact::NoEntropy, &["entropy_errors"]),
+    ];
+    for (fact, names) in cases {
+        let (mut seen, mut wanted) = (moved(fact), names.to_vec());
+        seen.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(seen, wanted, "{fact:?}");
+    }
+}
+
+fn batch(isolate: &str, sequence: u64, epoch: Option<&str>, in_flight: u64) -> Batch {
+    Batch {
+        isolate: isolate.to_owned(),
+        sequence,
+        epoch: epoch.map(str::to_owned),
+        tally: tally([answered(1)]),
+        gauges: Gauges { computations_in_flight: in_flight, memory_entries: 2, memory_bytes: 300 },
+    }
+}
+
+#[test]
+fn a_batch_counts_once_and_only_in_its_own_epoch() {
+    let mut book = Book::new("first".to_owned(), Millis(1));
+    let requests = |book: &Book| book.tally.get(Counter::TotalRequests);
+    book.take(&batch("a", 1, None, 0), Millis(1));
+    assert_eq!(requests(&book), 1, "an isolate that knows of no epoch yet");
+    book.take(&batch("a", 1, Some("first"), 0), Millis(2));
+    assert_eq!(requests(&book), 1, "it is sent again");
+    book.take(&batch("b", 1, Some("first"), 0), Millis(3));
+    book.take(&batch("a", 2, Some("first"), 0), Millis(4));
+    assert_eq!(requests(&book), 3);
+    book.reset("second".to_owned(), Millis(5));
+    assert_eq!((requests(&book), book.since), (0, Millis(5)));
+    book.take(&batch("a", 3, Some("first"), 0), Millis(6));
+    assert_eq!(requests(&book), 0, "it belongs to a run that is over");
+    book.take(&batch("a", 3, Some("second"), 0), Millis(7));
+    assert_eq!(requests(&book), 0, "its number has been used");
+    book.take(&batch("a", 4, Some("second"), 0), Millis(8));
+    assert_eq!(requests(&book), 1);
+}
+
+#[test]
+fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
+    let mut book = Book::new("first".to_owned(), Millis(0));
+    book.take(&batch("a", 1, None, 5), Millis(1_000));
+    book.take(&batch("b", 1, None, 7), Millis(31_000));
+    let seen = |now| book.gauges(Millis(now));
+    let sum = |in_flight, isolates: u64| Gauges {
+        computations_in_flight: in_flight,
+        memory_entries: 2 * isolates,
+        memory_bytes: 300 * isolates,
+    };
+    assert_eq!(seen(31_000), sum(12, 2));
+    assert_eq!(seen(60_999), sum(12, 2));
+    assert_eq!(seen(61_000), sum(7, 1));
+    assert_eq!(seen(91_000), sum(0, 0));
+}
+
+#[test]
+fn of_too_many_isolates_the_one_that_was_silent_for_longest_is_forgotten() {
+    const MOST: u64 = 2_000;
+    let mut book = Book::new("first".to_owned(), Millis(0));
+    for number in 0..MOST {
+        book.take(&batch(&number.to_string(), 1, None, 0), Millis(1));
+    }
+    book.take(&batch("0", 2, None, 0), Millis(2));
+    book.take(&batch("new", 1, None, 0), Millis(3));
+    let requests = |book: &Book| book.tally.get(Counter::TotalRequests);
+    assert_eq!((requests(&book), book.gauges(Millis(3)).memory_entries), (MOST + 2, 2 * MOST));
+    book.take(&batch("0", 2, None, 0), Millis(4));
+    assert_eq!(requests(&book), MOST + 2, "it has been heard of since");
+    book.take(&batch("1", 1, None, 0), Millis(4));
+    assert_eq!(requests(&book), MOST + 3, "nobody knows it any more");
+}
