@@ -1,12 +1,12 @@
 //! Small parts by themselves: what only they decide, at the edges where a mistake would not show elsewhere.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use xfetch_edge::{
     calls::Calls,
     cold::{Action, Cold, Event, Outcome},
     collapse::{Collapse, Joined},
-    config::Config,
+    config::{Config, Route},
     demand::{Demand, SEVERAL, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
     failure::{self, Failure, Reason},
@@ -115,6 +115,11 @@ fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
     assert_eq!(records, 2, "and who comes when somebody knows is one that is seldom asked");
     demand.hear(Share::new(2, Some(5.0)));
     assert_eq!(total(&demand), 20_000);
+    let mut demand = Demand::default();
+    for (isolate, rate) in [(1, None), (2, None), (3, None), (1, Some(10.0)), (2, Some(5.0))] {
+        demand.hear(Share::new(isolate, rate));
+    }
+    assert_eq!(total(&demand), 22_500, "two know, and the third is taken to be as one of them on average");
     let mut demand = Demand::default();
     for isolate in 1..200 {
         demand.hear(Share::new(isolate, None));
@@ -267,6 +272,16 @@ fn auto_takes_the_larger_of_its_own_rate_and_the_worlds() {
     }
 }
 
+#[test]
+fn autos_window_is_two_and_a_half_computations_whatever_share_of_the_ttl_that_is() {
+    for (ttl, share) in [(10_000, 0.25), (100_000, 0.025), (3_600_000, 2.5 / 3_600.0)] {
+        let lifetime = Lifetime { ttl: Millis(ttl), ..Lifetime::default() };
+        let entry = Entry { lifetime, delta: Millis(1_000), demand: 50_000, ..entry(1, NOW) };
+        let seen = lookup::eagerness(Some(&entry), NOW.plus(Millis(ttl - 1)), &route(1.0), || None);
+        assert!((seen.early_window - share).abs() < 1e-9, "{} of {ttl} ms", seen.early_window);
+    }
+}
+
 /// The beta for an entry of this demand, half a second before expiry, for an isolate that sees this rate.
 fn lookup_beta(demand: u32, rate: Option<f64>) -> f64 {
     beta_at(500, 1.0, demand, rate)
@@ -274,13 +289,17 @@ fn lookup_beta(demand: u32, rate: Option<f64>) -> f64 {
 
 fn beta_at(age: u64, early_window: f64, demand: u32, rate: Option<f64>) -> f64 {
     let entry = Entry { demand, ..entry(1, NOW) };
+    lookup::eagerness(Some(&entry), NOW.plus(Millis(age)), &route(early_window), || rate).beta
+}
+
+fn route(early_window: f64) -> Rc<Route> {
     let vars = serde_json::json!({
         "ORIGIN_URL": "https://api.example",
         "ROUTES": [{ "path": "/a", "ttl": 1, "early_window": early_window }],
     });
     let vars = vars.as_object().expect("it is one");
     let config = Config::parse(vars, false).expect("it is a good configuration");
-    lookup::eagerness(Some(&entry), NOW.plus(Millis(age)), &config.routes[0], || rate).beta
+    Rc::clone(&config.routes[0])
 }
 
 #[test]
@@ -313,6 +332,24 @@ fn an_entry_is_served_until_its_window_ends_and_not_at_that_instant() {
     assert!(!entry.is_usable_on_error(NOW.plus(Millis(6_000))));
     assert!(!entry.is_gone(NOW.plus(Millis(5_999))));
     assert!(entry.is_gone(NOW.plus(Millis(6_000))));
+}
+
+#[test]
+fn a_floor_takes_what_is_below_it_and_nothing_that_is_at_it() {
+    let later = NOW.plus(Millis(100));
+    let left = |generation, committed, floor: Floor| {
+        let seen = floor.applied(Entry { committed, ..entry(generation, NOW) }, later);
+        seen.map(|it| later < it.expiry())
+    };
+    for committed in [false, true] {
+        let hard = |generation| left(generation, committed, Floor { hard: 8, soft: 0 });
+        assert_eq!((hard(7), hard(8), hard(9)), (None, Some(true), Some(true)));
+        let soft = |generation| left(generation, committed, Floor { hard: 0, soft: 8 });
+        assert_eq!((soft(8), soft(9)), (Some(true), Some(true)), "committed: {committed}");
+    }
+    let soft = Floor { hard: 0, soft: 8 };
+    assert_eq!(left(7, true, soft), Some(false), "it has expired");
+    assert_eq!(left(7, false, soft), None, "nobody knows whether it is older than the purge");
 }
 
 #[test]
@@ -444,14 +481,14 @@ fn owner(joined: Joined) -> Option<u64> {
 #[test]
 fn sleeps_that_nobody_has_ended_do_not_pile_up() {
     let mut sleeps = Collapse::default();
-    let dropped = std::rc::Rc::new(());
+    let dropped = Rc::new(());
     for number in 0..10_000_u64 {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&number.to_le_bytes());
         let now = NOW.plus(Millis(number * 100));
-        sleeps.join(key, 0, std::rc::Rc::clone(&dropped), 9, LEASE, now);
+        sleeps.join(key, 0, Rc::clone(&dropped), 9, LEASE, now);
     }
-    let left = std::rc::Rc::strong_count(&dropped) - 1;
+    let left = Rc::strong_count(&dropped) - 1;
     assert!((100..=512).contains(&left), "{left} of ten thousand are left, of which a hundred are live");
 }
 
