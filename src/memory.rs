@@ -142,8 +142,8 @@ impl Memory {
     /// Moves the hand on to a key that was not used since it last came by, and forgets that key; false
     /// when there is none but `kept`.
     fn make_room(&mut self, kept: &Hash) -> bool {
-        // Twice round: the first spares what was used, the second finds it unused.
-        for _ in 0..=2 * self.slots.len() {
+        // Twice round, each with a step back to the start: the first spares what was used, the second finds it unused.
+        for _ in 0..2 * (self.slots.len() + 1) {
             let next = self.slots.range_mut((Excluded(self.hand), Unbounded)).next();
             let Some((hash, slot)) = next else {
                 self.hand = Hash::default();

@@ -183,7 +183,7 @@ fn auto_window_cuts_the_early_tail_off_and_nothing_else() {
 fn the_probability_is_the_share_of_draws_that_trigger() {
     let rule = Rule { delta: Millis(800), beta: 1.5, window: Millis(4_000) };
     let mut rng = Rng::with_seed(7);
-    for remaining in [1, 200, 1_200, 3_999, 4_000, 4_001] {
+    for remaining in [0, 1, 200, 1_200, 3_999, 4_000, 4_001] {
         let law = xfetch::probability(Millis(remaining), rule);
         let draws = 40_000;
         let hits = (0..draws)

@@ -2,7 +2,7 @@
 
 use xfetch_edge::{
     failure::Reason,
-    metrics::{BUCKETS, Batch, Book, Call, Class, Counter, Fact, Gauges, Tally},
+    metrics::{BUCKETS, Batch, Book, COUNTERS, Call, Class, Counter, Fact, Gauges, Tally},
     refresh::{Purpose, Trigger},
     time::Millis,
 };
@@ -49,64 +49,71 @@ fn two_tallies_are_added_bucket_by_bucket() {
     assert_eq!((left.get(Counter::TotalRequests), left.get(Counter::ComputeOk)), (3, 3));
 }
 
-/// Which counters a fact moves, each by one.
-fn moved(fact: Fact) -> Vec<&'static str> {
+/// The counters that a fact moves, and by how much.
+fn moved(fact: Fact) -> Vec<(&'static str, u64)> {
     let seen = tally([fact]);
-    let all = xfetch_edge::metrics::COUNTERS.iter().enumerate();
-    all.filter(|(place, _)| seen.at(*place) == 1).map(|(_, (name, _))| *name).collect()
+    let all = COUNTERS.iter().enumerate().map(|(place, (name, _))| (*name, seen.at(place)));
+    all.filter(|(_, count)| *count > 0).collect()
 }
 
 #[test]
 fn each_fact_moves_its_own_counters_by_one() {
-    let triggered = |purpose, trigger| Fact::Triggered { purpose, trigger };
-    let failed = |reason| Fact::Called { purpose: Purpose::Stale, call: Call::Failed(reason) };
-    let cases: [(Fact, &[&str]); 13] = [
-        (answered(1), &["total_requests", "cache_hit_fresh"]),
-        (Fact::Answered { class: Class::Bypass, took: Millis(1) }, &["total_requests", "bypass"]),
-        (
-            triggered(Purpose::Early, Trigger::Started),
-            &["xfetch_triggers", "xfetch_early_triggers", "refreshes_started"],
-        ),
-        (
-            triggered(Purpose::Stale, Trigger::Contention),
-            &[
-                "xfetch_triggers",
-                "xfetch_stale_triggers",
-                "xfetch_lock_contention_total",
-                "xfetch_lock_contention_stale",
-            ],
-        ),
-        (
-            triggered(Purpose::Early, Trigger::Contention),
-            &[
-                "xfetch_triggers",
-                "xfetch_early_triggers",
-                "xfetch_lock_contention_total",
-                "xfetch_lock_contention_early",
-            ],
-        ),
-        (triggered(Purpose::Cold, Trigger::Started), &[]),
-        (
-            Fact::Called { purpose: Purpose::Cold, call: Call::Abandoned },
-            &["compute_calls", "compute_calls_cold", "compute_abandoned"],
-        ),
-        (failed(None), &["compute_calls", "compute_calls_refresh", "compute_failed"]),
-        (
-            failed(Some(Reason::OriginBusy)),
-            &["compute_calls", "compute_calls_refresh", "compute_failed", "failed_origin_busy"],
-        ),
-        (
-            failed(Some(Reason::TooManyOriginCalls)),
-            &["compute_calls", "compute_calls_refresh", "compute_failed"],
-        ),
-        (Fact::CommitRejected, &["commits_rejected"]),
-        (Fact::GrantGivenBack, &["grants_given_back"]),
-        (Fact::NoEntropy, &["entropy_errors"]),
+    let mut cases: Vec<(Fact, Vec<&str>)> = vec![
+        (Fact::CommitRejected, vec!["commits_rejected"]),
+        (Fact::GrantGivenBack, vec!["grants_given_back"]),
+        (Fact::CacheFailed, vec!["cache_api_errors"]),
+        (Fact::EntryUnreadable, vec!["entries_unreadable"]),
+        (Fact::NoEntropy, vec!["entropy_errors"]),
     ];
+    for (class, name) in [
+        (Class::HitFresh, "cache_hit_fresh"),
+        (Class::HitStale, "cache_hit_stale"),
+        (Class::Miss, "cache_miss"),
+        (Class::Bypass, "bypass"),
+        (Class::Rejected, "rejected"),
+    ] {
+        cases.push((Fact::Answered { class, took: Millis(1) }, vec!["total_requests", name]));
+    }
+    for (trigger, name) in [
+        (Trigger::Started, "refreshes_started"),
+        (Trigger::Contention, "xfetch_lock_contention_total"),
+        (Trigger::RecheckSkip, "xfetch_recheck_skips_total"),
+        (Trigger::LockError, "refresh_lock_errors"),
+        (Trigger::Backoff, "refresh_backoffs"),
+    ] {
+        for (purpose, triggers, contention) in [
+            (Purpose::Early, "xfetch_early_triggers", "xfetch_lock_contention_early"),
+            (Purpose::Stale, "xfetch_stale_triggers", "xfetch_lock_contention_stale"),
+        ] {
+            let mut names = vec!["xfetch_triggers", triggers, name];
+            if trigger == Trigger::Contention {
+                names.push(contention);
+            }
+            cases.push((Fact::Triggered { purpose, trigger }, names));
+        }
+        // Nobody triggers a cold computation: it is asked for.
+        cases.push((Fact::Triggered { purpose: Purpose::Cold, trigger }, vec![]));
+    }
+    for (purpose, calls) in [
+        (Purpose::Cold, "compute_calls_cold"),
+        (Purpose::Early, "compute_calls_refresh"),
+        (Purpose::Stale, "compute_calls_refresh"),
+    ] {
+        let mut called = |call, names: &[&'static str]| {
+            let all = ["compute_calls", calls].into_iter().chain(names.iter().copied());
+            cases.push((Fact::Called { purpose, call }, all.collect()));
+        };
+        called(Call::Ok(Millis(1)), &["compute_ok"]);
+        called(Call::Abandoned, &["compute_abandoned"]);
+        called(Call::Failed(None), &["compute_failed"]);
+        called(Call::Failed(Some(Reason::OriginBusy)), &["compute_failed", "failed_origin_busy"]);
+        called(Call::Failed(Some(Reason::TooManyOriginCalls)), &["compute_failed"]);
+    }
     for (fact, names) in cases {
-        let (mut seen, mut wanted) = (moved(fact), names.to_vec());
-        seen.sort_unstable();
+        let mut wanted: Vec<_> = names.into_iter().map(|name| (name, 1)).collect();
+        let mut seen = moved(fact);
         wanted.sort_unstable();
+        seen.sort_unstable();
         assert_eq!(seen, wanted, "{fact:?}");
     }
 }

@@ -13,6 +13,7 @@ use xfetch_edge::{
     json,
     lease::{self, CleanUp, TOKEN_END},
     lookup,
+    memory::Memory,
     message::{Answer, Reply, Terms},
     rate::Rate,
     refresh::{Ending, Purpose},
@@ -400,6 +401,40 @@ fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else
         let action = failed(&mut cold, now);
         let fell_back = matches!(action, Action::Answer(Outcome::Fallback(_)));
         assert_eq!(fell_back, is_usable, "at an age of {age} ms: {action:?}");
+    }
+}
+
+#[test]
+fn what_may_not_be_used_takes_the_place_of_nothing_that_may() {
+    let now = NOW.plus(Millis(4_000));
+    let mut cold = Cold::new(3, Some(Arc::new(entry(3, NOW))), now);
+    cold.on(Event::Started { led_here: false }, now);
+    let brief = Lifetime { ttl: Millis(1_000), ..Lifetime::default() };
+    let newer = Arc::new(Entry { lifetime: brief, ..entry(4, NOW) });
+    let action = cold.on(Event::Led(Ending::Adopted(newer), Floor::default()), now);
+    assert!(matches!(action, Action::Lead { seen: 4 }), "{action:?}");
+    let action = failed(&mut cold, now);
+    assert!(matches!(&action, Action::Answer(Outcome::Fallback(it)) if it.generation == 3), "{action:?}");
+}
+
+#[test]
+fn memory_is_never_above_its_bytes_however_few_entries_fill_it() {
+    let body: Arc<[u8]> = Arc::from(vec![0; 10_000]);
+    let large = |generation| Entry { body: Arc::clone(&body), ..entry(generation, NOW) };
+    for fit in 1..=5 {
+        let most = large(0).weight() * fit + 5_000;
+        let mut memory = Memory::new(most, 100);
+        let mut rng = fastrand::Rng::with_seed(7);
+        for generation in 0..5_000 {
+            let hash = [rng.u8(1..9); 32];
+            match rng.u8(0..3) {
+                0 => drop(memory.get(&hash, "key", NOW)),
+                _ => assert!(memory.accept(hash, &Arc::new(large(generation)), NOW)),
+            }
+            assert!(memory.bytes() <= most, "{} of {most} bytes", memory.bytes());
+            assert!(memory.entries() <= fit, "{} of {fit}", memory.entries());
+        }
+        assert_eq!(memory.entries(), fit, "and it is full");
     }
 }
 
