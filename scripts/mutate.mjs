@@ -48,6 +48,7 @@ const MISTAKES = [
   ["a sleep by a message that was lost", "src/collapse.rs", "self.since.covers(self.length, now)", "self.since <= now"],
   ["the answer to a message told to those of the next", "src/collapse.rs", "sleep.owner != owner", "sleep.owner < owner"],
   ["what another one's look has found served after a purge", "src/local.rs", "in_colo.and_then(left)", "in_colo"],
+  ["a hand that goes not quite twice round", "src/memory.rs", "0..2 * (self.slots.len() + 1)", "0..=2 * self.slots.len()"],
   ["a lease that survives a clock stepping back", "src/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
 ];
 
