@@ -35,15 +35,14 @@ const parts = {
     run("cargo", ["fmt", "--all", "--check"]);
   },
   lint() {
-    run("cargo", ["clippy", "--all-targets", "--", "-D", "warnings"]);
-    const wasm = ["clippy", "--target", "wasm32-unknown-unknown", "--lib"];
-    run("cargo", [...wasm, "--", "-D", "warnings"]);
-    run("cargo", [...wasm, "--no-default-features", "--features", "demo", "--", "-D", "warnings"]);
-    run("cargo", ["clippy", "--package", "embed", "--target", "wasm32-unknown-unknown", "--", "-D", "warnings"]);
+    const clippy = (...words) => run("cargo", ["clippy", ...words, "--", "-D", "warnings"]);
+    const wasm = ["--target", "wasm32-unknown-unknown"];
+    clippy("--all-targets");
+    clippy(...wasm, "--lib");
+    clippy(...wasm, "--lib", "--no-default-features", "--features", "demo");
+    clippy(...wasm, "--package", "embed");
     // Nothing else in `npm test` compiles these.
-    for (const feature of ["hello", "raw", "object", "driver"]) {
-      run("cargo", ["clippy", "--package", "bench-hello", "--target", "wasm32-unknown-unknown", "--features", feature, "--", "-D", "warnings"]);
-    }
+    for (const feature of ["hello", "raw", "object", "driver"]) clippy(...wasm, "--package", "bench-hello", "--features", feature);
     for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files("bench", ".mjs"), ...files(join("www", "src"), ".js"), ...files(join("src", "edge"), ".js")]) {
       run(process.execPath, ["--check", file]);
     }

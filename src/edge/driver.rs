@@ -2,7 +2,6 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use futures_channel::oneshot;
 use futures_util::future::{Either, LocalBoxFuture, select};
 
 use super::{
@@ -362,12 +361,8 @@ impl Job {
             isolate.local.marks.begin(self.asked.key.hash, host::now(), self.route.lease())
         });
         let refresh = Refresh::new(self.subject(seen, delta), Purpose::Cold);
-        let (sender, ended) = oneshot::channel();
         let job = Rc::clone(self);
-        platform::behind(&*self.visit.context, async move {
-            // A client that has hung up hears nothing.
-            let _ = sender.send(job.run(refresh, owner).await);
-        });
+        let ended = platform::to_its_end(&*self.visit.context, async move { job.run(refresh, owner).await });
         match ended.await {
             Ok((ending, floor)) => cold::Event::Led(ending, floor),
             Err(_) => cold::Event::WaitBroken { is_overloaded: false },

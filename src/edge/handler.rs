@@ -87,8 +87,7 @@ fn answer(
     }
 }
 
-/// What takes longer goes on when its client hangs up: where the platform cancels a request, a task of Rust's is
-/// never run again, and what it holds, in memory and of what is counted, is never given back.
+/// What takes longer goes on when its client hangs up.
 fn promise(context: &ExecutionContext, answer: impl Future<Output = JsValue> + 'static) -> JsValue {
     let promise = platform::promise(Box::pin(async move { Ok(answer.await) }));
     platform::keep(context, &promise);

@@ -6,6 +6,7 @@
 
 use std::{future::Future, pin::Pin};
 
+use futures_channel::oneshot;
 use js_sys::{Array, Promise};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
@@ -111,7 +112,9 @@ impl Background for ExecutionContext {
     }
 }
 
-/// Keeps a request alive until this has ended, whether or not its client still waits for it.
+/// Keeps a request alive until this has ended, whether or not its client still waits for it: where the platform
+/// cancels a request, a task of Rust's is never run again, and what it holds, in memory and of what is counted, is
+/// never given back.
 pub(super) fn keep(context: &ExecutionContext, promise: &Promise) {
     // It fails for a request that has ended already, and that one has nothing to hold open.
     let _ = context.wait_until(promise);
@@ -120,6 +123,20 @@ pub(super) fn keep(context: &ExecutionContext, promise: &Promise) {
 /// Runs a task behind the answer, in `waitUntil`.
 pub(super) fn behind(context: &dyn Background, task: impl Future<Output = ()> + 'static) {
     context.wait_until(Box::pin(task));
+}
+
+/// Runs a task in `waitUntil`, so that it goes on when the client hangs up, and tells its output to whoever still
+/// waits for it.
+pub(super) fn to_its_end<T: 'static>(
+    context: &dyn Background,
+    task: impl Future<Output = T> + 'static,
+) -> oneshot::Receiver<T> {
+    let (sender, output) = oneshot::channel();
+    behind(context, async move {
+        // A client that has hung up hears nothing.
+        let _ = sender.send(task.await);
+    });
+    output
 }
 
 /// Answers a message to an object: bytes in, bytes out, or an empty 400 for what is no message.

@@ -2,7 +2,6 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use futures_channel::oneshot;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, Request, Response};
@@ -118,25 +117,20 @@ pub(super) enum Wait {
 }
 
 /// Answers one request. Every request gets an answer; what goes wrong inside is never shown.
-///
-/// What must wait runs in `waitUntil`: where the platform cancels a request, as its client has gone, a task of
-/// Rust's is never run again, and what it holds, in memory and of what is counted, is never given back.
+/// What takes longer goes on when its client hangs up.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
-    let answered = match enter(request, env, Box::new(context)) {
+    let visit = match enter(request, env, Box::new(context)) {
+        Ok(visit) => visit,
         Err(refused) => return refused,
-        Ok(visit) => match begin(&visit) {
-            Step::Answer(response) => return dressed(&visit, response),
-            step => {
-                let (sender, answered) = oneshot::channel();
-                let task = Rc::clone(&visit);
-                platform::behind(&*visit.context, async move {
-                    // A client that has hung up hears nothing.
-                    let _ = sender.send(end(&task, step).await);
-                });
-                answered
-            }
-        },
     };
+    let step = match begin(&visit) {
+        Step::Answer(response) => return dressed(&visit, response),
+        step => step,
+    };
+    let task = Rc::clone(&visit);
+    let answered = platform::to_its_end(&*visit.context, async move { end(&task, step).await });
+    // Where the platform cancels the request, nothing that is held here is given back.
+    drop(visit);
     answered.await.unwrap_or_else(|_| Problem::unavailable().response())
 }
 

@@ -65,16 +65,14 @@ async fn subject(visit: &Visit) -> Result<Subject, Problem> {
 fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<String>)>> {
     let empty = serde_json::Map::new();
     let given = if given.is_null() { &empty } else { given.as_object()? };
-    let find =
-        |name: &str| given.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-    let is_known = given.iter().all(|(name, value)| {
-        let is_it = |it: &&String| it.eq_ignore_ascii_case(name);
-        value.is_string()
-            && route.headers.iter().any(|it| is_it(&it))
-            && given.keys().filter(is_it).count() == 1
-    });
-    let value = |name: &String| find(name).and_then(Value::as_str).map(str::to_owned);
-    is_known.then(|| route.headers.iter().map(|name| (name.clone(), value(name))).collect())
+    let mut headers: Vec<_> = route.headers.iter().map(|name| (name.clone(), None)).collect();
+    for (name, value) in given {
+        let (_, keyed) = headers.iter_mut().find(|(it, _)| it.eq_ignore_ascii_case(name))?;
+        if keyed.replace(value.as_str()?.to_owned()).is_some() {
+            return None;
+        }
+    }
+    Some(headers)
 }
 
 async fn send(visit: &Visit, key: &Key, message: Message) -> Answered {
