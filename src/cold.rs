@@ -233,7 +233,7 @@ impl Cold {
 
     /// What the purges that were heard leave of an entry.
     fn left(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
-        self.floor.applied((**entry).clone(), now).map(Arc::new)
+        self.floor.applied(Arc::clone(entry), now)
     }
 
     fn failed(&mut self, failure: Failure, retry_after: Millis, now: Millis) -> Action {

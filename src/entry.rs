@@ -161,12 +161,12 @@ impl Floor {
     /// What is left of an entry under this floor: nothing, a stale copy, or the entry itself.
     /// An uncommitted value is dropped by either kind: nobody knows what it was computed from.
     #[must_use]
-    pub fn applied(self, mut entry: Entry, now: Millis) -> Option<Entry> {
+    pub fn applied(self, mut entry: Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
         if entry.generation < self.hard || (!entry.committed && entry.generation < self.soft) {
             return None;
         }
         if entry.generation < self.soft {
-            entry.expire(now);
+            Arc::make_mut(&mut entry).expire(now);
         }
         Some(entry)
     }

@@ -123,7 +123,7 @@ impl Local {
         now: Millis,
     ) -> Option<Arc<Entry>> {
         self.hear(hash, floor, now);
-        let entry = self.memory.floor(&hash).applied((*entry?).clone(), now).map(Arc::new)?;
+        let entry = self.memory.floor(&hash).applied(entry?, now)?;
         self.memory.accept(hash, &entry, now);
         Some(entry)
     }
@@ -141,7 +141,7 @@ impl Local {
     ) -> Option<Arc<Entry>> {
         let floor = self.memory.floor(&key.hash);
         // A purge may have been heard since the look, or since the request had it in hand.
-        let left = |entry: Arc<Entry>| floor.applied((*entry).clone(), arrived).map(Arc::new);
+        let left = |entry: Arc<Entry>| floor.applied(entry, arrived);
         let newest = self.memory.get(&key.hash, &key.text, arrived).or_else(|| in_colo.and_then(left));
         let in_hand = in_hand.and_then(left);
         let is_servable = |entry: &Arc<Entry>| entry.is_servable(arrived);

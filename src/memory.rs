@@ -68,14 +68,14 @@ impl Memory {
         if entry.weight() + BARE > self.most_bytes {
             return false;
         }
-        let Some(allowed) = self.floor(&hash).applied((**entry).clone(), now) else {
+        let Some(allowed) = self.floor(&hash).applied(Arc::clone(entry), now) else {
             return false;
         };
         let held = self.slots.get(&hash).and_then(|slot| slot.entry.as_ref());
         if held.is_some_and(|held| held.key == allowed.key && !allowed.supersedes(held)) {
             return false;
         }
-        self.change(hash, |slot| slot.entry = Some(Arc::new(allowed)));
+        self.change(hash, |slot| slot.entry = Some(allowed));
         true
     }
 
@@ -88,8 +88,7 @@ impl Memory {
         }
         self.change(hash, |slot| {
             slot.floor = raised;
-            slot.entry =
-                slot.entry.take().and_then(|entry| raised.applied((*entry).clone(), now)).map(Arc::new);
+            slot.entry = slot.entry.take().and_then(|entry| raised.applied(entry, now));
         });
         true
     }

@@ -55,14 +55,15 @@ impl<T> Recent<T> {
         (asked == question).then_some(value)
     }
 
-    /// Remembers it, unless it is long.
-    pub fn put(&mut self, question: &Question, value: T) {
+    /// Remembers it, unless it is long; answers whether it does.
+    pub fn put(&mut self, question: &Question, value: T) -> bool {
         if question.bytes() > BYTES_MOST {
-            return;
+            return false;
         }
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, || None);
         }
         self.slots[question.slot()] = Some((question.clone(), value));
+        true
     }
 }

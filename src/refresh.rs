@@ -357,9 +357,9 @@ impl Refresh {
     /// A purge may have come between commit and its answer: the floor in the answer says so.
     fn committed(&mut self, demand: u32, now: Millis) -> Action {
         match self.outcome.take() {
-            Some(Ending::Stored(entry)) => match self.floor.applied((*entry).clone(), now) {
-                Some(entry) => {
-                    let entry = Arc::new(Entry { demand, ..entry });
+            Some(Ending::Stored(entry)) => match self.floor.applied(Arc::clone(&entry), now) {
+                Some(mut entry) => {
+                    Arc::make_mut(&mut entry).demand = demand;
                     self.store(Arc::clone(&entry), Ending::Stored(entry))
                 }
                 None => Action::End(Ending::Rejected(entry)),
@@ -369,7 +369,7 @@ impl Refresh {
     }
 
     fn above_floor(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
-        self.floor.applied((**entry).clone(), now).map(Arc::new)
+        self.floor.applied(Arc::clone(entry), now)
     }
 
     fn store(&mut self, entry: Arc<Entry>, ending: Ending) -> Action {

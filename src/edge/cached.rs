@@ -150,7 +150,7 @@ pub(super) fn answer_now(
             return Ok(problem.response());
         }
     };
-    let job = Rc::new(Job { visit: Rc::clone(visit), route: Rc::clone(route), asked });
+    let job = Rc::new(Job { visit: Rc::clone(visit), route: Rc::clone(route), asked, question });
     let arrived = host::now();
     let (found, verdict) = isolate::with(|isolate| {
         let found = isolate.local.arrived(&job.asked.key, route, arrived);
@@ -174,7 +174,7 @@ pub(super) fn answer_now(
         },
         (found, _) => return Err(Later { job, found, owner: None, started, arrived }),
     };
-    let (class, response) = hit(&job, &entry, verdict == Verdict::Stale, arrived, Some(&question));
+    let (class, response) = hit(&job, &entry, verdict == Verdict::Stale, arrived);
     visit.answered(class, started);
     Ok(response)
 }
@@ -188,19 +188,20 @@ fn unread(why: Unread, route: &Route) -> Problem {
 }
 
 /// What is asked, remembered or worked out.
-fn ask(visit: &Visit, place: usize, body: Vec<u8>) -> Result<(Rc<Asked>, Question), Problem> {
+fn ask(visit: &Visit, place: usize, body: Vec<u8>) -> Result<(Rc<Asked>, Option<Question>), Problem> {
     let route = &visit.config.routes[place];
     let headers = route.headers.iter().map(|name| (name.clone(), visit.header(name))).collect();
     let question = Question { route: place, headers, body };
     if let Some(asked) = isolate::with(|isolate| Some(Rc::clone(&isolate.recent.get(&question)?.asked))) {
-        return Ok((asked, question));
+        return Ok((asked, Some(question)));
     }
     let body = key::canonical_body(&question.body, route.fields.as_deref())
         .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
     let key = key_of(&visit.config, route, &question.headers, &body);
     let asked = Rc::new(Asked { key, body, headers: question.headers.clone() });
-    isolate::with(|isolate| isolate.recent.put(&question, Known::new(Rc::clone(&asked))));
-    Ok((asked, question))
+    let known = Known::new(Rc::clone(&asked));
+    let is_remembered = isolate::with(|isolate| isolate.recent.put(&question, known));
+    Ok((asked, is_remembered.then_some(question)))
 }
 
 /// The key of a canonical body on a route.
@@ -260,7 +261,7 @@ async fn serve(job: &Rc<Job>, found: Option<Arc<Entry>>, arrived: Millis) -> (Cl
         }
         (Some(entry), verdict) => {
             trigger_by(job, &entry, verdict);
-            hit(job, &entry, verdict == Verdict::Stale, host::now(), None)
+            hit(job, &entry, verdict == Verdict::Stale, host::now())
         }
     }
 }
@@ -289,20 +290,11 @@ fn trigger_by(job: &Rc<Job>, entry: &Entry, verdict: Verdict) {
 }
 
 /// An entry as it was judged: a clock that has stepped can make one stale before its expiry.
-fn hit(
-    job: &Job,
-    entry: &Arc<Entry>,
-    is_stale: bool,
-    now: Millis,
-    question: Option<&Question>,
-) -> (Class, Response) {
+fn hit(job: &Job, entry: &Arc<Entry>, is_stale: bool, now: Millis) -> (Class, Response) {
     let ttl = if is_stale { remaining(entry, now).min(-1) } else { remaining(entry, now) };
     let class = if is_stale { Class::HitStale } else { Class::HitFresh };
     let status = CacheStatus::Hit { ttl, is_stale };
-    let known = question.filter(|_| !job.visit.head.has_none_match()).and_then(|question| {
-        isolate::with(|isolate| Some(isolate.recent.get(question)?.response(&job.route, entry, status, now)))
-    });
-    (class, known.unwrap_or_else(|| entry_response(job, entry, status)))
+    (class, entry_response(job, entry, status, now))
 }
 
 /// Whole seconds until expiry, negative after it.
@@ -316,7 +308,7 @@ fn remaining(entry: &Entry, now: Millis) -> i64 {
 }
 
 async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
-    let miss = |entry: &Entry, status| (Class::Miss, entry_response(job, entry, status));
+    let miss = |entry, status| (Class::Miss, entry_response(job, entry, status, host::now()));
     match outcome {
         Outcome::Computed(entry, true) => miss(&entry, CacheStatus::Stored),
         Outcome::Computed(entry, false) => miss(&entry, CacheStatus::Miss),
@@ -324,7 +316,7 @@ async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
         Outcome::Hit(entry) => {
             let verdict = judge(job, Some(&entry), host::now());
             trigger_by(job, &entry, verdict);
-            hit(job, &entry, verdict == Verdict::Stale, host::now(), None)
+            hit(job, &entry, verdict == Verdict::Stale, host::now())
         }
         Outcome::Fallback(entry) => fall_back(job, &entry),
         Outcome::Passed(computed) => (Class::Miss, uncached_response(&computed)),
@@ -352,9 +344,10 @@ async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
     }
 }
 
-fn fall_back(job: &Job, entry: &Entry) -> (Class, Response) {
-    let status = CacheStatus::FellBack { ttl: remaining(entry, host::now()).min(-1) };
-    (Class::HitStale, entry_response(job, entry, status))
+fn fall_back(job: &Job, entry: &Arc<Entry>) -> (Class, Response) {
+    let now = host::now();
+    let status = CacheStatus::FellBack { ttl: remaining(entry, now).min(-1) };
+    (Class::HitStale, entry_response(job, entry, status, now))
 }
 
 fn tell_failure(failure: Failure) -> (Class, Response) {
@@ -397,12 +390,15 @@ fn uncached_response(computed: &Computed) -> Response {
     reply::with_bytes(computed.status, &headers, &computed.body)
 }
 
-fn entry_response(job: &Job, entry: &Entry, status: CacheStatus) -> Response {
-    let (visit, now) = (&job.visit, host::now());
+fn entry_response(job: &Job, entry: &Arc<Entry>, status: CacheStatus, now: Millis) -> Response {
+    let visit = &job.visit;
     let is_held = visit.head.has_none_match()
         && visit.header("if-none-match").is_some_and(|field| http::none_match_names(&field, &entry.etag));
     if is_held {
         return reply::not_modified(&job.route, entry, status, now);
     }
-    reply::of_entry(&job.route, entry, status, now)
+    let known = job.question.as_ref().and_then(|question| {
+        isolate::with(|isolate| Some(isolate.recent.get(question)?.response(&job.route, entry, status, now)))
+    });
+    known.unwrap_or_else(|| reply::of_entry(&job.route, entry, status, now))
 }

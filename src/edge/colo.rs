@@ -97,19 +97,18 @@ fn decode(bytes: &[u8], key: &Key) -> Record {
         bytes => entry::decode(bytes, &key.text)
             .map_err(|_| isolate::count(Fact::EntryUnreadable))
             .ok()
-            .and_then(|entry| head.floor.applied(entry, host::now()))
-            .filter(|entry| !entry.is_gone(host::now()))
-            .map(Arc::new),
+            .and_then(|entry| head.floor.applied(Arc::new(entry), host::now()))
+            .filter(|entry| !entry.is_gone(host::now())),
     };
     Record { floor: head.floor, entry }
 }
 
 /// Stores a committed entry, unless the colo holds something newer or has heard of its purge.
-pub(super) async fn accept(host: &str, key: &Key, entry: &Entry) {
+pub(super) async fn accept(host: &str, key: &Key, entry: &Arc<Entry>) {
     let now = host::now();
     let held = look_up(host, key).await;
     let floor = held.floor.raised(isolate::with(|isolate| isolate.local.memory.floor(&key.hash)));
-    let Some(entry) = floor.applied(entry.clone(), now).filter(|entry| !entry.is_gone(now)) else {
+    let Some(entry) = floor.applied(Arc::clone(entry), now).filter(|entry| !entry.is_gone(now)) else {
         return;
     };
     if held.entry.is_some_and(|held| !entry.supersedes(&held)) {
@@ -128,8 +127,8 @@ pub(super) async fn hear(host: &str, key: &Key, floor: Floor, physical: Millis) 
         return;
     }
     let now = host::now();
-    let left = held.entry.and_then(|entry| raised.applied((*entry).clone(), now));
-    put(host, key, raised, left.as_ref(), physical).await;
+    let left = held.entry.and_then(|entry| raised.applied(entry, now));
+    put(host, key, raised, left.as_deref(), physical).await;
 }
 
 async fn put(host: &str, key: &Key, floor: Floor, entry: Option<&Entry>, lifetime: Millis) {

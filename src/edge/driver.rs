@@ -19,9 +19,11 @@ use crate::{
     failure::{Failure, Reason},
     host, json,
     key::Key,
+    lease::WAIT_MOST,
     marks::Blocked,
     message::{Answer, Message, Reply},
     metrics::{Call, Fact},
+    recent,
     refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
     time::Millis,
 };
@@ -43,6 +45,8 @@ pub(super) struct Job {
     pub(super) visit: Rc<Visit>,
     pub(super) route: Rc<Route>,
     pub(super) asked: Rc<Asked>,
+    /// As it arrived, where that is remembered.
+    pub(super) question: Option<recent::Question>,
 }
 
 impl Job {
@@ -315,7 +319,7 @@ impl Job {
         let seen = found.map_or(0, |entry| entry.generation);
         let delta = found.map(|entry| entry.delta);
         let mut cold = Cold::new(seen, found.filter(|_| fallback).cloned(), host::now());
-        let mut patience = Box::pin(timer::sleep(self.route.patience()));
+        let (mut slept, mut patience) = (Millis::ZERO, None);
         let mut event = match self.blocked() {
             // An outage is not one object call per request.
             Some(Blocked::BackingOff { failure, retry_after }) => self.backing_off(failure, retry_after),
@@ -325,6 +329,13 @@ impl Job {
         loop {
             cold.hear(self.floor());
             let step: LocalBoxFuture<'_, cold::Event> = match cold.on(event, host::now()) {
+                // Its own timer ends it sooner than a request loses patience: a waiter needs no other one.
+                cold::Action::Wait { seen } if patience.is_none() => {
+                    let since = host::now();
+                    event = self.wait(seen).await;
+                    slept = host::now().minus(since).min(WAIT_MOST);
+                    continue;
+                }
                 cold::Action::Lead { seen } => Box::pin(self.lead(seen, delta)),
                 cold::Action::Wait { seen } => Box::pin(self.wait(seen)),
                 cold::Action::LookAround => Box::pin(self.look_around()),
@@ -336,7 +347,9 @@ impl Job {
                     return outcome;
                 }
             };
-            event = match select(step, patience.as_mut()).await {
+            let patience =
+                patience.get_or_insert_with(|| Box::pin(timer::sleep(self.route.patience().minus(slept))));
+            event = match select(step, patience).await {
                 Either::Left((event, _)) => event,
                 Either::Right(_) => cold::Event::TimedOut,
             };

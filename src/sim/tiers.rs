@@ -38,19 +38,18 @@ impl Colo {
     /// What is left of the record at this instant, by this colo's clock.
     pub(super) fn look_up(&self, key: usize, now: Millis) -> Record {
         let Some(record) = self.cache.get(&key) else { return Record::default() };
-        let entry = record.entry.as_ref();
-        let entry = entry.and_then(|entry| record.floor.applied((**entry).clone(), now));
-        Record { floor: record.floor, entry: entry.filter(|it| !it.is_gone(now)).map(Arc::new) }
+        let entry = record.entry.clone().and_then(|entry| record.floor.applied(entry, now));
+        Record { floor: record.floor, entry: entry.filter(|it| !it.is_gone(now)) }
     }
 
     /// The record that a write of this entry would leave, as somebody sees it who looks now and writes
     /// later: the Cache API has no compare-and-set.
-    pub(super) fn with(&self, key: usize, heard: Floor, entry: &Entry, now: Millis) -> Option<Record> {
+    pub(super) fn with(&self, key: usize, heard: Floor, entry: &Arc<Entry>, now: Millis) -> Option<Record> {
         let held = self.look_up(key, now);
         let floor = held.floor.raised(heard);
-        let entry = floor.applied(entry.clone(), now).filter(|it| !it.is_gone(now))?;
+        let entry = floor.applied(Arc::clone(entry), now).filter(|it| !it.is_gone(now))?;
         let is_newer = held.entry.is_none_or(|held| entry.supersedes(&held));
-        is_newer.then(|| Record { floor, entry: Some(Arc::new(entry)) })
+        is_newer.then_some(Record { floor, entry: Some(entry) })
     }
 
     pub(super) fn put(&mut self, key: usize, record: Record) {
@@ -61,7 +60,7 @@ impl Colo {
     pub(super) fn hear(&mut self, key: usize, floor: Floor, now: Millis) {
         let held = self.look_up(key, now);
         let floor = held.floor.raised(floor);
-        let entry = held.entry.and_then(|entry| floor.applied((*entry).clone(), now)).map(Arc::new);
+        let entry = held.entry.and_then(|entry| floor.applied(entry, now));
         self.cache.insert(key, Record { floor, entry });
     }
 

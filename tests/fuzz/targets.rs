@@ -108,7 +108,7 @@ pub(crate) fn entry(input: &[u8]) {
                 "gone is not served"
             );
             let floor = Floor { soft: 8, hard: 3 };
-            if let Some(kept) = floor.applied(entry.clone(), now) {
+            if let Some(kept) = floor.applied(Arc::new(entry.clone()), now) {
                 assert!(kept.generation >= floor.hard);
             }
         }

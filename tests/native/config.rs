@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 use xfetch_edge::{
     config::{Beta, Config, Credentials, Origin, OriginUrl},
+    lease,
+    message::Message,
     time::Millis,
 };
 
@@ -71,6 +73,13 @@ fn without_settings_of_its_own_a_configuration_is_as_the_readme_says() {
     assert_eq!(route.cache_control, "no-cache");
     assert_eq!(route.lease(), Millis(20_000));
     assert_eq!(route.patience(), Millis(40_000));
+}
+
+#[test]
+fn nobody_loses_patience_in_a_first_sleep() {
+    let config = good(route(json!({ "origin_timeout": 0.1 })));
+    let sleep = lease::time_limit(&Message::Wait { seen: 0, max_waiters: 1 });
+    assert!(sleep < config.routes[0].patience());
 }
 
 #[test]

@@ -520,7 +520,7 @@ impl State {
     fn store(&mut self, who: usize, value: Value) {
         let now = self.clock(who);
         let participant = &mut self.participants[who];
-        let allowed = participant.floor.applied((*value.entry()).clone(), Millis(now));
+        let allowed = participant.floor.applied(value.entry(), Millis(now));
         let Some(allowed) = allowed else { return };
         let allowed = Value::of(&allowed);
         let newer = |held: Option<Value>| held.is_none_or(|held| allowed.entry().supersedes(&held.entry()));
@@ -536,7 +536,7 @@ impl State {
     fn hear_floor(&mut self, who: usize, floor: Floor) {
         let now = Millis(self.clock(who));
         let apply = |value: Option<Value>| {
-            value.and_then(|it| floor.applied((*it.entry()).clone(), now)).map(|it| Value::of(&it))
+            value.and_then(|it| floor.applied(it.entry(), now)).map(|it| Value::of(&it))
         };
         let participant = &mut self.participants[who];
         participant.floor = participant.floor.raised(floor);

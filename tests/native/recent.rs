@@ -31,12 +31,12 @@ fn a_long_question_is_not_remembered() {
     let mut recent = Recent::default();
     for (length, is_known) in [(1_024, true), (1_025, false)] {
         let asked = question(0, None, &vec![b' '; length]);
-        recent.put(&asked, length);
+        assert_eq!(recent.put(&asked, length), is_known, "{length}");
         assert_eq!(recent.get(&asked).is_some(), is_known, "{length}");
     }
     for (length, is_known) in [(1_022, true), (1_023, false)] {
         let asked = question(0, Some(&"x".repeat(length)), b"{}");
-        recent.put(&asked, length);
+        assert_eq!(recent.put(&asked, length), is_known, "a header of {length}");
         assert_eq!(recent.get(&asked).is_some(), is_known, "a header of {length}");
     }
 }

@@ -339,7 +339,7 @@ fn an_entry_is_served_until_its_window_ends_and_not_at_that_instant() {
 fn a_floor_takes_what_is_below_it_and_nothing_that_is_at_it() {
     let later = NOW.plus(Millis(100));
     let left = |generation, committed, floor: Floor| {
-        let seen = floor.applied(Entry { committed, ..entry(generation, NOW) }, later);
+        let seen = floor.applied(Arc::new(Entry { committed, ..entry(generation, NOW) }), later);
         seen.map(|it| later < it.expiry())
     };
     for committed in [false, true] {

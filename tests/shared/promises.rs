@@ -222,12 +222,12 @@ fn nothing_that_differs_shares_a_key() {
 #[test]
 fn a_floor_drops_or_expires_what_lies_below() {
     let now = Millis(101_000);
-    let apply = |soft, hard| Floor { soft, hard }.applied(entry(5, 100_000), now);
-    assert_eq!(apply(5, 5), Some(entry(5, 100_000)));
+    let apply = |soft, hard| Floor { soft, hard }.applied(Arc::new(entry(5, 100_000)), now);
+    assert_eq!(apply(5, 5), Some(Arc::new(entry(5, 100_000))));
     assert_eq!(apply(0, 6), None);
     let expired = apply(6, 0).unwrap();
     assert_eq!(expired.expiry(), now);
     assert_eq!(verdict(&expired, 101_000, Draw::NEVER_EARLY), Verdict::Stale);
-    let uncommitted = Entry { committed: false, ..entry(5, 100_000) };
+    let uncommitted = Arc::new(Entry { committed: false, ..entry(5, 100_000) });
     assert_eq!(Floor { soft: 6, hard: 0 }.applied(uncommitted, now), None);
 }
