@@ -11,7 +11,8 @@
 //! | `head` | what a request's head says, in one number |
 //! | `cached` | a cached route: the request's checks, the verdict, the answer |
 //! | `answers` | keys and answers kept ready |
-//! | `driver` | performs the actions of [`crate::refresh`] and [`crate::cold`] |
+//! | `driver` | performs the actions of [`crate::refresh`] |
+//! | `waiting` | performs the actions of [`crate::cold`], for a request with nothing to serve |
 //! | `together` | what one request does for all of its isolate |
 //! | `colo` | the Cache API tier |
 //! | `origin` | calls to the origin |
@@ -46,6 +47,7 @@ mod router;
 mod stub;
 mod timer;
 mod together;
+mod waiting;
 
 pub use lease_object::RefreshLease;
 pub use metrics_object::Metrics;

@@ -1,4 +1,4 @@
-//! Performs what [`crate::refresh`] decides: one loop and one match, as the Worker's driver does.
+//! Performs what [`crate::refresh`] decides: one loop and one match, as the Worker does.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Performs what [`crate::cold`] decides: one loop and one match, as the Worker's driver does.
+//! Performs what [`crate::cold`] decides: one loop and one match, as the Worker does.
 
 use std::sync::Arc;
 
