@@ -220,6 +220,33 @@ fn memory_weighs_what_it_holds_and_takes_an_entry_that_just_fits() {
 }
 
 #[test]
+fn what_the_colo_holds_is_taken_into_memory_unless_it_was_purged() {
+    let known = known();
+    let look = |local: &mut Local, floor| {
+        let found = local.adopt_from_colo(known.hash, floor, Some(entry(&known, b"{}")), at(1));
+        let kept = local.memory.get(&known.hash, &known.text, at(1));
+        let expiry = |entry: Option<Arc<Entry>>| entry.map(|entry| entry.expiry());
+        (expiry(found), expiry(kept))
+    };
+    let soft = |soft| Floor { soft, hard: 0 };
+    let hard = |hard| Floor { soft: 0, hard };
+    // By the colo's own word.
+    assert_eq!(look(&mut local(), Floor::default()), (Some(at(10_000)), Some(at(10_000))));
+    assert_eq!(look(&mut local(), soft(8)), (Some(at(1)), Some(at(1))));
+    assert_eq!(look(&mut local(), hard(8)), (None, None));
+    // And by what this isolate has heard of, which the colo has not.
+    for (floor, left) in [(soft(8), Some(at(1))), (hard(8), None)] {
+        let mut local = local();
+        assert!(local.hear(known.hash, floor, at(1)));
+        assert_eq!(look(&mut local, Floor::default()), (left, left), "{floor:?}");
+    }
+    // The floor stays when the colo has nothing else to tell.
+    let mut local = local();
+    assert!(local.adopt_from_colo(known.hash, hard(8), None, at(1)).is_none());
+    assert_eq!(local.memory.floor(&known.hash), hard(8));
+}
+
+#[test]
 fn what_a_look_has_found_is_not_served_when_it_was_purged_meanwhile() {
     let key = known();
     let found = entry(&key, b"{}");
