@@ -404,8 +404,11 @@ fn an_origin_is_a_public_host_by_https() {
     ] {
         assert_eq!(taken(url, false).as_deref(), Some(normal), "{url}");
     }
-    let long_label = format!("https://{}.example", "a".repeat(64));
-    let long_name = format!("https://{}example", "a.".repeat(124));
+    let label = |length| format!("https://{}.example", "a".repeat(length));
+    let name = |length: usize| format!("https://{}example", "a.".repeat((length - 7) / 2));
+    assert!(taken(&label(63), false).is_some() && taken(&name(253), false).is_some());
+    let (long_label, long_name) = (label(64), name(255));
+    let longer_by_one = name(253).replace("example", "examples");
     for url in [
         "api.example",
         "https:api.example",
@@ -471,6 +474,7 @@ fn an_origin_is_a_public_host_by_https() {
         "https://[api.example]",
         &long_label,
         &long_name,
+        &longer_by_one,
     ] {
         assert_eq!(taken(url, false), None, "{url}");
     }
