@@ -104,8 +104,6 @@ impl Host {
                 let [a, b, ..] = ip.octets();
                 ip.is_private()
                     || ip.is_link_local()
-                    || ip.is_unspecified()
-                    || ip.is_broadcast()
                     || ip.is_multicast()
                     || ip.is_documentation()
                     || a == 0

@@ -399,6 +399,8 @@ fn an_origin_is_a_public_host_by_https() {
         ("https://198.20.0.1", "https://198.20.0.1"),
         ("https://192.1.0.1", "https://192.1.0.1"),
         ("https://[2606:4700::1111]:1", "https://[2606:4700::1111]:1"),
+        ("https://[2001:4860::8888]", "https://[2001:4860::8888]"),
+        ("https://[2606:db8::1]", "https://[2606:db8::1]"),
         ("https://a_b.example", "https://a_b.example"),
         ("https://0xyz.example0", "https://0xyz.example0"),
     ] {
