@@ -14,7 +14,7 @@ import { installTool, toolEnvironment } from "./setup.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The proofs that take seconds; the laws' statistics and the search over interleavings take longer. */
-const QUICK = ["traces", "promises", "structure", "properties", "recent", "formats", "config", "http", "json", "local", "metrics", "units", "simulation"];
+const QUICK = ["traces", "exchanges", "promises", "structure", "properties", "recent", "formats", "config", "http", "json", "local", "metrics", "units", "simulation"];
 
 /** Each mistake: its name in the theory, the file, what stands there, and the mistake. */
 const MISTAKES = [

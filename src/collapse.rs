@@ -10,13 +10,19 @@ use crate::{key::Hash, time::Millis};
 
 /// So many sleeps may be there before those that have ended unheard are looked for.
 const SWEEP_LEAST: usize = 256;
+/// So many requests of one isolate may sleep at once, over all keys.
+pub const SLEEPERS_MOST: usize = 10_000;
+/// When there are as many, those that have ended unheard are looked for no more often than this.
+const SWEEP_EVERY: Millis = Millis(1_000);
 
 /// Who sleeps in one isolate, and for what. `W` is what wakes one of them.
 #[derive(Debug)]
 pub struct Collapse<W> {
     sleeps: BTreeMap<Hash, Box<Sleep<W>>>,
+    sleepers: usize,
     next_owner: u64,
     sweep_at: usize,
+    swept: Millis,
 }
 
 #[derive(Debug)]
@@ -46,7 +52,13 @@ pub enum Joined {
 
 impl<W> Default for Collapse<W> {
     fn default() -> Self {
-        Self { sleeps: BTreeMap::new(), next_owner: 0, sweep_at: SWEEP_LEAST }
+        Self {
+            sleeps: BTreeMap::new(),
+            sleepers: 0,
+            next_owner: 0,
+            sweep_at: SWEEP_LEAST,
+            swept: Millis::ZERO,
+        }
     }
 }
 
@@ -58,8 +70,8 @@ impl<W> Collapse<W> {
         Some(sleep.since.plus(sleep.length).minus(now))
     }
 
-    /// Joins those who have seen the same generation of a key, as one of so many `sleepers` at most. The message
-    /// is answered within `length`, or not at all.
+    /// Joins those who have seen the same generation of a key, as one of `at_most` and of [`SLEEPERS_MOST`] over all
+    /// keys. The message is answered within `length`, or not at all.
     pub fn join(
         &mut self,
         key: Hash,
@@ -70,23 +82,31 @@ impl<W> Collapse<W> {
         now: Millis,
     ) -> Joined {
         let name = name(key, seen);
+        if self.sleepers >= SLEEPERS_MOST && !self.swept.covers(SWEEP_EVERY, now) {
+            self.sweep(now);
+        }
+        let is_full = self.sleepers >= SLEEPERS_MOST;
         if let Some(sleep) = self.sleeps.get_mut(&name).filter(|it| it.is_live(now)) {
-            if sleep.sleepers.len() >= at_most as usize {
+            if is_full || sleep.sleepers.len() >= at_most as usize {
                 return Joined::TooMany;
             }
             sleep.sleepers.push(sleeper);
+            self.sleepers += 1;
             return Joined::Follows;
         }
+        if is_full {
+            return Joined::TooMany;
+        }
         if self.sleeps.len() >= self.sweep_at {
-            self.sleeps.retain(|_, sleep| sleep.is_live(now));
-            self.sweep_at = (self.sleeps.len() * 2).max(SWEEP_LEAST);
+            self.sweep(now);
         }
         self.next_owner += 1;
         let owner = self.next_owner;
         // Where the clock has gone back, those who slept by a message of the future sleep by this one, too.
-        let earlier = self.sleeps.remove(&name).filter(|it| it.since > now);
+        let earlier = self.take(&name).filter(|it| it.since > now);
         let mut sleepers = earlier.map_or_else(Vec::new, |it| it.sleepers);
         sleepers.push(sleeper);
+        self.sleepers += sleepers.len();
         self.sleeps.insert(name, Box::new(Sleep { owner, since: now, length, sleepers }));
         Joined::First(owner)
     }
@@ -97,7 +117,21 @@ impl<W> Collapse<W> {
         if self.sleeps.get(&name).is_none_or(|sleep| sleep.owner != owner) {
             return Vec::new();
         }
-        self.sleeps.remove(&name).map_or_else(Vec::new, |sleep| sleep.sleepers)
+        self.take(&name).map_or_else(Vec::new, |sleep| sleep.sleepers)
+    }
+
+    fn take(&mut self, name: &Hash) -> Option<Box<Sleep<W>>> {
+        let sleep = self.sleeps.remove(name)?;
+        self.sleepers -= sleep.sleepers.len();
+        Some(sleep)
+    }
+
+    /// Forgets the sleeps that have ended unheard.
+    fn sweep(&mut self, now: Millis) {
+        self.sleeps.retain(|_, sleep| sleep.is_live(now));
+        self.sleepers = self.sleeps.values().map(|sleep| sleep.sleepers.len()).sum();
+        self.sweep_at = (self.sleeps.len() * 2).max(SWEEP_LEAST);
+        self.swept = now;
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Reason {
     OriginError,
     /// 408, 425 or 429: it asks for patience.
     OriginBusy,
-    /// 401 or 403: our credentials are wrong, which is no client's fault.
+    /// 401, 403 or 407: our credentials are wrong, which is no client's fault.
     OriginUnauthorized,
     /// A redirect; they are not followed.
     OriginRedirect,

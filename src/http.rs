@@ -107,21 +107,29 @@ impl StoringHeaders<'_> {
     /// without an argument; nothing that differs per client.
     #[must_use]
     pub fn allow(&self) -> bool {
-        let forbids = |directive: &str| {
-            let name = directive.split('=').next().unwrap_or_default().trim();
-            name.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store")
-        };
         !self.has_set_cookie
-            && !self.cache_control.is_some_and(|field| outside_quotes(field).split(',').any(forbids))
+            && !self.cache_control.is_some_and(forbids_storing)
             && !self.vary.is_some_and(|field| list_names(field, "*"))
     }
 }
 
-/// The field without its quoted strings, in which a comma separates nothing.
-fn outside_quotes(field: &str) -> String {
+/// Whether a `Cache-Control` has one of the two directives. One that is badly made is read as its author may have
+/// meant it: where a semicolon or a space stands for the comma, and where a quoted string has no end, after which
+/// nobody knows what was quoted.
+fn forbids_storing(field: &str) -> bool {
+    let forbids = |directive: &str| {
+        let name = directive.split('=').next().unwrap_or_default();
+        name.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store")
+    };
+    let separates = |it: char| matches!(it, ',' | ';') || it.is_whitespace();
+    outside_quotes(field).is_none_or(|field| field.split(separates).any(forbids))
+}
+
+/// The field without its quoted strings, in which a comma separates nothing; `None` where one of them has no end.
+fn outside_quotes(field: &str) -> Option<String> {
     let mut is_quoted = false;
     let mut is_escaped = false;
-    field
+    let outside = field
         .chars()
         .filter(|character| {
             let was_quoted = is_quoted;
@@ -133,7 +141,8 @@ fn outside_quotes(field: &str) -> String {
             }
             !was_quoted && !is_quoted
         })
-        .collect()
+        .collect();
+    (!is_quoted).then_some(outside)
 }
 
 /// `Retry-After` as a delay: seconds, or a date read against `now` (RFC 9110, section 10.2.3).
@@ -166,7 +175,7 @@ pub fn status(status: u16, retry_after: Option<Millis>) -> Status {
         204 | 205 | 206 | 304 => Reason::OriginUnexpectedStatus,
         200..300 => return Status::Success,
         300..400 => Reason::OriginRedirect,
-        401 | 403 => Reason::OriginUnauthorized,
+        401 | 403 | 407 => Reason::OriginUnauthorized,
         408 | 425 | 429 => Reason::OriginBusy,
         400..500 => return Status::Refusal,
         500..600 => Reason::OriginError,

@@ -65,6 +65,7 @@ impl Call {
     #[must_use]
     pub fn of(result: &Result<Computed, Failure>) -> Self {
         match result {
+            Ok(computed) if computed.is_refusal() => Self::Failed(None),
             Ok(computed) => Self::Ok(computed.delta),
             Err(Failure::Transient { reason, .. }) => Self::Failed(Some(*reason)),
             Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => Self::Failed(None),
@@ -196,7 +197,7 @@ counters! {
     FailedOriginTimeout "failed_origin_timeout" "Failed calls: time-out.",
     FailedOriginError "failed_origin_error" "Failed calls: 5xx.",
     FailedOriginBusy "failed_origin_busy" "Failed calls: 408, 425, 429.",
-    FailedOriginUnauthorized "failed_origin_unauthorized" "Failed calls: 401, 403.",
+    FailedOriginUnauthorized "failed_origin_unauthorized" "Failed calls: 401, 403, 407.",
     FailedOriginRedirect "failed_origin_redirect" "Failed calls: redirect.",
     FailedOriginUnexpectedStatus "failed_origin_unexpected_status" "Failed calls: a status without a complete body.",
     FailedOriginTruncated "failed_origin_truncated" "Failed calls: broken body.",

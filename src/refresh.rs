@@ -72,10 +72,10 @@ impl Trigger {
     }
 }
 
-/// A complete, valid answer of the origin.
+/// A complete, valid answer of the origin; also its considered no, where that is for one client only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Computed {
-    /// 2xx.
+    /// 2xx; 4xx for a refusal, which is never storable.
     pub status: u16,
     /// The headers that are kept.
     pub headers: Vec<(String, String)>,
@@ -87,6 +87,14 @@ pub struct Computed {
     pub storable: bool,
     /// The instant of the last byte.
     pub at: Millis,
+}
+
+impl Computed {
+    /// Whether it is the origin's considered no.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status >= 400
+    }
 }
 
 /// What has happened.

@@ -31,7 +31,9 @@ use crate::{
     time::Millis,
 };
 
-/// How long a client may take to send its body: one whose length is announced only where many are slow at once.
+/// The longest value of a keyed header, in bytes: as long as that of a field may be.
+const HEADER_MOST: usize = 1_024;
+/// How long a client may take to send its body.
 pub(super) const BODY_TIMEOUT: Millis = Millis(10_000);
 
 /// The checks that need no body, for the route in this place.
@@ -195,6 +197,12 @@ fn ask(visit: &Visit, place: usize, body: Vec<u8>) -> Result<(Rc<Asked>, Option<
     if let Some(asked) = isolate::with(|isolate| Some(Rc::clone(&isolate.recent.get(&question)?.asked))) {
         return Ok((asked, Some(question)));
     }
+    let is_long =
+        |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|it| it.len() > HEADER_MOST);
+    if let Some((name, _)) = question.headers.iter().find(|it| is_long(it)) {
+        let detail = format!("The header {name} may have {HEADER_MOST} bytes at most.");
+        return Err(Problem::new(431, "header_too_large", detail));
+    }
     let body = key::canonical_body(&question.body, route.fields.as_deref())
         .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
     let key = key_of(&visit.config, route, &question.headers, &body);
@@ -330,7 +338,7 @@ async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
             (Err(failure), _) => tell_failure(failure),
         },
         Outcome::Negative { status, content_type, body } => {
-            (Class::Miss, negative(status, &content_type, &body))
+            (Class::Miss, negative(status, &content_type, &body, CacheStatus::Miss))
         }
         Outcome::Failed { reason, retry_after } => failed(reason, retry_after),
         Outcome::TooManyWaiters => {
@@ -354,7 +362,7 @@ fn tell_failure(failure: Failure) -> (Class, Response) {
     match failure {
         Failure::Transient { reason, retry_after } => failed(reason, retry_after.unwrap_or(Millis::SECOND)),
         Failure::Negative { status, content_type, body, .. } => {
-            (Class::Miss, negative(status, &content_type, &body))
+            (Class::Miss, negative(status, &content_type, &body, CacheStatus::Miss))
         }
         Failure::Pass | Failure::GivenBack => failed(Reason::TooManyOriginCalls, Millis::SECOND),
     }
@@ -365,23 +373,29 @@ fn failed(reason: Reason, retry_after: Millis) -> (Class, Response) {
     (class, Problem::of(reason, retry_after).cache_status(CacheStatus::Miss).response())
 }
 
-/// The origin's considered no, as it was, if it is JSON; else only its status.
-fn negative(status: u16, content_type: &str, body: &str) -> Response {
+/// The origin's considered no, as it was, if it is JSON, which its content type says then; else only its status.
+fn negative(status: u16, content_type: &str, body: &str, cache_status: CacheStatus) -> Response {
     if !http::is_json(content_type) {
         return Problem::new(status, "origin_refused", "The origin refuses this request.")
-            .cache_status(CacheStatus::Miss)
+            .cache_status(cache_status)
             .response();
     }
     let headers = reply::headers(&[
         ("content-type", content_type),
         ("cache-control", "no-store"),
-        ("cache-status", &CacheStatus::Miss.value()),
+        ("cache-status", &cache_status.value()),
         ("x-content-type-options", "nosniff"),
     ]);
     reply::with_text(status, &headers, body)
 }
 
 fn uncached_response(computed: &Computed) -> Response {
+    if computed.is_refusal() {
+        let content_type = computed.headers.iter().find(|(name, _)| name == "content-type");
+        let content_type = content_type.map_or("", |(_, value)| value);
+        let body = str::from_utf8(&computed.body).unwrap_or_default();
+        return negative(computed.status, content_type, body, CacheStatus::Bypass);
+    }
     let headers =
         reply::headers(&[("cache-control", "no-store"), ("cache-status", &CacheStatus::Bypass.value())]);
     for (name, value) in &computed.headers {

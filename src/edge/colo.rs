@@ -36,7 +36,8 @@ pub(super) struct Record {
     pub(super) entry: Option<Arc<Entry>>,
 }
 
-/// The synthetic URL of a key: on the Worker's own host, made of nothing that a client sent.
+/// The synthetic URL of a key: on the host that the request came to, as the platform caches for a zone's own hosts
+/// only, and beside that of nothing that a client sent. Each host of a Worker has its own copies.
 fn url(host: &str, key: &Key) -> String {
     format!("https://{host}/_xfetch/entry/{}", key.name())
 }

@@ -63,7 +63,7 @@ fn outgoing(
     init.set_method(&visit.request.method());
     init.set_headers(&headers);
     init.set_redirect(RequestRedirect::Manual);
-    if let Some(body) = visit.request.body() {
+    if let Some(body) = visit.request.body().filter(|_| !visit.head.reads()) {
         init.set_body(&body);
     }
     Request::new_with_str_and_init(&origin::url(origin, path_and_query), &init)

@@ -31,42 +31,65 @@ export function head(request, names) {
 }
 
 /** The bodies that are being read in this isolate. */
-let reading = 0;
+const reading = new Set();
 /**
- * So many may stay in that number by mistake: a request that the platform cancels, as its client has gone, hears
- * nothing any more. Beyond them a request is kept until its body has ended, in whatever way, which costs an eighth
- * of an answer from memory.
+ * So many may stay among them by mistake, until they are found slow: a request that the platform cancels, as its
+ * client has gone, hears nothing any more. Beyond them a request is kept until its body has ended, in whatever way,
+ * which costs an eighth of an answer from memory.
  */
 const UNKEPT = 48;
-/** So many slow bodies are waited for without an end: a timer costs a tenth of an answer from memory. */
-const PATIENT = 64;
+
+/** How often slow bodies are looked for, in milliseconds: a timer for each would cost a tenth of an answer from memory. */
+const TICK = 1_000;
+/** Whoever looks for them: one for the isolate, behind the answer of some request, as long as bodies are being read. */
+let watch = { isRunning: false, since: 0 };
+
+function beginWatch(context, now) {
+  const own = { isRunning: true, since: now };
+  watch = own;
+  const look = async () => {
+    while (own === watch && reading.size > 0) {
+      await new Promise((tick) => setTimeout(tick, TICK));
+      if (own === watch) reading.forEach(grow);
+    }
+    own.isRunning = false;
+  };
+  context.waitUntil(look());
+}
+
+/** A body has been awaited for one more tick. */
+function grow(body) {
+  body.ticks -= 1;
+  if (body.ticks > 0) return;
+  reading.delete(body);
+  body.arrived(null);
+}
 
 /**
- * Reads a body and has it answered: `answer` gets the buffer, or undefined for a broken body, or null when
- * `limit` milliseconds have passed while many are slow, and the rest as it stands here. It returns a response or a
+ * Reads a body and has it answered: `answer` gets the buffer, or undefined for a broken body, or null when it has
+ * not come within `limit` milliseconds and a tick or two, and the rest as it stands here. It returns a response or a
  * promise of one.
  */
 export function readThen(answer, limit, request, env, context, route, head, started) {
-  const answered = new Promise((resolve, reject) => {
-    let isOpen = true;
-    const end = (body) => {
-      if (!isOpen) return;
-      isOpen = false;
-      reading -= 1;
-      try {
-        resolve(answer(body, request, env, context, route, head, started));
-      } catch (error) {
-        // worker-build's own note of a panic, which nobody else sees here: the next request gets a new instance.
-        globalThis.__worker_init_state.criticalError ||= error instanceof WebAssembly.RuntimeError;
-        reject(error);
-      }
-    };
-    // Nobody clears it: it ends with the request.
-    if (reading >= PATIENT) setTimeout(end, limit, null);
-    reading += 1;
-    request.arrayBuffer().then(end, () => end(undefined));
+  // A promise of this request's own: what waits for it goes on here, whoever ends it.
+  const { promise, resolve } = Promise.withResolvers();
+  const body = { arrived: resolve, ticks: limit / TICK + 1 };
+  reading.add(body);
+  request.arrayBuffer().then(resolve, () => resolve(undefined));
+  // Each is watched for as long as it may take, and no watch for longer than twice that: the platform would end it.
+  const age = started - watch.since;
+  if (!watch.isRunning || age < 0 || age > limit) beginWatch(context, started);
+  const answered = promise.then((buffer) => {
+    reading.delete(body);
+    try {
+      return answer(buffer, request, env, context, route, head, started);
+    } catch (error) {
+      // worker-build's own note of a panic, which nobody else sees here: the next request gets a new instance.
+      globalThis.__worker_init_state.criticalError ||= error instanceof WebAssembly.RuntimeError;
+      throw error;
+    }
   });
-  if (reading > UNKEPT) context.waitUntil(answered.catch(() => undefined));
+  if (reading.size > UNKEPT) context.waitUntil(answered.catch(() => undefined));
   return answered;
 }
 

@@ -16,7 +16,7 @@ extern "C" {
     /// What a request's head says, in one number.
     pub(super) fn head(request: &Request, credentials: &Array) -> f64;
 
-    /// Reads a body, within so many milliseconds where many are slow at once, and has it answered.
+    /// Reads a body, within so many milliseconds and a tick or two, and has it answered.
     #[wasm_bindgen(js_name = readThen)]
     pub(super) fn read_then(
         answer: &Closure<Answer>,

@@ -163,30 +163,23 @@ impl Received {
         if begun.announced.is_some_and(|length| length != bytes.len()) {
             return Err(transient(Reason::OriginTruncated));
         }
-        let status = begun.response.status();
-        if begun.is_refusal {
+        // Validated here, once per computation: what is cached or relayed is JSON for certain.
+        let is_json = http::is_json(&begun.content_type)
+            && str::from_utf8(&bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+        let (status, storable) = (begun.response.status(), storable(&begun.headers));
+        let (headers, bytes) = match (is_json, begun.is_refusal) {
+            (true, _) => (kept(&begun.headers), bytes),
+            (false, false) => return Err(transient(Reason::OriginNotJson)),
+            // Its status is relayed, and nothing else.
+            (false, true) => Default::default(),
+        };
+        // A refusal that is for one client only is passed on like any other such answer.
+        if begun.is_refusal && storable {
+            let content_type = if is_json { begun.content_type } else { String::new() };
             let body = String::from_utf8(bytes).unwrap_or_default();
-            return Err(Failure::Negative {
-                status,
-                content_type: begun.content_type,
-                body,
-                ttl: negative_ttl,
-            });
+            return Err(Failure::Negative { status, content_type, body, ttl: negative_ttl });
         }
-        // Validated here, once per computation: what is cached is JSON for certain.
-        let is_json =
-            str::from_utf8(&bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
-        if !is_json {
-            return Err(transient(Reason::OriginNotJson));
-        }
-        Ok(Computed {
-            status,
-            storable: storable(&begun.headers),
-            headers: kept(&begun.headers),
-            body: Arc::from(bytes),
-            delta: at.minus(started),
-            at,
-        })
+        Ok(Computed { status, storable, headers, body: Arc::from(bytes), delta: at.minus(started), at })
     }
 }
 

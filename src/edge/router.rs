@@ -44,6 +44,11 @@ impl Visit {
         reply::get(&self.request.headers(), name)
     }
 
+    /// Whether a body comes with it, for all that its head says.
+    fn has_body(&self) -> bool {
+        self.head.length().map_or_else(|| self.header("transfer-encoding").is_some(), |length| length > 0)
+    }
+
     pub(super) fn target(&self) -> &Target {
         self.target.get_or_init(|| Target::parse(self.request.url()))
     }
@@ -164,11 +169,16 @@ pub(super) fn begin(visit: &Visit) -> Step {
         }
         let is_plain = http::unambiguous(path)
             .is_some_and(|path| !config.routes.iter().any(|route| http::reads_as(&path, &route.path)));
-        if is_plain {
-            return Step::Wait(Wait::Forward);
+        if !is_plain {
+            let detail = "This path means different things to different servers.";
+            return Step::Answer(reject(visit, &Problem::new(400, "ambiguous_path", detail)));
         }
-        let detail = "This path means different things to different servers.";
-        return Step::Answer(reject(visit, &Problem::new(400, "ambiguous_path", detail)));
+        // The platform sends none, and without it the request may mean something else.
+        if visit.head.reads() && visit.has_body() {
+            let detail = "GET and HEAD are forwarded without a body.";
+            return Step::Answer(reject(visit, &Problem::new(400, "body_not_allowed", detail)));
+        }
+        return Step::Wait(Wait::Forward);
     }
     if config.page && visit.head.reads() {
         return Step::Wait(Wait::Page);

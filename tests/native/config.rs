@@ -187,6 +187,7 @@ fn words_and_lists_are_taken_or_refused_by_name() {
         ("headers", json!(["Content-Type"])),
         ("headers", json!([""])),
         ("headers", json!(["a b"])),
+        ("headers", json!(["x-a", "X-A"])),
         ("headers", json!(["a:b"])),
         ("headers", json!(["x".repeat(129)])),
         ("headers", json!("x-lang")),

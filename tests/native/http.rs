@@ -88,6 +88,8 @@ fn what_may_be_stored_is_what_neither_of_three_headers_forbids() {
         "ext=\"a\\\", private, \\\" b\", public",
         "ext=\"\\\\\", public",
         "ext=\\\"a, no-store, b\"",
+        "max-age=60; public",
+        "ext=no-store",
         "",
     ] {
         assert!(allow(Some(fine), None, false), "{fine}");
@@ -104,6 +106,13 @@ fn what_may_be_stored_is_what_neither_of_three_headers_forbids() {
         "ext=\"\\\\\", private",
         "no-store=1",
         "no-store\"x\"",
+        "no-store; max-age=0",
+        "max-age=0;private",
+        "private max-age=0",
+        "max-age=0\tno-store",
+        "ext=\"a, no-store",
+        "ext=\"a, max-age=60",
+        "ext=\"a\\\", no-store",
     ] {
         assert!(!allow(Some(forbidden), None, false), "{forbidden}");
     }
@@ -133,7 +142,7 @@ fn an_origins_status_is_an_answer_a_considered_no_or_a_failure() {
     for fine in [200, 201, 203, 299] {
         assert_eq!(http::status(fine, None), Status::Success, "{fine}");
     }
-    for no in [400, 402, 404, 407, 409, 410, 422, 499] {
+    for no in [400, 402, 404, 406, 409, 410, 422, 499] {
         assert_eq!(http::status(no, None), Status::Refusal, "{no}");
     }
     for (status, reason) in [
@@ -148,6 +157,7 @@ fn an_origins_status_is_an_answer_a_considered_no_or_a_failure() {
         (399, OriginRedirect),
         (401, OriginUnauthorized),
         (403, OriginUnauthorized),
+        (407, OriginUnauthorized),
         (408, OriginBusy),
         (425, OriginBusy),
         (429, OriginBusy),

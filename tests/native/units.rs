@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use xfetch_edge::{
     calls::Calls,
     cold::{Action, Cold, Event, Outcome},
-    collapse::{Collapse, Joined},
+    collapse::{Collapse, Joined, SLEEPERS_MOST},
     config::{Config, Route},
     demand::{Demand, SEVERAL, SHARES_MOST, Share},
     entry::{Entry, Floor, Lifetime},
@@ -525,6 +525,47 @@ fn sleeps_that_nobody_has_ended_do_not_pile_up() {
     }
     let left = Rc::strong_count(&dropped) - 1;
     assert!((100..=512).contains(&left), "{left} of ten thousand are left, of which a hundred are live");
+}
+
+#[test]
+fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
+    let key = |number: usize| {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&(number as u64).to_le_bytes());
+        key
+    };
+    let full = || {
+        let mut sleeps = Collapse::default();
+        let firsts: Vec<_> = (0..SLEEPERS_MOST / 2)
+            .map(|it| owner(sleeps.join(key(it), 0, it, 9, LEASE, NOW)).expect("there is room"))
+            .collect();
+        for it in 0..SLEEPERS_MOST / 2 {
+            assert_eq!(sleeps.join(key(it), 0, it, 9, LEASE, NOW), Joined::Follows);
+        }
+        (sleeps, firsts)
+    };
+    let (mut sleeps, firsts) = full();
+    for it in [0, SLEEPERS_MOST] {
+        assert_eq!(
+            sleeps.join(key(it), 0, it, 9, LEASE, NOW),
+            Joined::TooMany,
+            "of a known key or a new one"
+        );
+    }
+    // Whoever is woken leaves a place.
+    assert_eq!(sleeps.end(key(1), 0, firsts[1]), [1, 1]);
+    assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::Follows);
+    assert!(owner(sleeps.join(key(SLEEPERS_MOST), 0, 0, 9, LEASE, NOW)).is_some());
+    assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
+    // And so do those whom nobody has woken in time, or who sleep by a message of the future.
+    for later in [NOW.plus(LEASE), Millis(NOW.0 - 1)] {
+        let (mut sleeps, _) = full();
+        assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
+        for it in 0..SLEEPERS_MOST {
+            assert!(owner(sleeps.join(key(it), 0, it, 9, LEASE, later)).is_some(), "{it}");
+        }
+        assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, later), Joined::TooMany);
+    }
 }
 
 #[test]

@@ -347,9 +347,10 @@ describe("whoever resets his connection gives back what he held", () => {
         resolve(String(data).split("\r\n")[0]);
         socket.destroy();
       });
-      setTimeout(() => socket.write(body.slice(10)), 10_500);
+      // After those that nobody sends any more have been given up.
+      setTimeout(() => socket.write(body.slice(10)), 9_000);
     });
-    assert.match(status, / 200 /, "one slow body is none too many");
+    assert.match(status, / 200 /, "a body that takes its time is read");
     assertSums(await counters(client));
   }));
 

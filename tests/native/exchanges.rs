@@ -1,0 +1,268 @@
+//! Single exchanges with the machines and the object's rules, where one line decides, and where a search over
+//! whole runs does not look: each is named after what would be wrong without it.
+
+use std::sync::Arc;
+
+use xfetch_edge::{
+    cold::{self, Cold, Outcome},
+    demand::Share,
+    entry::{self, Entry, Floor, Lifetime, Unreadable},
+    failure::{Failure, PASS_TTL, Reason},
+    key::{self, Scope},
+    lease::{self, State, Waiting, Wake},
+    marks::{Blocked, Marks},
+    message::{Answer, Message, Reply, Terms},
+    metrics::Call,
+    refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
+    time::Millis,
+    xfetch::Draw,
+};
+
+use super::promises::entry;
+
+const NOW: Millis = Millis(1_000_000);
+const LIFETIME: Lifetime =
+    Lifetime { ttl: Millis(5_000), stale_while_revalidate: Millis(10_000), stale_if_error: Millis(60_000) };
+
+fn at(ms: u64) -> Millis {
+    NOW.plus(Millis(ms))
+}
+
+fn terms(lease: u64) -> Terms {
+    let (lease, expected, physical) = (Millis(lease), Millis(1_000), LIFETIME.physical());
+    Terms { lease, expected, physical, share: Share::default() }
+}
+
+fn granted(state: &mut State, seen: u64, lease: u64, now: Millis) -> u64 {
+    match state.acquire(seen, Some("nonce"), terms(lease), now) {
+        Answer::Granted { token } => token,
+        other => panic!("a grant, but {other:?}"),
+    }
+}
+
+fn reply(floor: Floor, answer: Answer) -> Reply {
+    Reply { floor, demand: 0, answer }
+}
+
+fn hard(hard: u64) -> Floor {
+    Floor { soft: 0, hard }
+}
+
+fn computed(status: u16, storable: bool) -> Computed {
+    let (headers, body) = (Vec::new(), Arc::from(&b"1"[..]));
+    Computed { status, headers, body, delta: Millis(900), storable, at: NOW }
+}
+
+/// A computation that has handed in its entry under token 9, having heard of a floor with the grant.
+fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let mut refresh = Refresh::new(subject, Purpose::Cold);
+    refresh.on(Event::Started, NOW);
+    refresh.on(Event::Replied(reply(floor, Answer::Granted { token: 9 }), None), NOW);
+    match refresh.on(Event::Computed(computed(200, true)), NOW) {
+        Action::Commit(entry) => (refresh, entry),
+        other => panic!("it is handed in, but {other:?}"),
+    }
+}
+
+// A computation.
+
+#[test]
+fn what_is_rejected_is_stored_nowhere_and_answers_its_own_client() {
+    let (mut refresh, entry) = handed_in(Floor::default());
+    let next = refresh.on(Event::Replied(reply(Floor::default(), Answer::Rejected), None), NOW);
+    assert_eq!(next, Action::End(Ending::Rejected(entry)));
+}
+
+#[test]
+fn what_was_purged_between_its_commit_and_the_answer_is_stored_nowhere() {
+    for (heard_before, heard_now) in [(hard(0), hard(10)), (hard(10), hard(0))] {
+        let (mut refresh, entry) = handed_in(heard_before);
+        let next = refresh.on(Event::Replied(reply(heard_now, Answer::Committed), None), NOW);
+        assert_eq!(next, Action::End(Ending::Rejected(entry)), "{heard_before:?} {heard_now:?}");
+    }
+    let (mut refresh, entry) = handed_in(hard(9));
+    let next = refresh.on(Event::Replied(reply(hard(9), Answer::Committed), None), NOW);
+    assert_eq!(next, Action::Store(entry), "at the floor it is not below it");
+}
+
+#[test]
+fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let mut refresh = Refresh::new(subject, Purpose::Cold);
+    refresh.on(Event::Started, NOW);
+    let newer = Answer::Newer { generation: 7, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    let told = Event::Replied(reply(hard(8), newer), Some(Arc::new(entry(7, NOW.0))));
+    assert_eq!(refresh.on(told, NOW), Action::Acquire { seen: 7 });
+}
+
+#[test]
+fn a_refusal_for_one_client_only_counts_as_a_refusal() {
+    assert_eq!(Call::of(&Ok(computed(404, false))), Call::Failed(None));
+    assert_eq!(Call::of(&Ok(computed(299, false))), Call::Ok(Millis(900)));
+}
+
+// A request with nothing to serve.
+
+#[test]
+fn an_overloaded_object_is_not_asked_again() {
+    let mut cold = Cold::new(0, None, NOW);
+    cold.on(cold::Event::Started { led_here: true }, NOW);
+    assert_eq!(cold.on(cold::Event::WaitBroken { is_overloaded: true }, NOW), cold::Action::WatchMemory);
+    let old = Arc::new(entry(7, NOW.0 - 20_000));
+    let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
+    cold.on(cold::Event::Started { led_here: true }, NOW);
+    let next = cold.on(cold::Event::WaitBroken { is_overloaded: true }, NOW);
+    assert_eq!(next, cold::Action::Answer(Outcome::Fallback(old)));
+    let mut cold = Cold::new(0, None, NOW);
+    cold.on(cold::Event::Started { led_here: true }, NOW);
+    let next = cold.on(cold::Event::WaitBroken { is_overloaded: false }, NOW);
+    assert_eq!(next, cold::Action::LookAround, "one that has restarted is");
+}
+
+#[test]
+fn where_answers_must_not_be_stored_the_old_entry_is_kept_in_hand() {
+    let old = Arc::new(entry(7, NOW.0 - 20_000));
+    let passed = || cold::Event::Led(Ending::Failed(Failure::Pass), Floor::default());
+    let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
+    assert_eq!(cold.on(passed(), NOW), cold::Action::Answer(Outcome::Uncached(Some(old))));
+    let mut cold = Cold::new(0, None, NOW);
+    assert_eq!(cold.on(passed(), NOW), cold::Action::Answer(Outcome::Uncached(None)));
+}
+
+#[test]
+fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
+    let old = Arc::new(entry(7, NOW.0 - 20_000));
+    let woken = |floor| {
+        let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
+        cold.on(cold::Event::Started { led_here: true }, NOW);
+        let failure = Failure::Transient { reason: Reason::OriginError, retry_after: None };
+        let told = Answer::Failed { failure, retry_after: Millis::SECOND };
+        cold.on(cold::Event::Woken(reply(floor, told), None), NOW)
+    };
+    assert!(matches!(woken(hard(7)), cold::Action::Answer(Outcome::Fallback(_))));
+    assert!(matches!(woken(hard(8)), cold::Action::Answer(Outcome::Failed { .. })));
+}
+
+// The object.
+
+#[test]
+fn an_entry_that_was_old_when_it_was_handed_in_is_as_old_afterwards() {
+    let mut state = State::default();
+    let token = granted(&mut state, 0, 20_000, NOW);
+    let (answer, wake) = state.commit(token, Millis(3_000), LIFETIME, at(4_000));
+    let newer = |age| Answer::Newer { generation: token, age: Millis(age), ttl: LIFETIME.ttl };
+    assert_eq!((answer, wake), (Answer::Committed, Wake::With(newer(3_000))));
+    assert_eq!(state.wait(0, 0, 9, at(5_000)), Waiting::Now(newer(4_000)));
+}
+
+#[test]
+fn a_soft_purge_leaves_no_more_than_the_age_it_was_purged_at() {
+    let mut state = State::default();
+    let token = granted(&mut state, 0, 20_000, NOW);
+    state.commit(token, Millis::ZERO, LIFETIME, NOW);
+    state.purge(false, LIFETIME.physical(), at(2_000));
+    let purged = Answer::Newer { generation: token, age: Millis(3_000), ttl: Millis(2_000) };
+    assert_eq!(state.wait(0, 0, 9, at(3_000)), Waiting::Now(purged));
+    // And whoever reads it takes no longer TTL from the stored bytes.
+    let adopted = entry(token, NOW.0).adopted(at(3_000), Millis(3_000), Millis(2_000));
+    assert_eq!((adopted.stored_at, adopted.lifetime.ttl), (NOW, Millis(2_000)));
+    let adopted = entry(token, NOW.0).adopted(at(3_000), Millis(3_000), Millis(9_000));
+    assert_eq!(adopted.lifetime.ttl, LIFETIME.ttl, "nor a longer one than they say");
+}
+
+#[test]
+fn no_lease_is_longer_than_the_longest_however_much_is_asked_for() {
+    for (asked, length) in [(20_000, 20_000), (25_000, 25_000), (3_600_000, 25_000)] {
+        let mut state = State::default();
+        let first = granted(&mut state, 0, asked, NOW);
+        let held = state.acquire(0, Some("another"), terms(asked), at(length - 1));
+        assert!(matches!(held, Answer::Held { .. }), "{asked}: {held:?}");
+        match state.acquire(0, Some("another"), terms(asked), at(length)) {
+            Answer::Granted { token } => assert!(token > first),
+            other => panic!("{asked}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_key_whose_answers_must_not_be_stored_goes_uncached_for_ten_seconds() {
+    assert_eq!(PASS_TTL, Millis(10_000));
+    let mut state = State::default();
+    let token = granted(&mut state, 0, 20_000, NOW);
+    let (answer, wake) = state.fail(token, Failure::Pass, NOW, Draw::NEVER_EARLY);
+    let told = |left| Answer::Failed { failure: Failure::Pass, retry_after: Millis(left) };
+    assert_eq!(answer, Answer::Closed { applied: true, retry_after: PASS_TTL });
+    assert_eq!(wake, Wake::With(told(10_000)));
+    assert_eq!(state.acquire(0, None, terms(20_000), at(9_999)), told(1));
+    assert!(matches!(state.acquire(0, None, terms(20_000), at(10_000)), Answer::Granted { .. }));
+}
+
+#[test]
+fn a_message_that_waits_has_longer_than_the_object_lets_it_sleep() {
+    let wait = lease::time_limit(&Message::Wait { seen: 0, max_waiters: 1 });
+    let other = lease::time_limit(&Message::Inspect);
+    assert_eq!(wait, lease::WAIT_MOST.plus(other));
+    let mut state = State::default();
+    granted(&mut state, 0, 20_000, NOW);
+    assert_eq!(state.wait(0, 0, 9, NOW), Waiting::Sleep(lease::WAIT_MOST));
+}
+
+// What an isolate knows.
+
+#[test]
+fn a_mark_is_lengthened_by_its_owner_only() {
+    let key = [1; 32];
+    let failure = || Failure::Transient { reason: Reason::OriginError, retry_after: None };
+    for is_held in [true, false] {
+        let mut marks = Marks::new(10);
+        let first = marks.begin(key, NOW, Millis(1_000));
+        let second = marks.begin(key, at(1_000), Millis(1_000));
+        let mut end = |owner| {
+            if is_held {
+                marks.end_held(key, owner, at(1_500), Millis(9_000));
+            } else {
+                marks.end_failed(key, owner, &failure(), at(1_500), Millis(9_000));
+            }
+            (marks.blocked(&key, at(1_999)), marks.blocked(&key, at(2_000)).is_some())
+        };
+        assert_eq!(end(first), (Some(Blocked::UnderWay), false), "the second's stays as it was");
+        assert!(end(second).1, "and is then its own to change");
+    }
+}
+
+// Keys and stored bytes.
+
+#[test]
+fn stored_bytes_of_another_key_are_no_entry_however_alike_the_two_are() {
+    let bytes = entry::encode(&entry(7, NOW.0));
+    assert!(entry::decode(&bytes, "key").is_ok());
+    for other in ["kez", "Key", "ke", "keyy", ""] {
+        assert_eq!(entry::decode(&bytes, other), Err(Unreadable::ForeignKey), "{other}");
+    }
+}
+
+#[test]
+fn every_part_of_a_scope_makes_a_key_of_its_own() {
+    let header = |value: Option<&str>| [("x-a".to_owned(), value.map(str::to_owned))];
+    let (one, two, none) = (header(Some("1")), header(Some("2")), header(None));
+    let plain = Scope { version: "1", route: "https://a", method: "POST", path: "/a", headers: &one };
+    let scopes = [
+        plain,
+        Scope { version: "2", ..plain },
+        Scope { route: "https://b", ..plain },
+        Scope { method: "PUT", ..plain },
+        Scope { path: "/b", ..plain },
+        Scope { headers: &two, ..plain },
+        Scope { headers: &none, ..plain },
+        Scope { headers: &[], ..plain },
+    ];
+    for (place, scope) in scopes.iter().enumerate() {
+        let own = key::key(scope, "{}");
+        assert_ne!(own.hash, key::key(scope, "[]").hash, "and so does the body");
+        for other in &scopes[..place] {
+            assert_ne!(own.hash, key::key(other, "{}").hash, "{scope:?} {other:?}");
+            assert_ne!(own.text, key::key(other, "{}").text);
+        }
+    }
+}
