@@ -38,14 +38,14 @@ function worker(name, folder, vars, { owner, prelude, saboteur }) {
   const object = (className) => ({ className, useSQLite: true, ...(owner ? { scriptName: owner } : {}) });
   const lease = object("RefreshLease");
   const sabotaged = { REFRESH_LEASE: { className: "Saboteur", scriptName: "saboteur" }, REAL_LEASE: lease };
-  // What a test does to the isolate's globals, it does before the Worker's own module runs; `wrapContext` among them
-  // stands before each request's context.
+  // What a test does to the isolate's globals, it does before the Worker's own module runs; `wrapContext` and
+  // `wrapEnv` among them stand before each request's context and bindings.
   const entry = `
     import "./prelude.js";
     import worker from "./index.js";
     export * from "./index.js";
-    const wrap = globalThis.wrapContext ?? ((context) => context);
-    export default { fetch: (request, env, context) => worker.fetch(request, env, wrap(context)) };
+    const { wrapContext = (it) => it, wrapEnv = (it) => it } = globalThis;
+    export default { fetch: (request, env, context) => worker.fetch(request, wrapEnv(env), wrapContext(context)) };
   `;
   const modules = [
     { type: "ESModule", path: join(folder, "entry.js"), contents: entry },

@@ -6,8 +6,8 @@
 //   POST /control/reset            counts back to zero, settings as at the start
 //
 // Modes: ok, status (with "status", "retry_after"), reset, hang, truncate, garbage, html, latin1, huge,
-// endless, bomb, empty, redirect, cookie, private, no-store, vary. "fail_next": N lets only the next N
-// calls fail.
+// endless, bomb, empty, redirect, cookie, private, no-store, vary; refusals: no-html, no-garbage, no-huge.
+// "fail_next": N lets only the next N calls fail.
 
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
@@ -73,9 +73,12 @@ const FAULTS = {
   },
   empty: (response) => response.writeHead(200, { "content-type": "application/json" }).end(),
   redirect: (response) => response.writeHead(302, { location: "/elsewhere" }).end(),
+  "no-html": (response) => response.writeHead(404, { "content-type": "text/html" }).end("<h1>Not found</h1>"),
+  "no-garbage": (response) => response.writeHead(404, { "content-type": "application/json" }).end("<script>"),
+  "no-huge": (response) => json(response, 404, { filler: "x".repeat(100_000) }),
 };
 
-/** Headers with which a good answer must not be stored. */
+/** Headers with which an answer must not be stored. */
 const UNSTORABLE = {
   cookie: { "set-cookie": "session=1" },
   private: { "cache-control": "private, max-age=60" },
@@ -136,7 +139,8 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
     if (response.destroyed) return undefined;
     if (settings.mode === "status") return FAULTS.status(response, settings);
     if (!answer) {
-      return json(response, 404, { error: "unknown team", home_team: question?.home_team, away_team: question?.away_team });
+      const no = { error: "unknown team", home_team: question?.home_team, away_team: question?.away_team };
+      return json(response, 404, no, UNSTORABLE[settings.mode]);
     }
     const value = { ...answer, computed_at: new Date().toISOString(), computation: now.calls };
     return json(response, 200, value, UNSTORABLE[settings.mode]);

@@ -90,7 +90,7 @@ describe("cold keys", () => {
     assert.equal(origin.counts().calls, 1);
   }));
 
-  test("a client that hangs up does not lose the computation", inWorld({ origin: { latency: 600 } }, async ({ client, origin, runtime }) => {
+  test("F15: a client that hangs up does not lose the computation", inWorld({ origin: { latency: 600 } }, async ({ client, origin, runtime }) => {
     const body = question();
     const hangUp = new AbortController();
     const lost = fetch(runtime.url + PATH, { method: "POST", body, headers: { "content-type": "application/json" }, signal: hangUp.signal }).catch(() => "gone");
@@ -102,7 +102,7 @@ describe("cold keys", () => {
     assert.equal(origin.counts().calls, 1);
   }));
 
-  test("whoever hangs up leaves nobody asleep, be it the one that computes or the one whose message the others sleep by", inWorld({ origin: { latency: 1_000 } }, async ({ client, origin, runtime }) => {
+  test("F15: whoever hangs up leaves nobody asleep, be it the one that computes or the one whose message the others sleep by", inWorld({ origin: { latency: 1_000 } }, async ({ client, origin, runtime }) => {
     const body = question();
     const hangUp = new AbortController();
     const lost = () => fetch(runtime.url + PATH, { method: "POST", body, headers: { "content-type": "application/json" }, signal: hangUp.signal }).catch(() => "gone");
@@ -194,7 +194,7 @@ describe("generations", () => {
     });
   }));
 
-  test("a purge wins over the computation that began before it", inWorld({ origin: { latency: 800 } }, async ({ client, origin }) => {
+  test("F18: a purge wins over the computation that began before it", inWorld({ origin: { latency: 800 } }, async ({ client, origin }) => {
     const body = question();
     const early = client.ask(body);
     await eventually("it computes", () => origin.counts().in_flight === 1);
@@ -210,8 +210,25 @@ describe("generations", () => {
   }));
 });
 
+test("F18: a purge wins over the refresh that began before it", inWorld({ route: { ttl: 0.5, early_window: 0.01 }, origin: { latency: 50 } }, async ({ client, origin }) => {
+  const body = question();
+  const first = await client.ask(body);
+  await sleep(700);
+  origin.set({ latency: 1_000 });
+  assert.match((await client.ask(body)).cacheStatus, /detail=stale/);
+  await eventually("the refresh computes", () => origin.counts().in_flight === 1);
+  await purge(client, body, true);
+  await eventually("it is rejected", async () => (await counters(client)).commits_rejected === 1);
+  const held = await inspect(client, body);
+  assert.deepEqual([held.memory.entry, held.colo.entry, held.object.holds.generation], [null, null, null]);
+  const next = await client.ask(body);
+  assert.match(next.cacheStatus, /stored/);
+  assert.ok(next.text !== first.text && origin.counts().calls === 3);
+  assertSums(await counters(client));
+}));
+
 describe("objects and runtimes that go", () => {
-  test("an object evicted between acquire and commit judges the commit by its stored token", inWorld({ origin: { latency: 800 } }, async ({ client, origin, runtime }) => {
+  test("F6: an object evicted between acquire and commit judges the commit by its stored token", inWorld({ origin: { latency: 800 } }, async ({ client, origin, runtime }) => {
     const body = question();
     const { key } = await inspect(client, body);
     const answer = client.ask(body);
@@ -221,7 +238,7 @@ describe("objects and runtimes that go", () => {
     assert.equal((await inspect(client, body)).object.holds.generation, await generation(client, body));
   }));
 
-  test("entries, tokens and counters survive a killed runtime; the lost holder costs one lease at most", async () => {
+  test("F4 and F23: entries, tokens and counters survive a killed runtime; the lost holder costs one lease at most", async () => {
     const persist = await mkdtemp(join(tmpdir(), "xfetch-restart-"));
     const origin = await startOrigin({ settings: { latency: 600, spread: 0 } });
     const start = () => startRuntime({ vars: { ORIGIN_URL: origin.url, ROUTES: [route({ ttl: 60, origin_timeout: 1 })] }, persist });
@@ -330,6 +347,23 @@ describe("an origin that fails", () => {
   }));
 
   for (const mode of ["cookie", "private", "no-store", "vary"]) {
+    test(`${mode}: a refusal with it goes to the client that asked, and to nobody else`, inWorld({ route: { negative_ttl: 60 }, origin: { latency: 300 } }, async ({ client, origin }) => {
+      origin.set({ mode });
+      const body = question({ home_team: "Nobody" });
+      const answers = [...(await client.burst(5, body)), await client.ask(body)];
+      for (const answer of answers) {
+        assert.equal(answer.status, 404);
+        assert.equal(JSON.parse(answer.text).error, "unknown team");
+        assert.match(answer.cacheStatus, /fwd=bypass/);
+        assert.equal(answer.headers["set-cookie"], undefined);
+        assert.equal(answer.headers["cache-control"], "no-store");
+      }
+      assert.equal(origin.counts().calls, answers.length, "each has asked for itself");
+      const c = await counters(client);
+      assert.deepEqual([c.compute_calls, c.compute_failed], [answers.length, answers.length]);
+      assertSums(c);
+    }));
+
     test(`${mode}: answered, never stored, and the key goes uncached for a while`, inWorld({}, async ({ client, origin }) => {
       origin.set({ mode });
       const body = question();

@@ -162,7 +162,8 @@ describe("a configured route", () => {
       request.on("data", (chunk) => chunks.push(chunk));
       request.on("end", () => {
         seen.push({ method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() });
-        response.writeHead(207, { "x-own": "1", "set-cookie": "a=1" }).end("passed");
+        if (request.url === "/open/moved") return response.writeHead(302, { location: "/open/elsewhere" }).end();
+        response.writeHead(207, { "x-own": "1", "set-cookie": "a=1", connection: "x-hop, keep-alive", "x-hop": "1", "proxy-authenticate": "x" }).end("passed");
       });
     });
     await new Promise((resolve) => target.listen(0, "127.0.0.1", resolve));
@@ -173,6 +174,7 @@ describe("a configured route", () => {
         assert.equal(answer.text, "passed");
         assert.equal(answer.headers["x-own"], "1");
         assert.equal(answer.headers["cache-status"], "xfetch-edge; fwd=bypass");
+        assert.deepEqual([answer.headers["x-hop"], answer.headers["proxy-authenticate"]], [undefined, undefined], "of one connection");
         const [request] = seen;
         assert.deepEqual([request.method, request.url, request.body], ["PUT", "/open/a?b=1", "text"]);
         assert.equal(request.headers["x-client"], "1");
@@ -183,9 +185,43 @@ describe("a configured route", () => {
           assert.ok([400, 404].includes(refusal.status), path);
         }
         assert.equal(seen.length, 1);
+        const moved = await client.raw("GET", "/open/moved");
+        assert.deepEqual([moved.status, moved.headers.location], [302, "/open/elsewhere"]);
+        assert.equal(seen.length, 2, "a redirect is the client's to follow");
       })();
     } finally {
       target.close();
+    }
+  });
+
+  test("a keyed header has as many bytes as a field at most", async () => {
+    await refused(() => post(question(), { "x-lang": "x".repeat(1_025) }), 431, "header_too_large");
+    assert.equal((await post(question(), { "x-lang": "x".repeat(1_024) })).status, 200);
+    assert.equal((await post(question(), { "x-other": "x".repeat(1_025) })).status, 200, "others are nobody's");
+  });
+
+  test("a forwarded GET may announce that it has no body, and may not have one", async () => {
+    const { port, hostname } = new URL(world.client.base);
+    const ask = (method, rest) =>
+      new Promise((resolve, reject) => {
+        const socket = connect(Number(port), hostname).on("error", reject);
+        socket.once("data", (data) => {
+          resolve(String(data));
+          socket.destroy();
+        });
+        socket.write(`${method} /open/x HTTP/1.1\r\nHost: x\r\n${rest}`);
+      });
+    for (const method of ["GET", "HEAD"]) {
+      // The development origin does not know the path: its own answer is what comes.
+      const passed = await ask(method, "Content-Length: 0\r\n\r\n");
+      assert.match(passed, /^HTTP\/1\.1 404 /);
+      assert.match(passed, /fwd=bypass/i);
+      for (const rest of ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]) {
+        const answer = await ask(method, rest);
+        assert.match(answer, /^HTTP\/1\.1 400 /);
+        assert.doesNotMatch(answer, /fwd=bypass/i);
+        if (method === "GET") assert.match(answer, /body_not_allowed/);
+      }
     }
   });
 
@@ -306,7 +342,21 @@ test("without a token configured the admin paths do not exist", async () => {
   }
 });
 
-test("a refused configuration answers everything with one sentence that names the setting", async () => {
+test("F21: a binding that is missing is named", async () => {
+  for (const binding of ["REFRESH_LEASE", "METRICS"]) {
+    const prelude = `globalThis.wrapEnv = (env) => Object.create(env, { ${binding}: { value: undefined } });`;
+    await inWorld({ prelude }, async ({ client, origin }) => {
+      for (const [method, path] of [["POST", PATH], ["GET", "/_xfetch/health"]]) {
+        const answer = await client.raw(method, path, { body: method === "POST" ? question() : undefined, headers: JSON_TYPE });
+        assertProblem(answer, 503, "configuration_refused");
+        assert.match(JSON.parse(answer.text).detail, new RegExp(binding));
+      }
+      assert.equal(origin.counts().calls, 0);
+    })();
+  }
+});
+
+test("F21: a refused configuration answers everything with one sentence that names the setting", async () => {
   const cases = [
     [{ ROUTES: [route({ ttl: "abc" })] }, /ROUTES\[0\]\.ttl is "abc"/],
     [{ ROUTES: [route({ beta: "NaN" })] }, /ROUTES\[0\]\.beta/],
