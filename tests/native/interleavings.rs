@@ -6,9 +6,14 @@
 //! Checked in every state: L1, L2, L3, L7, L8, I1, I3, I4; that an uncommitted value stays in its isolate's
 //! memory; and that from here the key is free after a lease and a back-off, and what is then computed is
 //! taken (L4: a key never stays locked, an entry is always overtaken). Checked on every path to its end: nobody
-//! is left without an answer.
+//! is left without an answer. For that each path must have an end: no run comes back to a state that it has been in,
+//! which is searched for by itself, in worlds of each kind.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use stateright::{Checker, Model, Property};
 use xfetch_edge::{
@@ -970,6 +975,63 @@ fn explore(name: &str, world: World) {
     let checker = world.checker().spawn_dfs().join();
     println!("{name}: {} states, none breaks a promise", checker.unique_state_count());
     checker.assert_properties();
+}
+
+/// A run that comes back to where it has been, if there is one: a depth-first search meets a state of its own path.
+fn goes_round(world: &World) -> Option<State> {
+    let name = |state: &State| {
+        let mut hasher = DefaultHasher::new();
+        state.hash(&mut hasher);
+        hasher.finish()
+    };
+    let begun = |state: State| {
+        let mut actions = Vec::new();
+        world.actions(&state, &mut actions);
+        (state, actions)
+    };
+    let mut is_on_path = HashMap::new();
+    for first in world.init_states() {
+        is_on_path.insert(name(&first), true);
+        let mut path = vec![begun(first)];
+        while let Some((state, actions)) = path.last_mut() {
+            let Some(action) = actions.pop() else {
+                is_on_path.insert(name(state), false);
+                path.pop();
+                continue;
+            };
+            let Some(next) = world.next_state(state, action) else { continue };
+            match is_on_path.get(&name(&next)) {
+                Some(true) => return Some(next),
+                Some(false) => {}
+                None => {
+                    is_on_path.insert(name(&next), true);
+                    path.push(begun(next));
+                }
+            }
+        }
+    }
+    println!("{} states, on no circle", is_on_path.len());
+    None
+}
+
+#[test]
+fn no_run_goes_round_in_circles_so_that_each_has_an_end() {
+    let cold = || World { roles: vec![Role::Cold; 2], is_warm: false, ..QUIET };
+    let asks = || World { roles: vec![Role::Asks; 2], is_short: true, ..QUIET };
+    let warm = || World { roles: vec![Role::Warm, Role::Warm], ticks: 4, ..QUIET };
+    for world in [
+        World { crashes: 1, losses: 1, ..cold() },
+        World { repeats: 1, failures: 1, ..cold() },
+        World { failures: 2, refuses: true, ..cold() },
+        World { losses: 2, failures: 1, is_direct: true, ..cold() },
+        World { roles: vec![Role::Cold; 3], is_together: true, crashes: 1, ticks: 2, ..cold() },
+        World { crashes: 1, losses: 1, failures: 1, ticks: 4, ..asks() },
+        World { crashes: 1, losses: 1, failures: 1, ..warm() },
+        World { roles: vec![Role::Warm, Role::Purge { hard: true }], crashes: 1, losses: 1, ..warm() },
+        World { roles: vec![Role::Cold, Role::Cold, Role::Purge { hard: false }], ticks: 2, ..cold() },
+    ] {
+        assert_eq!(goes_round(&world), None);
+    }
 }
 
 const QUIET: World = World {
