@@ -49,6 +49,14 @@ const MISTAKES = [
   ["the answer to a message told to those of the next", "src/collapse.rs", "sleep.owner != owner", "sleep.owner < owner"],
   ["what another one's look has found served after a purge", "src/local.rs", "in_colo.and_then(left)", "in_colo"],
   ["a hand that goes not quite twice round", "src/memory.rs", "0..2 * (self.slots.len() + 1)", "0..=2 * self.slots.len()"],
+  ["what was rejected stored all the same", "src/refresh.rs", "Some(Ending::Stored(entry)) => Action::End(Ending::Rejected(entry)),", "Some(Ending::Stored(entry)) => self.store(Arc::clone(&entry), Ending::Rejected(entry)),"],
+  ["a commit as young as its message", "src/lease.rs", "stored_at: now.minus(age), lifetime", "stored_at: now, lifetime"],
+  ["a lease as long as it is asked for", "src/lease.rs", "terms.lease.min(LEASE_MOST)", "terms.lease"],
+  ["a soft purge that leaves the object its TTL", "src/lease.rs", "committed.lifetime.ttl = committed.lifetime.ttl.min(age);", "let _ = age;"],
+  ["an overloaded object asked again", "src/cold.rs", "Event::WaitBroken { is_overloaded: true } => self.led(Ending::ObjectLost, now),", "Event::WaitBroken { is_overloaded: true } => Action::LookAround,"],
+  ["a stranger's mark replaced", "src/marks.rs", "self.marks.get(&key).is_none_or(|held| held.owner == mark.owner)", "!self.marks.is_empty() || mark.owner > 0"],
+  ["stored bytes of another key", "src/entry.rs", "if head.key != key {", "if head.key.len() != key.len() {"],
+  ["a Cache-Control read past a broken quote", "src/http.rs", "outside_quotes(field).is_none_or(", "outside_quotes(field).is_some_and("],
   ["a lease that survives a clock stepping back", "src/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
 ];
 
