@@ -56,7 +56,7 @@ const MISTAKES = [
   ["an overloaded object asked again", "src/cold.rs", "Event::WaitBroken { is_overloaded: true } => self.led(Ending::ObjectLost, now),", "Event::WaitBroken { is_overloaded: true } => Action::LookAround,"],
   ["a stranger's mark replaced", "src/marks.rs", "self.marks.get(&key).is_none_or(|held| held.owner == mark.owner)", "!self.marks.is_empty() || mark.owner > 0"],
   ["stored bytes of another key", "src/entry.rs", "if head.key != key {", "if head.key.len() != key.len() {"],
-  ["a Cache-Control read past a broken quote", "src/http.rs", "outside_quotes(field).is_none_or(", "outside_quotes(field).is_some_and("],
+  ["a Cache-Control read past a broken quote", "src/http.rs", "without_arguments(field).is_none_or(", "without_arguments(field).is_some_and("],
   ["a lease that survives a clock stepping back", "src/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
 ];
 

@@ -109,40 +109,41 @@ impl StoringHeaders<'_> {
     pub fn allow(&self) -> bool {
         !self.has_set_cookie
             && !self.cache_control.is_some_and(forbids_storing)
-            && !self.vary.is_some_and(|field| list_names(field, "*"))
+            && !self.vary.is_some_and(|field| field.contains('*'))
     }
 }
 
 /// Whether a `Cache-Control` has one of the two directives. One that is badly made is read as its author may have
-/// meant it: where a semicolon or a space stands for the comma, and where a quoted string has no end, after which
-/// nobody knows what was quoted.
+/// meant it: where anything else stands for the comma, where a directive is quoted that is no argument, and where a
+/// quoted string has no end, after which nobody knows what was quoted.
 fn forbids_storing(field: &str) -> bool {
     let forbids = |directive: &str| {
         let name = directive.split('=').next().unwrap_or_default();
         name.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store")
     };
-    let separates = |it: char| matches!(it, ',' | ';') || it.is_whitespace();
-    outside_quotes(field).is_none_or(|field| field.split(separates).any(forbids))
+    let separates = |it: char| !(it.is_ascii_alphanumeric() || "-_=".contains(it));
+    without_arguments(field).is_none_or(|field| field.split(separates).any(forbids))
 }
 
-/// The field without its quoted strings, in which a comma separates nothing; `None` where one of them has no end.
-fn outside_quotes(field: &str) -> Option<String> {
-    let mut is_quoted = false;
-    let mut is_escaped = false;
-    let outside = field
-        .chars()
-        .filter(|character| {
-            let was_quoted = is_quoted;
-            match character {
-                _ if is_escaped => is_escaped = false,
-                '\\' if is_quoted => is_escaped = true,
-                '"' => is_quoted = !is_quoted,
+/// The field without its quoted arguments, in which a comma separates nothing; `None` where one of them has no end.
+fn without_arguments(field: &str) -> Option<String> {
+    let mut outside = String::with_capacity(field.len());
+    let mut rest = field.chars();
+    while let Some(character) = rest.next() {
+        let begins_argument = character == '"' && outside.ends_with('=');
+        outside.push(character);
+        if !begins_argument {
+            continue;
+        }
+        loop {
+            match rest.next()? {
+                '"' => break,
+                '\\' => drop(rest.next()?),
                 _ => {}
             }
-            !was_quoted && !is_quoted
-        })
-        .collect();
-    (!is_quoted).then_some(outside)
+        }
+    }
+    Some(outside)
 }
 
 /// `Retry-After` as a delay: seconds, or a date read against `now` (RFC 9110, section 10.2.3).

@@ -41,15 +41,19 @@ const UNKEPT = 48;
 
 /** How often slow bodies are looked for, in milliseconds: a timer for each would cost a tenth of an answer from memory. */
 const TICK = 1_000;
+/** A watch that has not ticked for so long has gone with its request. */
+const OVERDUE = 3 * TICK;
 /** Whoever looks for them: one for the isolate, behind the answer of some request, as long as bodies are being read. */
-let watch = { isRunning: false, since: 0 };
+let watch = { isRunning: false, ticks: 0, heard: 0 };
 
 function beginWatch(context, now) {
-  const own = { isRunning: true, since: now };
+  const own = { isRunning: true, ticks: 0, heard: now };
   watch = own;
   const look = async () => {
     while (own === watch && reading.size > 0) {
       await new Promise((tick) => setTimeout(tick, TICK));
+      own.ticks += 1;
+      own.heard = Date.now();
       if (own === watch) reading.forEach(grow);
     }
     own.isRunning = false;
@@ -76,9 +80,10 @@ export function readThen(answer, limit, request, env, context, route, head, star
   const body = { arrived: resolve, ticks: limit / TICK + 1 };
   reading.add(body);
   request.arrayBuffer().then(resolve, () => resolve(undefined));
-  // Each is watched for as long as it may take, and no watch for longer than twice that: the platform would end it.
-  const age = started - watch.since;
-  if (!watch.isRunning || age < 0 || age > limit) beginWatch(context, started);
+  // Each is watched for as long as it may take, and no watch goes on for much longer than twice that: after half a
+  // minute the platform would end it.
+  const isGone = !watch.isRunning || Math.abs(started - watch.heard) > OVERDUE;
+  if (isGone || watch.ticks * TICK >= limit) beginWatch(context, started);
   const answered = promise.then((buffer) => {
     reading.delete(body);
     try {

@@ -10,7 +10,7 @@
 //! which is searched for by itself, in worlds of each kind.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -989,7 +989,7 @@ fn goes_round(world: &World) -> Option<State> {
         world.actions(&state, &mut actions);
         (state, actions)
     };
-    let mut is_on_path = HashMap::new();
+    let mut is_on_path = BTreeMap::new();
     for first in world.init_states() {
         is_on_path.insert(name(&first), true);
         let mut path = vec![begun(first)];
