@@ -60,9 +60,8 @@ impl Ending {
         }
     }
 
-    /// The failure that a client without anything older is told.
-    #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
+    /// The failure that it has come to, if it has.
+    fn failure(&self) -> Option<&Failure> {
         match self {
             Self::BackedOff { failure, .. } | Self::Failed(failure) => Some(failure),
             Self::Stored(_)

@@ -102,6 +102,23 @@ fn a_refusal_for_one_client_only_counts_as_a_refusal() {
     assert_eq!(Call::of(&Ok(computed(299, false))), Call::Ok(Millis(900)));
 }
 
+#[test]
+fn an_ending_knows_its_reason_where_something_has_failed() {
+    let transient = || Failure::Transient { reason: Reason::OriginTimeout, retry_after: None };
+    let backed_off = |failure| Ending::BackedOff { failure, retry_after: Millis::SECOND };
+    for (ending, reason) in [
+        (Ending::Failed(transient()), Some(Reason::OriginTimeout)),
+        (backed_off(transient()), Some(Reason::OriginTimeout)),
+        (Ending::Failed(Failure::GivenBack), Some(Reason::TooManyOriginCalls)),
+        (backed_off(Failure::Pass), None),
+        (Ending::ObjectLost, None),
+        (Ending::Held { retry_in: Millis::SECOND }, None),
+        (Ending::Passed(computed(200, false)), None),
+    ] {
+        assert_eq!(ending.reason(), reason, "{ending:?}");
+    }
+}
+
 // A request with nothing to serve.
 
 #[test]
