@@ -85,17 +85,16 @@ impl<W> Collapse<W> {
         if self.sleepers >= SLEEPERS_MOST && !self.swept.covers(SWEEP_EVERY, now) {
             self.sweep(now);
         }
-        let is_full = self.sleepers >= SLEEPERS_MOST;
+        if self.sleepers >= SLEEPERS_MOST {
+            return Joined::TooMany;
+        }
         if let Some(sleep) = self.sleeps.get_mut(&name).filter(|it| it.is_live(now)) {
-            if is_full || sleep.sleepers.len() >= at_most as usize {
+            if sleep.sleepers.len() >= at_most as usize {
                 return Joined::TooMany;
             }
             sleep.sleepers.push(sleeper);
             self.sleepers += 1;
             return Joined::Follows;
-        }
-        if is_full {
-            return Joined::TooMany;
         }
         if self.sleeps.len() >= self.sweep_at {
             self.sweep(now);

@@ -19,7 +19,7 @@ use crate::json;
 /// The SHA-256 of a canonical key.
 pub type Hash = [u8; 32];
 
-/// The longest string that a field may hold, in bytes.
+/// The longest string that a field may hold, and the longest value of a keyed header, in bytes.
 pub const FIELD_MOST: usize = 1_024;
 
 /// The identity of an entry.

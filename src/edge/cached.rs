@@ -22,7 +22,7 @@ use crate::{
     failure::{Failure, Reason},
     host,
     http::{self, CacheStatus},
-    key::{self, Key, Scope},
+    key::{self, FIELD_MOST, Key, Scope},
     lookup::Verdict,
     marks::Blocked,
     metrics::{Class, Fact},
@@ -31,8 +31,6 @@ use crate::{
     time::Millis,
 };
 
-/// The longest value of a keyed header, in bytes: as long as that of a field may be.
-const HEADER_MOST: usize = 1_024;
 /// How long a client may take to send its body.
 pub(super) const BODY_TIMEOUT: Millis = Millis(10_000);
 
@@ -198,9 +196,9 @@ fn ask(visit: &Visit, place: usize, body: Vec<u8>) -> Result<(Rc<Asked>, Option<
         return Ok((asked, Some(question)));
     }
     let is_long =
-        |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|it| it.len() > HEADER_MOST);
+        |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|it| it.len() > FIELD_MOST);
     if let Some((name, _)) = question.headers.iter().find(|it| is_long(it)) {
-        let detail = format!("The header {name} may have {HEADER_MOST} bytes at most.");
+        let detail = format!("The header {name} may have {FIELD_MOST} bytes at most.");
         return Err(Problem::new(431, "header_too_large", detail));
     }
     let body = key::canonical_body(&question.body, route.fields.as_deref())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use xfetch_edge::{
     cold::{self, Cold, Outcome},
     demand::Share,
-    entry::{self, Entry, Floor, Lifetime, Unreadable},
+    entry::{self, Entry, Floor, Unreadable},
     failure::{Failure, PASS_TTL, Reason},
     key::{self, Scope},
     lease::{self, State, Waiting, Wake},
@@ -18,15 +18,10 @@ use xfetch_edge::{
     xfetch::Draw,
 };
 
-use super::promises::entry;
-
-const NOW: Millis = Millis(1_000_000);
-const LIFETIME: Lifetime =
-    Lifetime { ttl: Millis(5_000), stale_while_revalidate: Millis(10_000), stale_if_error: Millis(60_000) };
-
-fn at(ms: u64) -> Millis {
-    NOW.plus(Millis(ms))
-}
+use super::{
+    promises::entry,
+    traces::{LIFETIME, NOW, at, transient},
+};
 
 fn terms(lease: u64) -> Terms {
     let (lease, expected, physical) = (Millis(lease), Millis(1_000), LIFETIME.physical());
@@ -104,11 +99,11 @@ fn a_refusal_for_one_client_only_counts_as_a_refusal() {
 
 #[test]
 fn an_ending_knows_its_reason_where_something_has_failed() {
-    let transient = || Failure::Transient { reason: Reason::OriginTimeout, retry_after: None };
+    let timed_out = || Failure::Transient { reason: Reason::OriginTimeout, retry_after: None };
     let backed_off = |failure| Ending::BackedOff { failure, retry_after: Millis::SECOND };
     for (ending, reason) in [
-        (Ending::Failed(transient()), Some(Reason::OriginTimeout)),
-        (backed_off(transient()), Some(Reason::OriginTimeout)),
+        (Ending::Failed(timed_out()), Some(Reason::OriginTimeout)),
+        (backed_off(timed_out()), Some(Reason::OriginTimeout)),
         (Ending::Failed(Failure::GivenBack), Some(Reason::TooManyOriginCalls)),
         (backed_off(Failure::Pass), None),
         (Ending::ObjectLost, None),
@@ -153,8 +148,7 @@ fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
     let woken = |floor| {
         let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
         cold.on(cold::Event::Started { led_here: true }, NOW);
-        let failure = Failure::Transient { reason: Reason::OriginError, retry_after: None };
-        let told = Answer::Failed { failure, retry_after: Millis::SECOND };
+        let told = Answer::Failed { failure: transient(None), retry_after: Millis::SECOND };
         cold.on(cold::Event::Woken(reply(floor, told), None), NOW)
     };
     assert!(matches!(woken(hard(7)), cold::Action::Answer(Outcome::Fallback(_))));
@@ -230,7 +224,6 @@ fn a_message_that_waits_has_longer_than_the_object_lets_it_sleep() {
 #[test]
 fn a_mark_is_lengthened_by_its_owner_only() {
     let key = [1; 32];
-    let failure = || Failure::Transient { reason: Reason::OriginError, retry_after: None };
     for is_held in [true, false] {
         let mut marks = Marks::new(10);
         let first = marks.begin(key, NOW, Millis(1_000));
@@ -239,7 +232,7 @@ fn a_mark_is_lengthened_by_its_owner_only() {
             if is_held {
                 marks.end_held(key, owner, at(1_500), Millis(9_000));
             } else {
-                marks.end_failed(key, owner, &failure(), at(1_500), Millis(9_000));
+                marks.end_failed(key, owner, &transient(None), at(1_500), Millis(9_000));
             }
             (marks.blocked(&key, at(1_999)), marks.blocked(&key, at(2_000)).is_some())
         };

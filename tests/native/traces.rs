@@ -22,7 +22,7 @@ use xfetch_edge::{
 
 use super::promises::entry;
 
-const LIFETIME: Lifetime =
+pub(super) const LIFETIME: Lifetime =
     Lifetime { ttl: Millis(5_000), stale_while_revalidate: Millis(10_000), stale_if_error: Millis(60_000) };
 const TERMS: Terms = Terms {
     lease: Millis(20_000),
@@ -30,9 +30,9 @@ const TERMS: Terms = Terms {
     physical: Millis(65_000),
     share: Share { isolate: 0, millihertz: 0 },
 };
-const NOW: Millis = Millis(1_000_000);
+pub(super) const NOW: Millis = Millis(1_000_000);
 
-fn at(ms: u64) -> Millis {
+pub(super) fn at(ms: u64) -> Millis {
     Millis(NOW.0 + ms)
 }
 
@@ -54,7 +54,7 @@ fn committed(now: Millis) -> (State, u64) {
     (state, token)
 }
 
-fn transient(retry_after: Option<Millis>) -> Failure {
+pub(super) fn transient(retry_after: Option<Millis>) -> Failure {
     Failure::Transient { reason: Reason::OriginError, retry_after }
 }
 
