@@ -1,8 +1,11 @@
 //! Reading bodies of strangers: bounded in bytes, whatever they announce.
 
+use js_sys::ArrayBuffer;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, ReadableStreamDefaultReader};
+
+use super::glue;
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,20 +18,21 @@ pub(super) enum Unread {
     TooSlow,
 }
 
-/// All bytes of a request whose length is announced and allowed. What comes may be longer than what was
-/// announced: it is measured before it is copied.
+/// All bytes of a request whose length is announced and allowed.
 pub(super) async fn read_announced(
     buffer: Result<js_sys::Promise, JsValue>,
     most: usize,
 ) -> Result<Vec<u8>, Unread> {
     let buffer = JsFuture::from(buffer.map_err(|_| Unread::Broken)?).await.map_err(|_| Unread::Broken)?;
-    bytes_within(&buffer, most)
+    let buffer: ArrayBuffer = buffer.unchecked_into();
+    let length = buffer.byte_length() as usize;
+    bytes_within(&buffer, length, most)
 }
 
-/// The bytes of a buffer, if they are no more than allowed.
-pub(super) fn bytes_within(buffer: &JsValue, most: usize) -> Result<Vec<u8>, Unread> {
-    let bytes = js_sys::Uint8Array::new(buffer);
-    if bytes.length() as usize > most { Err(Unread::TooLarge) } else { Ok(bytes.to_vec()) }
+/// The bytes of a buffer, if they are no more than allowed. What comes may be longer than what was announced: it
+/// is measured before it is copied.
+pub(super) fn bytes_within(buffer: &ArrayBuffer, length: usize, most: usize) -> Result<Vec<u8>, Unread> {
+    if length > most { Err(Unread::TooLarge) } else { Ok(glue::bytes(buffer, length)) }
 }
 
 /// All bytes of a stream, at most `most`.

@@ -30,72 +30,12 @@ export function head(request, names) {
   return Number.isSafeInteger(length) && length >= 0 ? bits + LENGTH * (Math.min(length, LENGTH_MOST) + 1) : bits;
 }
 
-/** The bodies that are being read in this isolate. */
-const reading = new Set();
-/**
- * So many may stay among them by mistake, until they are found slow: a request that the platform cancels, as its
- * client has gone, hears nothing any more. Beyond them a request is kept until its body has ended, in whatever way,
- * which costs an eighth of an answer from memory.
- */
-const UNKEPT = 48;
+let memory = new Uint8Array(0);
 
-/** How often slow bodies are looked for, in milliseconds: a timer for each would cost a tenth of an answer from memory. */
-const TICK = 1_000;
-/** A watch that has not ticked for so long has gone with its request. */
-const OVERDUE = 3 * TICK;
-/** Whoever looks for them: one for the isolate, behind the answer of some request, as long as bodies are being read. */
-let watch = { isRunning: false, ticks: 0, heard: 0 };
-
-function beginWatch(context, now) {
-  const own = { isRunning: true, ticks: 0, heard: now };
-  watch = own;
-  const look = async () => {
-    while (own === watch && reading.size > 0) {
-      await new Promise((tick) => setTimeout(tick, TICK));
-      own.ticks += 1;
-      own.heard = Date.now();
-      if (own === watch) reading.forEach(grow);
-    }
-    own.isRunning = false;
-  };
-  context.waitUntil(look());
-}
-
-/** A body has been awaited for one more tick. */
-function grow(body) {
-  body.ticks -= 1;
-  if (body.ticks > 0) return;
-  reading.delete(body);
-  body.arrived(null);
-}
-
-/**
- * Reads a body and has it answered: `answer` gets the buffer, or undefined for a broken body, or null when it has
- * not come within `limit` milliseconds and a tick or two, and the rest as it stands here. It returns a response or a
- * promise of one.
- */
-export function readThen(answer, limit, request, env, context, route, head, started) {
-  // A promise of this request's own: what waits for it goes on here, whoever ends it.
-  const { promise, resolve } = Promise.withResolvers();
-  const body = { arrived: resolve, ticks: limit / TICK + 1 };
-  reading.add(body);
-  request.arrayBuffer().then(resolve, () => resolve(undefined));
-  // Each is watched for as long as it may take, and no watch goes on for much longer than twice that: after half a
-  // minute the platform would end it.
-  const isGone = !watch.isRunning || Math.abs(started - watch.heard) > OVERDUE;
-  if (isGone || watch.ticks * TICK >= limit) beginWatch(context, started);
-  const answered = promise.then((buffer) => {
-    reading.delete(body);
-    try {
-      return answer(buffer, request, env, context, route, head, started);
-    } catch (error) {
-      // worker-build's own note of a panic, which nobody else sees here: the next request gets a new instance.
-      globalThis.__worker_init_state.criticalError ||= error instanceof WebAssembly.RuntimeError;
-      throw error;
-    }
-  });
-  if (reading.size > UNKEPT) context.waitUntil(answered.catch(() => undefined));
-  return answered;
+/** Copies so many bytes into wasm memory, to this address: by one view of the memory, not one for each copy. */
+export function copy(buffer, length, { buffer: own }, address) {
+  if (memory.buffer !== own) memory = new Uint8Array(own);
+  memory.set(new Uint8Array(buffer, 0, length), address);
 }
 
 /** A response with a body that is kept for the next one. */

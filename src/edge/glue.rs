@@ -1,33 +1,16 @@
 //! The functions of `glue.js`: what would be many calls across the border, each made into one.
 
-use js_sys::{Array, Promise, Uint8Array};
-use wasm_bindgen::{JsValue, closure::Closure, prelude::wasm_bindgen};
+use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use web_sys::{Request, Response, ResponseInit};
-use worker::Env;
-
-use super::platform::ExecutionContext;
-
-/// What [`read_then`] calls with a body: the request and what belongs to it, the place of its route, its head,
-/// and the instant at which it came. The body is null when it was too slow, and undefined when it broke.
-pub(super) type Answer = dyn Fn(JsValue, Request, Env, ExecutionContext, usize, f64, f64) -> JsValue;
 
 #[wasm_bindgen(module = "/src/edge/glue.js")]
 extern "C" {
     /// What a request's head says, in one number.
     pub(super) fn head(request: &Request, credentials: &Array) -> f64;
 
-    /// Reads a body, within so many milliseconds and a tick or two, and has it answered.
-    #[wasm_bindgen(js_name = readThen)]
-    pub(super) fn read_then(
-        answer: &Closure<Answer>,
-        limit: f64,
-        request: &Request,
-        env: &Env,
-        context: &ExecutionContext,
-        route: usize,
-        head: f64,
-        started: f64,
-    ) -> JsValue;
+    /// Copies so many bytes of a buffer into wasm memory, to this address.
+    fn copy(buffer: &ArrayBuffer, length: usize, memory: &JsValue, address: usize);
 
     /// A response with a body that is kept for the next one.
     #[wasm_bindgen(catch)]
@@ -41,4 +24,11 @@ extern "C" {
 
     /// Nobody waits for this promise of `sleep` any more.
     pub(super) fn forget(sleeping: &Promise);
+}
+
+/// The first bytes of a buffer.
+pub(super) fn bytes(buffer: &ArrayBuffer, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    copy(buffer, length, &wasm_bindgen::memory(), bytes.as_mut_ptr() as usize);
+    bytes
 }

@@ -17,16 +17,18 @@ impl Head {
     /// `credentials`: the names of all headers that are credentials on some route, beside the two that
     /// always are.
     pub(super) fn of(request: &Request, credentials: &Array) -> Self {
-        Self::from_number(glue::head(request, credentials))
+        Self(glue::head(request, credentials) as u64)
     }
 
-    pub(super) fn from_number(number: f64) -> Self {
-        Self(number as u64)
+    /// All but the length: a body that has come has one of its own.
+    #[cfg(feature = "handler")]
+    pub(super) fn bits(self) -> u8 {
+        self.0 as u8
     }
 
     #[cfg(feature = "handler")]
-    pub(super) fn number(self) -> f64 {
-        self.0 as f64
+    pub(super) fn from_bits(bits: u8) -> Self {
+        Self(u64::from(bits))
     }
 
     fn has(self, bit: u32) -> bool {

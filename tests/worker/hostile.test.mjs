@@ -3,10 +3,10 @@
 // After every line both are compared; at the end the sums are.
 
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 
 import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, openWorld, question } from "./world.mjs";
+import { everything, send } from "./wire.mjs";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
@@ -239,7 +239,6 @@ describe("hostile input", () => {
   });
 
   test("what tricks parsers: requests that no two servers read alike end at the runtime or in a refusal", async () => {
-    const { port, hostname } = new URL(world.client.base);
     const head = `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
     const bytes = Buffer.byteLength(warm);
     const length = `Content-Length: ${bytes}\r\n`;
@@ -266,20 +265,11 @@ describe("hostile input", () => {
       `${head}${length}\r\n${warm}POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n${other}`,
     ];
     const before = [world.origin.counts().calls, await remembered()];
-    const send = (request) =>
-      new Promise((resolve) => {
-        const socket = connect(Number(port), hostname);
-        const chunks = [];
-        socket.on("data", (data) => chunks.push(data));
-        socket.on("close", () => resolve(Buffer.concat(chunks).toString()));
-        socket.on("error", () => resolve(""));
-        socket.setTimeout(1_000, () => socket.destroy());
-        socket.write(request);
-      });
-    assert.match(await send(`${head}Content-Length: 1000000000\r\n\r\n{`), /^HTTP\/1\.1 413 /, "what is announced is refused before it comes");
-    for (const request of refusals) assert.doesNotMatch(await send(request), /HTTP\/1\.1 2/, request.slice(0, 300));
+    const ask = (request) => everything(send(world.client.base, request));
+    assert.match(await ask(`${head}Content-Length: 1000000000\r\n\r\n{`), /^HTTP\/1\.1 413 /, "what is announced is refused before it comes");
+    for (const request of refusals) assert.doesNotMatch(await ask(request), /HTTP\/1\.1 2/, request.slice(0, 300));
     for (const request of plain) {
-      const answer = await send(request);
+      const answer = await ask(request);
       const good = answer.match(/HTTP\/1\.1 2[^]*?\r\n\r\n/g) ?? [];
       assert.ok(good.length <= 1, `one good answer at most: ${request.slice(0, 300)}`);
       for (const head of good) assert.match(head, /^cache-status: xfetch-edge; hit/im, request.slice(0, 300));

@@ -3,12 +3,12 @@
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 
 import { startOrigin } from "../../examples/origin/server.mjs";
 import { Client } from "../../scripts/client.mjs";
 import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, inWorld, inspect, openWorld, purge, question, route, sleep } from "./world.mjs";
+import { answered, begin, send } from "./wire.mjs";
 
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -201,16 +201,7 @@ describe("a configured route", () => {
   });
 
   test("a forwarded GET may announce that it has no body, and may not have one", async () => {
-    const { port, hostname } = new URL(world.client.base);
-    const ask = (method, rest) =>
-      new Promise((resolve, reject) => {
-        const socket = connect(Number(port), hostname).on("error", reject);
-        socket.once("data", (data) => {
-          resolve(String(data));
-          socket.destroy();
-        });
-        socket.write(`${method} /open/x HTTP/1.1\r\nHost: x\r\n${rest}`);
-      });
+    const ask = (method, rest) => answered(send(world.client.base, `${method} /open/x HTTP/1.1\r\nHost: x\r\n${rest}`));
     for (const method of ["GET", "HEAD"]) {
       // The development origin does not know the path: its own answer is what comes.
       const passed = await ask(method, "Content-Length: 0\r\n\r\n");
@@ -288,24 +279,17 @@ describe("a configured route", () => {
   });
 
   test("a body that is sent slowly is 408 after ten seconds, one as well as many, in chunks as well, and holds nobody up", async () => {
-    const url = new URL(world.client.base);
-    const slow = (length, sent) =>
-      new Promise((resolve) => {
-        const began = performance.now();
-        const socket = connect(Number(url.port), url.hostname);
-        socket.once("data", (data) => {
-          resolve({ text: String(data), ms: performance.now() - began });
-          socket.destroy();
-        });
-        socket.write(`POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${length}\r\n\r\n${sent}`);
-        // It goes on coming, one byte at a time.
-        const timer = setInterval(() => socket.write(length.startsWith("Transfer") ? "1\r\n \r\n" : " "), 3_000);
-        socket.on("error", () => {}).on("close", () => clearInterval(timer));
-      });
+    const slow = async (length, sent) => {
+      const began = performance.now();
+      const socket = begin(world.client.base, length, sent);
+      // It goes on coming, one byte at a time.
+      const timer = setInterval(() => socket.write(length.startsWith("Transfer") ? "1\r\n \r\n" : " "), 3_000);
+      socket.on("close", () => clearInterval(timer));
+      return { text: await answered(socket), ms: performance.now() - began };
+    };
     const announced = () => slow("Content-Length: 100", "{");
     // Whoever watches over the bodies goes away.
-    const watch = connect(Number(url.port), url.hostname).on("error", () => {});
-    watch.write(`POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`);
+    const watch = begin(world.client.base, "Content-Length: 100", "{").on("error", () => {});
     setTimeout(() => watch.resetAndDestroy(), 1_500);
     const first = announced();
     await sleep(2_500);

@@ -1,0 +1,39 @@
+// HTTP by hand: requests that no client would send, and some that are sent slowly or cut off.
+
+import { connect } from "node:net";
+
+import { PATH } from "./world.mjs";
+
+/** A connection on which this has been sent. */
+export function send(url, text) {
+  const { port, hostname } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.write(text);
+  return socket;
+}
+
+/** A connection on which a question's head has been sent, with this field for its body's length, and so much of it. */
+export const begin = (url, length, sent) => send(url, `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${length}\r\n\r\n${sent}`);
+
+/** A connection on which a question has been sent but for all behind so many bytes of its body. */
+export const beginOf = (url, body, bytes) => begin(url, `Content-Length: ${body.length}`, body.slice(0, bytes));
+
+/** The first that comes back. Nobody listens for more. */
+export const answered = (socket) =>
+  new Promise((resolve, reject) => {
+    socket.on("error", reject);
+    socket.once("data", (data) => {
+      resolve(String(data));
+      socket.destroy();
+    });
+  });
+
+/** All that comes back, until the connection ends or is silent for a second. */
+export const everything = (socket) =>
+  new Promise((resolve) => {
+    const chunks = [];
+    socket.on("data", (data) => chunks.push(data));
+    socket.on("close", () => resolve(Buffer.concat(chunks).toString()));
+    socket.on("error", () => resolve(""));
+    socket.setTimeout(1_000, () => socket.destroy());
+  });
