@@ -1,10 +1,12 @@
-// Closed-loop load by wrk, in a process of its own, and what the server's processes spent meanwhile.
+// Closed-loop load by wrk and by hey, in processes of their own, and what the server's processes spent meanwhile.
 
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+
+import { percentile } from "../scripts/client.mjs";
 
 const run = promisify(execFile);
 const TICKS = 100; // of /proc's clock, in a second
@@ -39,7 +41,11 @@ export function memory(pids) {
   return pids.reduce((sum, pid) => sum + Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024, 0);
 }
 
-/** Asks for `seconds` over so many connections: requests per second, percentiles in ms, processor time per request in µs. */
+/**
+ * Asks for `seconds` over so many connections: requests per second, percentiles in ms, processor time per request in µs.
+ * wrk corrects for coordinated omission: the percentiles are of requests that come at a constant rate, and those that
+ * would have come during a pause count with what they would have waited.
+ */
 export async function load({ url, body, pids, folder, connections, seconds, prefix = [] }) {
   const script = join(folder, "post.lua");
   await writeFile(script, SCRIPT);
@@ -56,4 +62,13 @@ export async function load({ url, body, pids, folder, connections, seconds, pref
     p999: figures.p999,
     cpu: (spent / figures.requests) * 1e6,
   };
+}
+
+/** The 99th percentile in ms of the answers that were really given, by hey: a pause delays one for each connection. */
+export async function given({ url, body, connections, seconds, prefix = [] }) {
+  const words = [...prefix, "hey", "-z", `${seconds}s`, "-c", connections, "-m", "POST", "-T", "application/json", "-d", body, "-o", "csv", url].map(String);
+  const { stdout } = await run(words[0], words.slice(1), { maxBuffer: 2 ** 28 });
+  const rows = stdout.trim().split("\n").slice(1).map((line) => line.split(","));
+  if (rows.length === 0 || rows.some((row) => row[6] !== "200")) throw new Error(`${url}: not every request was answered`);
+  return percentile(rows.map((row) => Number(row[0]) * 1e3), 0.99);
 }

@@ -17,6 +17,7 @@ const parts = readdirSync(join(bench, "parts")).map((name) => name.replace(/\.mj
 /** Debian's packages that the parts need, each with a file that shows that it is there. */
 const PACKAGES = [
   ["wrk", "/usr/bin/wrk"],
+  ["hey", "/usr/bin/hey"],
   ["nginx-light", "/usr/sbin/nginx"],
   ["varnish", "/usr/sbin/varnishd"],
   ["varnish-modules", "/usr/share/doc/varnish-modules"],
