@@ -1,9 +1,12 @@
 //! The simulations of `npm run simulate`: hostile worlds by the thousand, and the strategies side by side.
 //!
-//! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks), `strategies SECONDS`, or for the
-//! benchmarks `growth colos|requests COUNT`.
+//! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks), `strategies SECONDS`, `storms COUNT`
+//! (the hot key of `npm run bench -- storm`, a minute from cold), or for the benchmarks `growth colos|requests COUNT`.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use xfetch_edge::{
     metrics::Counter,
@@ -18,9 +21,12 @@ fn main() {
         (Some("seeds"), Some(first), Some(count)) => seeds(first, count),
         (Some("seed"), Some(seed), _) => one(seed),
         (Some("strategies"), Some(seconds), _) => strategies(seconds),
+        (Some("storms"), Some(count), _) => storms(count),
         (Some("growth"), _, Some(count)) => growth(&arguments[1], count),
         _ => {
-            eprintln!("seeds FIRST COUNT, seed N, strategies SECONDS, or growth colos|requests COUNT");
+            eprintln!(
+                "seeds FIRST COUNT, seed N, strategies SECONDS, storms COUNT, or growth colos|requests COUNT"
+            );
             false
         }
     };
@@ -119,6 +125,61 @@ fn growth(what: &str, count: u64) -> bool {
         began.elapsed().as_secs_f64() * 1_000.0,
         resident(),
     );
+    true
+}
+
+/// The hot key of the benchmark's storm, from cold, with so many seeds: how a single run of it may end.
+fn storms(count: u64) -> bool {
+    println!(
+        "the hot key of a storm: 30 requests/s, origin 1 s with a spread of 0.3, from cold, {count} seeds\n"
+    );
+    println!("TTL s  for s  colos  calls (share of the runs)           over 1.25  past TTL  runs over 1 %");
+    for (ttl, seconds, colos) in [(5, 60), (10, 60), (60, 120)]
+        .into_iter()
+        .flat_map(|(ttl, seconds)| [(ttl, seconds, 1), (ttl, seconds, 2)])
+    {
+        let (mut by_calls, mut past, mut over) = (BTreeMap::<u64, u64>::new(), 0.0, 0_u64);
+        for seed in 1..=count {
+            let mut scenario = Scenario {
+                seed,
+                colos,
+                isolates: 1,
+                rate: 30.0,
+                duration: Millis(seconds * 1_000),
+                spread: 0.3,
+                object_delay: Millis(1),
+                colo_delay: Millis(1),
+                ..Scenario::default()
+            };
+            scenario.lifetime.ttl = Millis(ttl * 1_000);
+            match sim::run(scenario) {
+                Ok(figures) => {
+                    *by_calls.entry(figures.calls).or_default() += 1;
+                    past += figures.past_ttl_share();
+                    over += u64::from(figures.past_ttl_share() >= 0.01);
+                }
+                Err(broken) => {
+                    eprintln!("{broken}");
+                    return false;
+                }
+            }
+        }
+        let percent = |runs: u64| runs as f64 / count as f64 * 100.0;
+        let many = by_calls
+            .iter()
+            .filter(|(calls, _)| (**calls * ttl) as f64 > seconds as f64 * 1.25)
+            .map(|it| it.1)
+            .sum();
+        let calls: Vec<_> =
+            by_calls.iter().map(|(calls, runs)| format!("{calls}: {:.1} %", percent(*runs))).collect();
+        println!(
+            "{ttl:>5}  {seconds:>5}  {colos:>5}  {:<34}  {:>7.1} %  {:>6.2} %  {:>11.1} %",
+            calls.join(", "),
+            percent(many),
+            past / count as f64 * 100.0,
+            percent(over),
+        );
+    }
     true
 }
 

@@ -50,14 +50,15 @@ async function main() {
   const missing = PACKAGES.filter(([, file]) => !existsSync(file)).map(([name]) => name);
   if (missing.length > 0) installDebian(missing);
   const machine = { processor: cpus()[0].model, cores: cpus().length, memory: `${Math.round(totalmem() / 2 ** 30)} GiB`, node: process.version };
-  mkdirSync(join(bench, "results"), { recursive: true });
+  for (const folder of ["results", "build"]) mkdirSync(join(bench, folder), { recursive: true });
   for (const name of positionals.length > 0 ? positionals : parts) {
     console.log(`\n== ${name}`);
     const part = await import(join(bench, "parts", `${name}.mjs`));
     const figures = await part.run({ isQuick: values.quick });
-    const file = join(bench, "results", `${name}.json`);
+    // A first look is not what is kept.
+    const file = join(bench, values.quick ? "build" : "results", `${name}.json`);
     writeFileSync(file, `${JSON.stringify({ part: name, at: new Date().toISOString(), isQuick: values.quick, machine, figures }, null, 1)}\n`);
-    console.log(`\nfigures: bench/results/${name}.json`);
+    console.log(`\nfigures: ${file.slice(root.length)}`);
   }
 }
 

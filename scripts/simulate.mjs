@@ -8,12 +8,13 @@ import { parseArgs } from "node:util";
 import { toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const usage = `npm run simulate -- [--seeds N] [--from SEED] [--seed SEED] [--strategies] [--seconds N]
+const usage = `npm run simulate -- [--seeds N] [--from SEED] [--seed SEED] [--strategies] [--seconds N] [--storms N]
   --seeds N      runs N hostile worlds (default 10000), and shows the first broken promise, shrunk
   --from SEED    the first of them (default 1)
   --seed SEED    runs one hostile world
   --strategies   only the strategies side by side
-  --seconds N    how long they run, in virtual time (default 600)`;
+  --seconds N    how long they run, in virtual time (default 600)
+  --storms N     how the benchmark's storm may end, by N seeds, and nothing else`;
 
 function whole(options, name, least) {
   const number = Number(options[name]);
@@ -37,10 +38,13 @@ try {
       seed: { type: "string" },
       strategies: { type: "boolean", default: false },
       seconds: { type: "string", default: "600" },
+      storms: { type: "string" },
     },
   });
   if (values.seed !== undefined) {
     process.exitCode = program("seed", whole(values, "seed", 0));
+  } else if (values.storms !== undefined) {
+    process.exitCode = program("storms", whole(values, "storms", 1));
   } else {
     const worlds = values.strategies ? 0 : program("seeds", whole(values, "from", 0), whole(values, "seeds", 1));
     process.exitCode = worlds || program("strategies", whole(values, "seconds", 30));

@@ -10,17 +10,52 @@ const { fetch, answer } = Worker.prototype;
 /** What `fetch` is called on, the same for all: it is looked at once, before anything else is called. */
 const entrance = { env: undefined, ctx: undefined };
 
-const settled = Promise.resolve();
-/** The runtime's own makes an object of its side for each task, which only a full collection takes away. */
-globalThis.queueMicrotask = (task) => {
-  settled.then(task);
-};
+/** What ends the requests that wait for the wasm. */
+const waiting = new Set();
 
-/** An error on its way out, with a note if it is a panic. */
+let isBroken = false;
+// Whoever hears of a panic notes it here, and who rebuilds the instance notes that: this module, worker-build's, or the
+// `worker` crate. What was going on in the instance goes on no more, and who waited for it is told so.
+Object.defineProperty(state, "criticalError", {
+  get: () => isBroken,
+  set(value) {
+    isBroken = value;
+    waiting.forEach((end) => end(new Error("The wasm instance has been lost.")));
+    waiting.clear();
+  },
+});
+
+/** Before the wasm is called: worker-build's way to construct is what rebuilds the instance. */
+function mend(env, context) {
+  if (isBroken) new Worker(context, env);
+}
+
+/** An error on its way out of the wasm: nothing there throws but a panic. */
 function noted(error) {
-  state.criticalError ||= error instanceof WebAssembly.RuntimeError;
+  state.criticalError = true;
   return error;
 }
+
+/** What this promise is of, or an error when the instance that is at it is lost. */
+function unlessLost(answered) {
+  const { promise, resolve, reject } = Promise.withResolvers();
+  waiting.add(reject);
+  const end = (settle) => (value) => {
+    waiting.delete(reject);
+    settle(value);
+  };
+  answered.then(end(resolve), end(reject));
+  return promise;
+}
+
+const settled = Promise.resolve();
+const failed = (error) => {
+  throw noted(error);
+};
+/** The runtime's own makes an object of its side for each task, which only a full collection takes away. */
+globalThis.queueMicrotask = (task) => {
+  settled.then(task).catch(failed);
+};
 
 /** How often slow bodies are looked for, in milliseconds: a timer for each would cost a tenth of an answer from memory. */
 const TICK = 1_000;
@@ -112,8 +147,10 @@ function readAndAnswer(request, env, context, asked) {
   const answered = promise.then((body) => {
     leave(place, resolve);
     const length = body instanceof ArrayBuffer ? body.byteLength : body === null ? TOO_SLOW : BROKEN;
+    mend(env, context);
     try {
-      return answer(body, length, request, env, context, asked, started);
+      const step = answer(body, length, request, env, context, asked, started);
+      return step instanceof Promise ? unlessLost(step) : step;
     } catch (error) {
       throw noted(error);
     }
@@ -124,13 +161,13 @@ function readAndAnswer(request, env, context, asked) {
 
 export default {
   fetch(request, env, context) {
-    // Its way to construct is what rebuilds the instance.
-    if (state.criticalError) new Worker(context, env);
+    mend(env, context);
     entrance.env = env;
     entrance.ctx = context;
     try {
       const step = fetch.call(entrance, request);
-      return typeof step === "number" ? readAndAnswer(request, env, context, step) : step;
+      if (typeof step === "number") return readAndAnswer(request, env, context, step);
+      return step instanceof Promise ? unlessLost(step) : step;
     } catch (error) {
       throw noted(error);
     }

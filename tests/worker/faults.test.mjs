@@ -504,14 +504,14 @@ test("F4 and F23: killed three times in the middle of a refresh, nothing that wa
   }
 });
 
-/** In the fourth request the runtime breaks under the function that answers, once. */
-const BREAKS = `
+/** In the request of this number the runtime breaks under the function that answers, once. */
+const breaksIn = (number) => `
 const now = Date.now;
 let requests = 0;
 let left = -1;
 globalThis.wrapContext = (context) => {
   requests += 1;
-  if (requests === 4) left = 2;
+  if (requests === ${number}) left = 2;
   return context;
 };
 Date.now = () => {
@@ -520,7 +520,7 @@ Date.now = () => {
 };
 `;
 
-test("F16: a panic while a body is answered costs that request, and others get a new instance, the next and one that is on its way", inWorld({ prelude: BREAKS }, async ({ client, origin, runtime }) => {
+test("F16: a panic while a body is answered costs that request, and others get a new instance, the next and one that is on its way", inWorld({ prelude: breaksIn(4) }, async ({ client, origin, runtime }) => {
   const body = question();
   const first = await client.ask(body);
   assert.match((await client.ask(body)).cacheStatus, /hit/);
@@ -538,4 +538,23 @@ test("F16: a panic while a body is answered costs that request, and others get a
   assert.equal(origin.counts().calls, 1);
   // The counts of the instance that is gone are lost on both sides of every sum.
   assertSums(await counters(client));
+}));
+
+test("F16: whoever waits for a computation when the wasm panics hears of it at once, and no key is locked", inWorld({ prelude: breaksIn(14), route: { origin_timeout: 2 }, origin: { latency: 1_000 } }, async ({ client, origin }) => {
+  const [warm, cold, other] = [question(), question(), question()];
+  await client.ask(warm);
+  const began = performance.now();
+  const waiting = times(12, (place) => client.raw("POST", PATH, { body: place % 2 === 0 ? cold : other, headers: { "content-type": "application/json" } }));
+  await sleep(400);
+  const broken = await client.raw("POST", PATH, { body: warm, headers: { "content-type": "application/json" } });
+  assert.equal(broken.status, 500);
+  for (const answer of await waiting) {
+    assert.equal(answer.status, 500);
+    assert.doesNotMatch(answer.text, /wasm/);
+  }
+  assert.ok(performance.now() - began < 1_500, `${(performance.now() - began).toFixed(0)} ms`);
+  assert.equal((await client.ask(warm)).status, 200);
+  origin.set({ latency: 50 });
+  await eventually("the lost holders' leases end", async () => (await Promise.all([cold, other].map((body) => client.ask(body)))).every((it) => it.status === 200));
+  assert.ok(origin.counts().calls <= 5, "one lost and one good call for each");
 }));
