@@ -62,7 +62,7 @@ export function chart({ title, caption, x, y, data, series, height = 120, tall =
       {
         width: Math.max(host.clientWidth, 200),
         height: own.height,
-        padding: [8, 8, 0, 0],
+        padding: [8, 20, 0, 0],
         cursor: { sync: sync ? { key: sync } : undefined, y: false, drag: { x: false, y: false } },
         legend: { show: false },
         scales: {
