@@ -108,12 +108,8 @@ fn growth(what: &str, count: u64) -> bool {
         _ => return false,
     };
     let began = Instant::now();
-    let figures = match sim::run(scenario) {
-        Ok(figures) => figures,
-        Err(broken) => {
-            eprintln!("{broken}");
-            return false;
-        }
+    let Some(figures) = kept(scenario) else {
+        return false;
     };
     let asked = figures.tally.get(Counter::TotalRequests);
     println!(
@@ -126,6 +122,11 @@ fn growth(what: &str, count: u64) -> bool {
         resident(),
     );
     true
+}
+
+/// The figures of a world in which every promise was kept; otherwise the broken one is told.
+fn kept(scenario: Scenario) -> Option<sim::Figures> {
+    sim::run(scenario).inspect_err(|broken| eprintln!("{broken}")).ok()
 }
 
 /// The hot key of the benchmark's storm, a minute from cold, with so many seeds: how a single run of it may end.
@@ -149,17 +150,12 @@ fn storms(count: u64) -> bool {
                 ..Scenario::default()
             };
             scenario.lifetime.ttl = Millis(ttl * 1_000);
-            match sim::run(scenario) {
-                Ok(figures) => {
-                    *by_calls.entry(figures.calls).or_default() += 1;
-                    past += figures.past_ttl_share();
-                    over += u64::from(figures.past_ttl_share() >= 0.01);
-                }
-                Err(broken) => {
-                    eprintln!("{broken}");
-                    return false;
-                }
-            }
+            let Some(figures) = kept(scenario) else {
+                return false;
+            };
+            *by_calls.entry(figures.calls).or_default() += 1;
+            past += figures.past_ttl_share();
+            over += u64::from(figures.past_ttl_share() >= 0.01);
         }
         let percent = |runs: u64| runs as f64 / count as f64 * 100.0;
         let many =

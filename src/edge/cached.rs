@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long a client may take to send its body.
-pub(super) const BODY_TIMEOUT: Millis = Millis(10_000);
+const BODY_TIMEOUT: Millis = Millis(10_000);
 
 /// The checks that need no body, for the route in this place.
 pub(super) fn begin(visit: &Visit, place: usize) -> Step {

@@ -36,8 +36,9 @@ function noted(error) {
   return error;
 }
 
-/** What this promise is of, or an error when the instance that is at it is lost. */
+/** An answer as it is; or, where it is a promise, what that is of, or an error when the instance that is at it is lost. */
 function unlessLost(answered) {
+  if (!(answered instanceof Promise)) return answered;
   const { promise, resolve, reject } = Promise.withResolvers();
   waiting.add(reject);
   const end = (settle) => (value) => {
@@ -149,8 +150,7 @@ function readAndAnswer(request, env, context, asked) {
     const length = body instanceof ArrayBuffer ? body.byteLength : body === null ? TOO_SLOW : BROKEN;
     mend(env, context);
     try {
-      const step = answer(body, length, request, env, context, asked, started);
-      return step instanceof Promise ? unlessLost(step) : step;
+      return unlessLost(answer(body, length, request, env, context, asked, started));
     } catch (error) {
       throw noted(error);
     }
@@ -166,8 +166,7 @@ export default {
     entrance.ctx = context;
     try {
       const step = fetch.call(entrance, request);
-      if (typeof step === "number") return readAndAnswer(request, env, context, step);
-      return step instanceof Promise ? unlessLost(step) : step;
+      return typeof step === "number" ? readAndAnswer(request, env, context, step) : unlessLost(step);
     } catch (error) {
       throw noted(error);
     }
