@@ -5,16 +5,22 @@
 use std::{hint::black_box, sync::Arc};
 
 use xfetch_edge::{
-    config::{Config, Route},
-    entry::{self, Entry, Lifetime},
-    key::{self, Key, Scope},
-    lease,
-    local::Local,
-    message::{Answer, Terms},
-    metrics::{Class, Fact, Tally},
-    recent::{Question, Recent},
-    time::Millis,
-    xfetch::Draw,
+    core::{
+        config::{Config, Route},
+        entry::{self, Entry, Lifetime},
+        key::{self, Key, Scope},
+        time::Millis,
+        xfetch::Draw,
+    },
+    isolate::{
+        key_memo::{Question, Recent},
+        metrics::{Class, Fact, Tally},
+        state::Local,
+    },
+    protocol::{
+        lease,
+        message::{Answer, Terms},
+    },
 };
 
 const NOW: Millis = Millis(1_700_000_000_000);

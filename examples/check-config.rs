@@ -4,7 +4,7 @@
 use std::{io::Read, process::ExitCode};
 
 use serde_json::{Map, Value};
-use xfetch_edge::config::Config;
+use xfetch_edge::core::config::Config;
 
 fn main() -> ExitCode {
     let mut text = String::new();

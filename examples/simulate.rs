@@ -9,9 +9,9 @@ use std::{
 };
 
 use xfetch_edge::{
-    metrics::Counter,
+    core::time::Millis,
+    isolate::metrics::Counter,
     sim::{self, Scenario, Strategy},
-    time::Millis,
 };
 
 fn main() {

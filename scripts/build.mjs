@@ -95,7 +95,7 @@ function trim(script, wasm, env) {
   rmSync(file);
   const folder = dirname(script);
   renameSync(script, join(folder, "worker.js"));
-  copyFileSync(join(root, "src", "edge", "entry.js"), join(folder, "entry.js"));
+  copyFileSync(join(root, "src", "worker", "entry.js"), join(folder, "entry.js"));
   const externals = ["./index_bg.wasm", "cloudflare:*"].map((it) => `--external:${it}`);
   runTool(env.ESBUILD_BIN, ["entry.js", "--bundle", "--minify", "--format=esm", ...externals, "--outfile=index.js", "--log-level=warning", "--log-override:duplicate-object-key=silent"], { cwd: folder, env });
   for (const name of ["worker.js", "entry.js"]) rmSync(join(folder, name));

@@ -43,7 +43,7 @@ const parts = {
     clippy(...wasm, "--package", "embed");
     // Nothing else in `npm test` compiles these.
     for (const feature of ["hello", "raw", "object", "driver"]) clippy(...wasm, "--package", "bench-hello", "--features", feature);
-    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files("bench", ".mjs"), ...files(join("www", "src"), ".js"), ...files(join("src", "edge"), ".js")]) {
+    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files("bench", ".mjs"), ...files(join("www", "src"), ".js"), ...files(join("src", "worker"), ".js")]) {
       run(process.execPath, ["--check", file]);
     }
   },

@@ -8,19 +8,21 @@ mod promises;
 
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use xfetch_edge::{
-    entry,
-    host::{self, Dice},
-    time::Millis,
-    xfetch::{self, Rule},
+    core::{
+        entry,
+        time::Millis,
+        xfetch::{self, Rule},
+    },
+    worker::platform::{clock, rng::Dice},
 };
 
 wasm_bindgen_test_configure!(run_in_browser);
 
 #[wasm_bindgen_test]
 fn the_clock_tells_this_century_and_does_not_go_back() {
-    let first = host::now();
+    let first = clock::now();
     assert!(first > Millis(1_700_000_000_000) && first < Millis(4_100_000_000_000));
-    assert!(host::now() >= first);
+    assert!(clock::now() >= first);
 }
 
 #[wasm_bindgen_test]

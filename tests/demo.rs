@@ -5,7 +5,7 @@
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use xfetch_edge::demo::{Run, auto_beta, auto_window, cycles, fields, laws, probability, strategies};
+use xfetch_edge::page::{Run, auto_beta, auto_window, cycles, fields, laws, probability, strategies};
 
 wasm_bindgen_test_configure!(run_in_browser);
 

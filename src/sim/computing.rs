@@ -1,4 +1,4 @@
-//! Performs what [`crate::refresh`] decides: one loop and one match, as the Worker does.
+//! Performs what [`crate::isolate::refresh`] decides: one loop and one match, as the Worker does.
 
 use std::sync::Arc;
 
@@ -10,15 +10,17 @@ use super::{
     world::{Happened, Loss, What, World},
 };
 use crate::{
-    calls::CallId,
-    cold,
-    entry::Entry,
-    failure::Failure,
-    lease,
-    message::{Answer, Message, Reply},
-    metrics::{self, Fact},
-    refresh::{self, Computed, Ending, Purpose, Refresh},
-    time::Millis,
+    core::{entry::Entry, failure::Failure, time::Millis},
+    isolate::{
+        metrics::{self, Fact},
+        miss,
+        origin_calls::CallId,
+        refresh::{self, Computed, Ending, Purpose, Refresh},
+    },
+    protocol::{
+        lease,
+        message::{Answer, Message, Reply},
+    },
 };
 
 impl World {
@@ -109,7 +111,7 @@ impl World {
             self.tally.fold(Fact::CommitRejected);
         }
         if let Some(whom) = for_whom {
-            self.feed_cold(whom, cold::Event::Led(ending, refresh.floor()));
+            self.feed_cold(whom, miss::Event::Led(ending, refresh.floor()));
         }
     }
 
@@ -117,7 +119,7 @@ impl World {
     pub(super) fn cut_off(&mut self, id: u64) {
         let Some(task) = self.tasks.remove(&id) else { return };
         if let Work::Computing { for_whom: Some(whom), .. } = task.work {
-            self.feed_cold(whom, cold::Event::WaitBroken { is_overloaded: false });
+            self.feed_cold(whom, miss::Event::WaitBroken { is_overloaded: false });
         }
     }
 

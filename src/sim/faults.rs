@@ -1,7 +1,7 @@
 //! What goes wrong beside the origin: which faults, and how often.
 
-use super::{chance::Chance, origin::Mood};
-use crate::time::Millis;
+use super::{origin::Mood, rng::Chance};
+use crate::core::time::Millis;
 
 /// The faults of a world. Shares are in [0, 1]; a mean distance of zero means never.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,11 +3,11 @@
 
 use super::{
     Broken, Faults, Figures, Scenario, Strategy, World,
-    chance::Chance,
     origin::{Mood, Outage},
+    rng::Chance,
     run,
 };
-use crate::{entry::Lifetime, time::Millis};
+use crate::core::{entry::Lifetime, time::Millis};
 
 /// How long the world is kind again before the end, so that what should end can be seen to end.
 const AFTERMATH: Millis = Millis(150_000);

@@ -8,10 +8,8 @@ use super::{
     world::{Happened, Loss, What, World},
 };
 use crate::{
-    entry::Entry,
-    message::{Answer, Message},
-    time::Millis,
-    xfetch::Draw,
+    core::{entry::Entry, time::Millis, xfetch::Draw},
+    protocol::message::{Answer, Message},
 };
 
 impl World {

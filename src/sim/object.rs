@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::tiers::Clock;
 use crate::{
-    entry::Entry,
-    lease::{self, CleanUp, Waiting, Wake},
-    message::{Answer, Message, PROTOCOL, Reply},
-    time::Millis,
-    xfetch::Draw,
+    core::{entry::Entry, time::Millis, xfetch::Draw},
+    protocol::{
+        lease::{self, CleanUp, Waiting, Wake},
+        message::{Answer, Message, PROTOCOL, Reply},
+    },
 };
 
 /// Names one step of one task, so that an answer finds who asked, or finds him gone.

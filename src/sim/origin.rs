@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Scenario, chance::Chance};
-use crate::{
+use super::{Scenario, rng::Chance};
+use crate::core::{
     failure::{Failure, Reason},
     time::Millis,
 };

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use super::{
+    invariants::Served,
     origin,
-    promises::Served,
     tasks::{Looking, Task, Waits, Work},
     world::{Request, World},
 };
 use crate::{
-    config::OBJECT_TIMEOUT,
-    entry::Entry,
-    lookup::Verdict,
-    metrics::{Class, Fact},
-    refresh::{Purpose, Refresh, Subject},
-    time::Millis,
+    core::{config::OBJECT_TIMEOUT, entry::Entry, freshness::Verdict, time::Millis},
+    isolate::{
+        metrics::{Class, Fact},
+        refresh::{Purpose, Refresh, Subject},
+    },
 };
 
 impl World {

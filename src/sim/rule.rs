@@ -1,9 +1,9 @@
 //! The rule by itself: cycles of one key at one place, without a lock, as the closed forms of
-//! [`crate::laws`] describe them.
+//! [`crate::core::theory`] describe them.
 
-use super::{Cycle, chance::Chance};
-use crate::{
-    laws::Law,
+use super::{Cycle, rng::Chance};
+use crate::core::{
+    theory::Law,
     time::Millis,
     xfetch::{self, Draw, Rule},
 };

@@ -10,12 +10,16 @@ use super::{
     world::{Happened, Request, World},
 };
 use crate::{
-    calls::CallId,
-    cold::{self, Cold},
-    entry::{Entry, Floor},
-    message::Message,
-    refresh::{self, Refresh},
-    time::Millis,
+    core::{
+        entry::{Entry, Floor},
+        time::Millis,
+    },
+    isolate::{
+        miss::{self, Cold},
+        origin_calls::CallId,
+        refresh::{self, Refresh},
+    },
+    protocol::message::Message,
 };
 
 /// Something under way in an isolate.
@@ -134,7 +138,7 @@ impl World {
             (Waits::Others, _) => {
                 let (now, known) = (self.clock_of(isolate), &self.keys[key]);
                 match self.isolates[isolate].local.memory.get(&known.hash, &known.text, now) {
-                    Some(entry) => self.feed_cold(id, cold::Event::LookedAround(Some(entry))),
+                    Some(entry) => self.feed_cold(id, miss::Event::LookedAround(Some(entry))),
                     None => self.look_together(id, isolate, key),
                 }
             }

@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::object::Ticket;
 use crate::{
-    collapse::Collapse,
-    entry::{Entry, Floor},
-    local::Local,
-    time::Millis,
+    core::{
+        entry::{Entry, Floor},
+        time::Millis,
+    },
+    isolate::{coalesce::Collapse, state::Local},
 };
 
 /// Off from the true time, by so many milliseconds.

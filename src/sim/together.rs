@@ -8,13 +8,12 @@ use super::{
     world::{Happened, Loss, What, World},
 };
 use crate::{
-    cold,
-    collapse::Joined,
-    config::OBJECT_TIMEOUT,
-    entry::Entry,
-    lease,
-    message::{Answer, Message, Reply},
-    time::Millis,
+    core::{config::OBJECT_TIMEOUT, entry::Entry, time::Millis},
+    isolate::{coalesce::Joined, miss},
+    protocol::{
+        lease,
+        message::{Answer, Message, Reply},
+    },
 };
 
 impl World {
@@ -56,7 +55,7 @@ impl World {
             Some(Work::Cold { .. }) => {
                 let now = self.clock_of(isolate);
                 let found = self.isolates[isolate].local.after_colo(&self.keys[key], in_colo, None, now);
-                self.feed_cold(id, cold::Event::LookedAround(found));
+                self.feed_cold(id, miss::Event::LookedAround(found));
             }
             _ => {}
         }
@@ -79,7 +78,7 @@ impl World {
             Joined::TooMany => {
                 let floor = self.isolates[isolate].local.memory.floor(&hash);
                 let reply = Reply { floor, demand: 0, answer: Answer::TooManyWaiters };
-                self.feed_cold(id, cold::Event::Woken(reply, None));
+                self.feed_cold(id, miss::Event::Woken(reply, None));
             }
         }
     }
@@ -109,10 +108,10 @@ impl World {
     /// A request that sleeps hears what its sleep has come to.
     pub(super) fn woken(&mut self, id: u64, told: Happened) {
         let event = match told {
-            Happened::Replied(reply, entry) => cold::Event::Woken(reply, entry),
-            Happened::Lost(loss) => cold::Event::WaitBroken { is_overloaded: loss == Loss::Overloaded },
+            Happened::Replied(reply, entry) => miss::Event::Woken(reply, entry),
+            Happened::Lost(loss) => miss::Event::WaitBroken { is_overloaded: loss == Loss::Overloaded },
             // Nobody has told it in time.
-            Happened::Done | Happened::Found(_) => cold::Event::WaitBroken { is_overloaded: false },
+            Happened::Done | Happened::Found(_) => miss::Event::WaitBroken { is_overloaded: false },
         };
         self.feed_cold(id, event);
     }

@@ -1,4 +1,4 @@
-//! Performs what [`crate::cold`] decides: one loop and one match, as the Worker does.
+//! Performs what [`crate::isolate::miss`] decides: one loop and one match, as the Worker does.
 
 use std::sync::Arc;
 
@@ -7,15 +7,19 @@ use super::{
     world::{Request, What, World},
 };
 use crate::{
-    cold::{self, Cold, Outcome},
-    config::OBJECT_TIMEOUT,
-    entry::{Entry, Floor},
-    failure::Failure,
-    lookup::Verdict,
-    marks::Blocked,
-    metrics::Class,
-    refresh::{Computed, Ending, Purpose, Refresh},
-    time::Millis,
+    core::{
+        config::OBJECT_TIMEOUT,
+        entry::{Entry, Floor},
+        failure::Failure,
+        freshness::Verdict,
+        time::Millis,
+    },
+    isolate::{
+        metrics::Class,
+        miss::{self, Cold, Outcome},
+        refresh::{Computed, Ending, Purpose, Refresh},
+        refresh_gate::Blocked,
+    },
 };
 
 const WATCH_EVERY: Millis = Millis(50);
@@ -44,8 +48,8 @@ impl World {
                 Some(Blocked::BackingOff { failure, retry_after }) => {
                     self.backing_off(isolate, key, failure, retry_after)
                 }
-                Some(Blocked::UnderWay) => cold::Event::Started { led_here: true },
-                None => cold::Event::Started { led_here: false },
+                Some(Blocked::UnderWay) => miss::Event::Started { led_here: true },
+                None => miss::Event::Started { led_here: false },
             },
         );
     }
@@ -56,18 +60,18 @@ impl World {
         key: usize,
         failure: Failure,
         retry_after: Millis,
-    ) -> cold::Event {
+    ) -> miss::Event {
         let floor = self.isolates[isolate].local.memory.floor(&self.keys[key].hash);
-        cold::Event::Led(Ending::BackedOff { failure, retry_after }, floor)
+        miss::Event::Led(Ending::BackedOff { failure, retry_after }, floor)
     }
 
     pub(super) fn on_patience(&mut self, id: u64) {
         if self.tasks.contains_key(&id) {
-            self.feed_cold(id, cold::Event::TimedOut);
+            self.feed_cold(id, miss::Event::TimedOut);
         }
     }
 
-    pub(super) fn feed_cold(&mut self, id: u64, event: cold::Event) {
+    pub(super) fn feed_cold(&mut self, id: u64, event: miss::Event) {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let (isolate, key) = (task.isolate, task.key);
         let now = self.colos[self.isolates[isolate].colo].clock.read(self.now);
@@ -75,9 +79,9 @@ impl World {
         cold.hear(self.isolates[isolate].local.memory.floor(&self.keys[key].hash));
         let (action, delta) = (cold.on(event, now), *delta);
         match action {
-            cold::Action::Lead { seen } => {
+            miss::Action::Lead { seen } => {
                 if !self.isolates[isolate].local.has_room(&self.route) {
-                    let full = cold::Event::Led(Ending::Failed(Failure::GivenBack), Floor::default());
+                    let full = miss::Event::Led(Ending::Failed(Failure::GivenBack), Floor::default());
                     return self.feed_cold(id, full);
                 }
                 let lease = self.route.lease();
@@ -86,18 +90,18 @@ impl World {
                 self.next_ticket(id, Waits::Nothing);
                 self.compute_for(isolate, key, refresh, owner, Some(id));
             }
-            cold::Action::Wait { seen } => {
+            miss::Action::Wait { seen } => {
                 self.sleep_together(id, isolate, key, seen);
             }
-            cold::Action::LookAround => {
+            miss::Action::LookAround => {
                 let pause = Millis(self.chance.below(100));
                 self.wait_for(id, Waits::Others, pause);
             }
-            cold::Action::WatchMemory => {
+            miss::Action::WatchMemory => {
                 let until = self.now.plus(self.route.origin_timeout).plus(OBJECT_TIMEOUT);
                 self.wait_for(id, Waits::Memory(until), WATCH_EVERY);
             }
-            cold::Action::Answer(outcome) => self.tell(id, isolate, key, outcome),
+            miss::Action::Answer(outcome) => self.tell(id, isolate, key, outcome),
         }
     }
 
@@ -105,14 +109,14 @@ impl World {
         let (now, known) = (self.clock_of(isolate), &self.keys[key]);
         let local = &mut self.isolates[isolate].local;
         if let Some(entry) = local.memory.get(&known.hash, &known.text, now) {
-            self.feed_cold(id, cold::Event::LookedAround(Some(entry)));
+            self.feed_cold(id, miss::Event::LookedAround(Some(entry)));
         } else if let Some(Blocked::BackingOff { failure, retry_after }) =
             local.marks.blocked(&known.hash, now)
         {
             let event = self.backing_off(isolate, key, failure, retry_after);
             self.feed_cold(id, event);
         } else if self.now >= until {
-            self.feed_cold(id, cold::Event::TimedOut);
+            self.feed_cold(id, miss::Event::TimedOut);
         } else {
             self.wait_for(id, Waits::Memory(until), WATCH_EVERY);
         }

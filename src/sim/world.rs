@@ -9,22 +9,24 @@ use std::{
 
 use super::{
     Cycle, Figures, Scenario,
-    chance::{Chance, Zipf},
-    mishaps::skewed,
+    baselines::Plain,
+    fault_schedule::skewed,
+    invariants::{Broken, Promises},
     object::{Object, Objects, Ticket},
     origin::{Call, Origin},
-    others::Plain,
-    promises::{Broken, Promises},
+    rng::{Chance, Zipf},
     tasks::{Task, Waits},
     tiers::{Clock, Colo, Isolate},
 };
 use crate::{
-    config::Route,
-    entry::Entry,
-    key::{self, Key, Scope},
-    message::{Message, Reply},
-    metrics::Tally,
-    time::Millis,
+    core::{
+        config::Route,
+        entry::Entry,
+        key::{self, Key, Scope},
+        time::Millis,
+    },
+    isolate::metrics::Tally,
+    protocol::message::{Message, Reply},
 };
 
 /// The true time at which every run begins: far from zero, so that clocks may step back.

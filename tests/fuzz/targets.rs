@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use xfetch_edge::{
-    config::Config,
-    demand::Demand,
-    entry::{self, Entry, Floor, Lifetime},
-    failure::{Failure, Reason},
-    frame,
-    http::{self, StoringHeaders},
-    key,
-    lease::{self, Waiting},
-    message::{self, Answer, Message, Reply, Terms},
-    time::Millis,
-    xfetch::Draw,
+    core::{
+        config::Config,
+        entry::{self, Entry, Floor, Lifetime},
+        failure::{Failure, Reason},
+        global_rate::Demand,
+        http::{self, StoringHeaders},
+        key,
+        time::Millis,
+        xfetch::Draw,
+    },
+    protocol::{
+        codec,
+        lease::{self, Waiting},
+        message::{self, Answer, Message, Reply, Terms},
+    },
 };
 
 /// The seed that the first byte names, edited as the rest says: three bytes each replace, insert or remove one
@@ -240,9 +244,9 @@ pub(crate) fn message(input: &[u8]) {
         let before = state.reply(Answer::Again).floor.highest();
         take(&mut state, &message, now);
         assert!(state.reply(Answer::Again).floor.highest() >= before, "a floor went down");
-        let stored = frame::join(1, &state, state.demand.as_bytes());
+        let stored = codec::join(1, &state, state.demand.as_bytes());
         let (mut read, beside) =
-            frame::split::<lease::State>(1, &stored).expect("it was written a moment ago");
+            codec::split::<lease::State>(1, &stored).expect("it was written a moment ago");
         read.demand = Demand::from_bytes(beside);
         assert_eq!(read, state);
     }

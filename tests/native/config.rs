@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 use xfetch_edge::{
-    config::{Beta, Config, Credentials, Origin, OriginUrl},
-    lease,
-    message::Message,
-    time::Millis,
+    core::{
+        config::{Beta, Config, Credentials, Origin, OriginUrl},
+        time::Millis,
+    },
+    protocol::{lease, message::Message},
 };
 
 fn object(value: Value) -> Map<String, Value> {

@@ -4,18 +4,24 @@
 use std::sync::Arc;
 
 use xfetch_edge::{
-    cold::{self, Cold, Outcome},
-    demand::Share,
-    entry::{self, Entry, Floor, Unreadable},
-    failure::{Failure, PASS_TTL, Reason},
-    key::{self, Scope},
-    lease::{self, State, Waiting, Wake},
-    marks::{Blocked, Marks},
-    message::{Answer, Message, Reply, Terms},
-    metrics::Call,
-    refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
-    time::Millis,
-    xfetch::Draw,
+    core::{
+        entry::{self, Entry, Floor, Unreadable},
+        failure::{Failure, PASS_TTL, Reason},
+        global_rate::Share,
+        key::{self, Scope},
+        time::Millis,
+        xfetch::Draw,
+    },
+    isolate::{
+        metrics::Call,
+        miss::{self, Cold, Outcome},
+        refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
+        refresh_gate::{Blocked, Marks},
+    },
+    protocol::{
+        lease::{self, State, Waiting, Wake},
+        message::{Answer, Message, Reply, Terms},
+    },
 };
 
 use super::{
@@ -119,27 +125,27 @@ fn an_ending_knows_its_reason_where_something_has_failed() {
 #[test]
 fn an_overloaded_object_is_not_asked_again() {
     let mut cold = Cold::new(0, None, NOW);
-    cold.on(cold::Event::Started { led_here: true }, NOW);
-    assert_eq!(cold.on(cold::Event::WaitBroken { is_overloaded: true }, NOW), cold::Action::WatchMemory);
+    cold.on(miss::Event::Started { led_here: true }, NOW);
+    assert_eq!(cold.on(miss::Event::WaitBroken { is_overloaded: true }, NOW), miss::Action::WatchMemory);
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
-    cold.on(cold::Event::Started { led_here: true }, NOW);
-    let next = cold.on(cold::Event::WaitBroken { is_overloaded: true }, NOW);
-    assert_eq!(next, cold::Action::Answer(Outcome::Fallback(old)));
+    cold.on(miss::Event::Started { led_here: true }, NOW);
+    let next = cold.on(miss::Event::WaitBroken { is_overloaded: true }, NOW);
+    assert_eq!(next, miss::Action::Answer(Outcome::Fallback(old)));
     let mut cold = Cold::new(0, None, NOW);
-    cold.on(cold::Event::Started { led_here: true }, NOW);
-    let next = cold.on(cold::Event::WaitBroken { is_overloaded: false }, NOW);
-    assert_eq!(next, cold::Action::LookAround, "one that has restarted is");
+    cold.on(miss::Event::Started { led_here: true }, NOW);
+    let next = cold.on(miss::Event::WaitBroken { is_overloaded: false }, NOW);
+    assert_eq!(next, miss::Action::LookAround, "one that has restarted is");
 }
 
 #[test]
 fn where_answers_must_not_be_stored_the_old_entry_is_kept_in_hand() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let passed = || cold::Event::Led(Ending::Failed(Failure::Pass), Floor::default());
+    let passed = || miss::Event::Led(Ending::Failed(Failure::Pass), Floor::default());
     let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
-    assert_eq!(cold.on(passed(), NOW), cold::Action::Answer(Outcome::Uncached(Some(old))));
+    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(Outcome::Uncached(Some(old))));
     let mut cold = Cold::new(0, None, NOW);
-    assert_eq!(cold.on(passed(), NOW), cold::Action::Answer(Outcome::Uncached(None)));
+    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(Outcome::Uncached(None)));
 }
 
 #[test]
@@ -147,12 +153,12 @@ fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let woken = |floor| {
         let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
-        cold.on(cold::Event::Started { led_here: true }, NOW);
+        cold.on(miss::Event::Started { led_here: true }, NOW);
         let told = Answer::Failed { failure: transient(None), retry_after: Millis::SECOND };
-        cold.on(cold::Event::Woken(reply(floor, told), None), NOW)
+        cold.on(miss::Event::Woken(reply(floor, told), None), NOW)
     };
-    assert!(matches!(woken(hard(7)), cold::Action::Answer(Outcome::Fallback(_))));
-    assert!(matches!(woken(hard(8)), cold::Action::Answer(Outcome::Failed { .. })));
+    assert!(matches!(woken(hard(7)), miss::Action::Answer(Outcome::Fallback(_))));
+    assert!(matches!(woken(hard(8)), miss::Action::Answer(Outcome::Failed { .. })));
 }
 
 // The object.

@@ -5,10 +5,12 @@
 use std::{fs, path::PathBuf};
 
 use xfetch_edge::{
-    demand::Share,
-    entry::{self, Entry, Floor, Unreadable},
-    message::{self, Answer, Message, Reply, Terms},
-    time::Millis,
+    core::{
+        entry::{self, Entry, Floor, Unreadable},
+        global_rate::Share,
+        time::Millis,
+    },
+    protocol::message::{self, Answer, Message, Reply, Terms},
 };
 
 use super::promises::entry;

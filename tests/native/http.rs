@@ -1,6 +1,6 @@
 //! The clauses of HTTP, each at its edges, by tables.
 
-use xfetch_edge::{
+use xfetch_edge::core::{
     failure::{Failure, Reason},
     http::{self, CacheStatus, Status, StoringHeaders},
     time::Millis,

@@ -17,15 +17,21 @@ use std::{
 
 use stateright::{Checker, Model, Property};
 use xfetch_edge::{
-    cold::{self, Cold, Outcome},
-    entry::{Entry, Floor, Lifetime},
-    failure::{Failure, Reason},
-    lease::{self, Waiting, Wake},
-    lookup::{self, Eagerness, Verdict},
-    message::{Answer, Message, Reply, Terms},
-    refresh::{self, Computed, Purpose, Refresh, Subject},
-    time::Millis,
-    xfetch::Draw,
+    core::{
+        entry::{Entry, Floor, Lifetime},
+        failure::{Failure, Reason},
+        freshness::{self, Eagerness, Verdict},
+        time::Millis,
+        xfetch::Draw,
+    },
+    isolate::{
+        miss::{self, Cold, Outcome},
+        refresh::{self, Computed, Purpose, Refresh, Subject},
+    },
+    protocol::{
+        lease::{self, Waiting, Wake},
+        message::{Answer, Message, Reply, Terms},
+    },
 };
 
 const START: u64 = 1_000_000;
@@ -368,36 +374,36 @@ fn on_cold(
     may_compute: bool,
 ) -> Wish {
     let event = match (fed, leading.as_mut()) {
-        (Fed::TimedOut, _) => cold::Event::TimedOut,
-        (Fed::Started, _) => cold::Event::Started { led_here: false },
+        (Fed::TimedOut, _) => miss::Event::TimedOut,
+        (Fed::Started, _) => miss::Event::Started { led_here: false },
         (fed, Some(refresh)) => match refresh.on(refresh_event(fed, now, may_compute), Millis(now)) {
             refresh::Action::End(ending) => {
                 let floor = refresh.floor();
                 *leading = None;
-                cold::Event::Led(ending, floor)
+                miss::Event::Led(ending, floor)
             }
             action => return wish_of(action),
         },
-        (Fed::Around(found), None) => cold::Event::LookedAround(found.map(Value::entry)),
-        (Fed::Heard(Heard::Lost, _), None) => cold::Event::WaitBroken { is_overloaded: false },
+        (Fed::Around(found), None) => miss::Event::LookedAround(found.map(Value::entry)),
+        (Fed::Heard(Heard::Lost, _), None) => miss::Event::WaitBroken { is_overloaded: false },
         (Fed::Heard(heard, floor), None) => {
             let (reply, entry) = reply_of(&heard, floor);
-            cold::Event::Woken(reply, entry)
+            miss::Event::Woken(reply, entry)
         }
         (Fed::Colo(_) | Fed::Computed(_) | Fed::OriginFailed(_) | Fed::Stored, None) => {
             unreachable!("only a computation is told of these")
         }
     };
     match cold.on(event, Millis(now)) {
-        cold::Action::Lead { seen } => {
+        miss::Action::Lead { seen } => {
             let mut refresh = machine(seen, Purpose::Cold, is_short);
             let wish = wish_of(refresh.on(refresh::Event::Started, Millis(now)));
             *leading = Some(refresh);
             wish
         }
-        cold::Action::Wait { seen } => Wish::Ask(Ask::Wait(seen)),
-        cold::Action::LookAround | cold::Action::WatchMemory => Wish::LookAround,
-        cold::Action::Answer(outcome) => Wish::End(match outcome {
+        miss::Action::Wait { seen } => Wish::Ask(Ask::Wait(seen)),
+        miss::Action::LookAround | miss::Action::WatchMemory => Wish::LookAround,
+        miss::Action::Answer(outcome) => Wish::End(match outcome {
             Outcome::Computed(..) => "computed",
             Outcome::Collapsed(_) => "collapsed",
             Outcome::Hit(_) => "hit",
@@ -911,7 +917,7 @@ fn ask_when_it_likes(memory: Option<Value>, now: Millis, is_short: bool) -> Opti
     let entry = memory.map(Value::entry).filter(|entry| !entry.is_gone(now));
     let eagerness = Eagerness { beta: 1.0, early_window: 0.5 };
     let seen = entry.as_ref().map_or(0, |entry| entry.generation);
-    match lookup::judge(entry.as_deref(), now, eagerness, Draw::NEVER_EARLY) {
+    match freshness::judge(entry.as_deref(), now, eagerness, Draw::NEVER_EARLY) {
         Verdict::Fresh => None,
         Verdict::RefreshEarly => Some(Machine::Warm(machine(seen, Purpose::Early, is_short))),
         Verdict::Stale => Some(Machine::Warm(machine(seen, Purpose::Stale, is_short))),
@@ -1244,6 +1250,6 @@ const _: fn() = || {
 #[test]
 fn every_message_of_the_model_survives_the_wire() {
     let message = Message::Commit { token: 7, age: TICK, lifetime: LIFETIME };
-    let bytes = xfetch_edge::message::encode_message(&message, b"entry");
-    assert_eq!(xfetch_edge::message::decode_message(&bytes), Some((message, &b"entry"[..])));
+    let bytes = xfetch_edge::protocol::message::encode_message(&message, b"entry");
+    assert_eq!(xfetch_edge::protocol::message::decode_message(&bytes), Some((message, &b"entry"[..])));
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use xfetch_edge::{
-    json,
+use xfetch_edge::core::{
+    canonical_json,
     key::{self, BadBody, FIELD_MOST, Key},
 };
 
@@ -11,14 +11,14 @@ use xfetch_edge::{
 fn every_ascii_character_is_escaped_as_shortly_as_json_allows() {
     let all: String = (0..128_u8).map(char::from).collect();
     // serde_json has the same short forms, and lower-case hexadecimal for the rest.
-    assert_eq!(json::text(&Value::String(all.clone())), serde_json::to_string(&all).unwrap());
+    assert_eq!(canonical_json::text(&Value::String(all.clone())), serde_json::to_string(&all).unwrap());
 }
 
 #[test]
 fn an_object_of_fields_is_written_in_the_order_of_their_names() {
     let fields = [("b", Value::from(1)), ("", Value::Null), ("a", json!([true, "x"]))];
-    assert_eq!(json::text(&json::object(fields)), r#"{"":null,"a":[true,"x"],"b":1}"#);
-    assert_eq!(json::text(&json::object([])), "{}");
+    assert_eq!(canonical_json::text(&canonical_json::object(fields)), r#"{"":null,"a":[true,"x"],"b":1}"#);
+    assert_eq!(canonical_json::text(&canonical_json::object([])), "{}");
 }
 
 #[test]
@@ -38,9 +38,9 @@ fn numbers_are_read_as_far_as_a_double_counts_in_whole_ones() {
         ("1e400", false),
         ("5e-324", true),
     ] {
-        assert_eq!(json::parse(text).is_ok(), is_read, "{text}");
+        assert_eq!(canonical_json::parse(text).is_ok(), is_read, "{text}");
     }
-    assert_eq!(json::parse("null"), Ok(Value::Null));
+    assert_eq!(canonical_json::parse("null"), Ok(Value::Null));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! errors, so that a right program fails once in sixteen thousand seeds, and a wrong one always.
 
 use fastrand::Rng;
-use xfetch_edge::{
+use xfetch_edge::core::{
     time::Millis,
     xfetch::{self, Draw, Rule},
 };

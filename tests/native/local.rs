@@ -4,15 +4,19 @@
 use std::{rc::Rc, sync::Arc};
 
 use xfetch_edge::{
-    config::{Config, Route},
-    entry::{Entry, Floor, Lifetime},
-    failure::{Failure, Reason},
-    key::{self, Key, Scope},
-    local::Local,
-    marks::{Blocked, Marks},
-    memory::Memory,
-    refresh::{Ending, Purpose, Refresh, Subject, Trigger},
-    time::Millis,
+    core::{
+        config::{Config, Route},
+        entry::{Entry, Floor, Lifetime},
+        failure::{Failure, Reason},
+        key::{self, Key, Scope},
+        time::Millis,
+    },
+    isolate::{
+        memory::Memory,
+        refresh::{Ending, Purpose, Refresh, Subject, Trigger},
+        refresh_gate::{Blocked, Marks},
+        state::Local,
+    },
 };
 
 const NOW: Millis = Millis(1_000_000);

@@ -1,10 +1,11 @@
 //! The counts at their edges: buckets, sums of isolates, batches.
 
 use xfetch_edge::{
-    failure::Reason,
-    metrics::{BUCKETS, Batch, Book, COUNTERS, Call, Class, Counter, Fact, Gauges, Tally},
-    refresh::{Purpose, Trigger},
-    time::Millis,
+    core::{failure::Reason, time::Millis},
+    isolate::{
+        metrics::{BUCKETS, Batch, Book, COUNTERS, Call, Class, Counter, Fact, Gauges, Tally},
+        refresh::{Purpose, Trigger},
+    },
 };
 
 fn tally(facts: impl IntoIterator<Item = Fact>) -> Tally {

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 use xfetch_edge::{
-    config::Config,
-    entry::{self, Entry, Floor, Lifetime},
-    http::{self, CacheStatus},
-    json, key,
-    lookup::{self, Eagerness},
-    memory::Memory,
-    message::{decode_message, decode_reply},
-    metrics::{Batch, Book, Call, Class, Counter, Fact, Gauges, Tally},
-    refresh::{Purpose, Trigger},
-    time::Millis,
-    xfetch::{self, Draw, Rule},
+    core::{
+        canonical_json,
+        config::Config,
+        entry::{self, Entry, Floor, Lifetime},
+        freshness::{self, Eagerness},
+        http::{self, CacheStatus},
+        key,
+        time::Millis,
+        xfetch::{self, Draw, Rule},
+    },
+    isolate::{
+        memory::Memory,
+        metrics::{Batch, Book, Call, Class, Counter, Fact, Gauges, Tally},
+        refresh::{Purpose, Trigger},
+    },
+    protocol::message::{decode_message, decode_reply},
 };
 
 fn any_entry() -> impl Strategy<Value = Entry> {
@@ -65,7 +70,7 @@ proptest! {
         beta in prop_oneof![Just(0.01), Just(1.0), Just(100.0)], early_window in 0.01_f64..=1.0,
     ) {
         let eagerness = Eagerness { beta, early_window };
-        let _ = lookup::judge(Some(&entry), Millis(now), eagerness, Draw::from_bits(bits));
+        let _ = freshness::judge(Some(&entry), Millis(now), eagerness, Draw::from_bits(bits));
         prop_assert!(entry.age(Millis(now)).0 <= now);
     }
 
@@ -134,14 +139,14 @@ proptest! {
 
     #[test]
     fn the_canonical_text_is_the_librarys(value in any_json()) {
-        prop_assert_eq!(json::text(&value), serde_json_canonicalizer::to_string(&value).unwrap());
+        prop_assert_eq!(canonical_json::text(&value), serde_json_canonicalizer::to_string(&value).unwrap());
     }
 
     #[test]
     fn every_finite_double_is_written_as_the_library_does(bits in any::<u64>()) {
         let number = f64::from_bits(bits);
         if number.is_finite() {
-            prop_assert_eq!(json::text(&number.into()), serde_json_canonicalizer::to_string(&number).unwrap());
+            prop_assert_eq!(canonical_json::text(&number.into()), serde_json_canonicalizer::to_string(&number).unwrap());
         }
     }
 

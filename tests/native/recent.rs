@@ -1,7 +1,7 @@
 //! The memo of recent questions: never an answer to another question, bounded, and no worse than forgetful.
 
 use proptest::prelude::*;
-use xfetch_edge::recent::{Question, Recent};
+use xfetch_edge::isolate::key_memo::{Question, Recent};
 
 fn question(route: usize, header: Option<&str>, body: &[u8]) -> Question {
     let headers = vec![("accept-language".to_owned(), header.map(str::to_owned))];

@@ -2,11 +2,9 @@
 //! closed forms of the theory.
 
 use xfetch_edge::{
-    entry::Lifetime,
-    laws::Law,
-    metrics::Counter,
+    core::{entry::Lifetime, theory::Law, time::Millis},
+    isolate::metrics::Counter,
     sim::{self, Cycle, Figures, Scenario, Strategy},
-    time::Millis,
 };
 
 /// As many hostile worlds as `npm test` has time for; `npm run simulate` runs any number.

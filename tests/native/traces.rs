@@ -4,20 +4,26 @@
 use std::sync::Arc;
 
 use xfetch_edge::{
-    cold::{self, Cold, Outcome},
-    demand::Share,
-    entry::{Entry, Floor, Lifetime},
-    failure::{Failure, Reason},
-    key::Key,
-    lease::{CleanUp, State, Waiting, Wake},
-    local::Local,
-    marks::{Blocked, Marks},
-    memory::Memory,
-    message::{Answer, Reply, Terms},
-    metrics::{Call, Counter, Fact, Tally},
-    refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject, Trigger},
-    time::Millis,
-    xfetch::Draw,
+    core::{
+        entry::{Entry, Floor, Lifetime},
+        failure::{Failure, Reason},
+        global_rate::Share,
+        key::Key,
+        time::Millis,
+        xfetch::Draw,
+    },
+    isolate::{
+        memory::Memory,
+        metrics::{Call, Counter, Fact, Tally},
+        miss::{self, Cold, Outcome},
+        refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject, Trigger},
+        refresh_gate::{Blocked, Marks},
+        state::Local,
+    },
+    protocol::{
+        lease::{CleanUp, State, Waiting, Wake},
+        message::{Answer, Reply, Terms},
+    },
 };
 
 use super::promises::entry;
@@ -460,10 +466,10 @@ fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
 #[test]
 fn a_cold_request_overtakes_what_the_object_holds_past_every_window() {
     let mut cold = Cold::new(0, None, NOW);
-    assert_eq!(cold.on(cold::Event::Started { led_here: false }, NOW), cold::Action::Lead { seen: 0 });
+    assert_eq!(cold.on(miss::Event::Started { led_here: false }, NOW), miss::Action::Lead { seen: 0 });
     let dead = Arc::new(entry(7, NOW.0 - 70_000));
-    let next = cold.on(cold::Event::Led(Ending::Adopted(dead), Floor::default()), NOW);
-    assert_eq!(next, cold::Action::Lead { seen: 7 });
+    let next = cold.on(miss::Event::Led(Ending::Adopted(dead), Floor::default()), NOW);
+    assert_eq!(next, miss::Action::Lead { seen: 7 });
 }
 
 #[test]
@@ -481,14 +487,14 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
 fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let fallback = || Cold::new(7, Some(old.clone()), NOW);
-    let led = |ending| cold::Event::Led(ending, Floor::default());
-    let outcome = cold::Action::Answer(Outcome::Fallback(old.clone()));
+    let led = |ending| miss::Event::Led(ending, Floor::default());
+    let outcome = miss::Action::Answer(Outcome::Fallback(old.clone()));
     let failed = Ending::Failed(transient(None));
     assert_eq!(fallback().on(led(failed), NOW), outcome);
     let backed_off = Ending::BackedOff { failure: transient(None), retry_after: Millis::SECOND };
     assert_eq!(fallback().on(led(backed_off), NOW), outcome);
     assert_eq!(fallback().on(led(Ending::ObjectLost), NOW), outcome);
-    assert_eq!(fallback().on(cold::Event::TimedOut, NOW), outcome);
+    assert_eq!(fallback().on(miss::Event::TimedOut, NOW), outcome);
 }
 
 #[test]
@@ -496,8 +502,8 @@ fn an_old_entry_in_hand_that_was_purged_meanwhile_answers_nobody() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let mut cold = Cold::new(7, Some(old), NOW);
     cold.hear(Floor { soft: 0, hard: 8 });
-    let lost = cold::Event::Led(Ending::ObjectLost, Floor::default());
-    assert_eq!(cold.on(lost, NOW), cold::Action::WatchMemory);
+    let lost = miss::Event::Led(Ending::ObjectLost, Floor::default());
+    assert_eq!(cold.on(lost, NOW), miss::Action::WatchMemory);
 }
 
 #[test]
@@ -560,9 +566,9 @@ fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let failed = || Ending::Failed(transient(None));
     let outcome = |floor: Floor, now: Millis| {
-        Cold::new(7, Some(old.clone()), NOW).on(cold::Event::Led(failed(), floor), now)
+        Cold::new(7, Some(old.clone()), NOW).on(miss::Event::Led(failed(), floor), now)
     };
-    let told = |action: &cold::Action| matches!(action, cold::Action::Answer(Outcome::Failed { .. }));
+    let told = |action: &miss::Action| matches!(action, miss::Action::Answer(Outcome::Failed { .. }));
     assert!(told(&outcome(Floor { soft: 0, hard: 8 }, NOW)), "purged");
     assert!(told(&outcome(Floor::default(), at(45_000))), "past stale_if_error");
     assert!(!told(&outcome(Floor::default(), at(44_999))));
@@ -576,11 +582,11 @@ fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_colla
     ] {
         let held = Arc::new(entry(7, stored_at));
         let mut cold = Cold::new(0, None, NOW);
-        cold.on(cold::Event::Started { led_here: true }, NOW);
+        cold.on(miss::Event::Started { led_here: true }, NOW);
         let answer = Answer::Newer { generation: 7, age: Millis::ZERO, ttl: LIFETIME.ttl };
         let reply = Reply { floor: Floor::default(), demand: 0, answer };
-        let action = cold.on(cold::Event::Woken(reply, Some(held.clone())), at(10));
-        assert_eq!(action, cold::Action::Answer(outcome(held)));
+        let action = cold.on(miss::Event::Woken(reply, Some(held.clone())), at(10));
+        assert_eq!(action, miss::Action::Answer(outcome(held)));
     }
 }
 
@@ -726,7 +732,7 @@ fn a_refresh_that_dies_is_missing_on_both_sides_of_each_sum() {
 
 #[test]
 fn an_abandoned_call_counts_once_and_its_late_result_nothing() {
-    let mut calls = xfetch_edge::calls::Calls::default();
+    let mut calls = xfetch_edge::isolate::origin_calls::Calls::default();
     let call = calls.begin(Purpose::Early, NOW, Millis(20_000));
     assert_eq!(calls.sweep(at(19_999)), []);
     assert_eq!(calls.sweep(at(20_000)), [Purpose::Early]);

@@ -3,22 +3,28 @@
 use std::{rc::Rc, sync::Arc};
 
 use xfetch_edge::{
-    calls::Calls,
-    cold::{Action, Cold, Event, Outcome},
-    collapse::{Collapse, Joined, SLEEPERS_MOST},
-    config::{Config, Route},
-    demand::{Demand, SEVERAL, SHARES_MOST, Share},
-    entry::{Entry, Floor, Lifetime},
-    failure::{self, Failure, Reason},
-    json,
-    lease::{self, CleanUp, TOKEN_END},
-    lookup,
-    memory::Memory,
-    message::{Answer, Reply, Terms},
-    rate::Rate,
-    refresh::{Ending, Purpose},
-    time::Millis,
-    xfetch::Draw,
+    core::{
+        arrival_rate::Rate,
+        canonical_json,
+        config::{Config, Route},
+        entry::{Entry, Floor, Lifetime},
+        failure::{self, Failure, Reason},
+        freshness,
+        global_rate::{Demand, SEVERAL, SHARES_MOST, Share},
+        time::Millis,
+        xfetch::Draw,
+    },
+    isolate::{
+        coalesce::{Collapse, Joined, SLEEPERS_MOST},
+        memory::Memory,
+        miss::{Action, Cold, Event, Outcome},
+        origin_calls::Calls,
+        refresh::{Ending, Purpose},
+    },
+    protocol::{
+        lease::{self, CleanUp, TOKEN_END},
+        message::{Answer, Reply, Terms},
+    },
 };
 
 const NOW: Millis = Millis(1_000_000);
@@ -278,7 +284,7 @@ fn autos_window_is_two_and_a_half_computations_whatever_share_of_the_ttl_that_is
     for (ttl, share) in [(10_000, 0.25), (100_000, 0.025), (3_600_000, 2.5 / 3_600.0)] {
         let lifetime = Lifetime { ttl: Millis(ttl), ..Lifetime::default() };
         let entry = Entry { lifetime, delta: Millis(1_000), demand: 50_000, ..entry(1, NOW) };
-        let seen = lookup::eagerness(Some(&entry), NOW.plus(Millis(ttl - 1)), &route(1.0), || None);
+        let seen = freshness::eagerness(Some(&entry), NOW.plus(Millis(ttl - 1)), &route(1.0), || None);
         assert!((seen.early_window - share).abs() < 1e-9, "{} of {ttl} ms", seen.early_window);
     }
 }
@@ -290,7 +296,7 @@ fn lookup_beta(demand: u32, rate: Option<f64>) -> f64 {
 
 fn beta_at(age: u64, early_window: f64, demand: u32, rate: Option<f64>) -> f64 {
     let entry = Entry { demand, ..entry(1, NOW) };
-    lookup::eagerness(Some(&entry), NOW.plus(Millis(age)), &route(early_window), || rate).beta
+    freshness::eagerness(Some(&entry), NOW.plus(Millis(age)), &route(early_window), || rate).beta
 }
 
 fn route(early_window: f64) -> Rc<Route> {
@@ -598,6 +604,6 @@ fn whole_numbers_are_read_as_far_as_a_double_counts() {
         ("0.1", true),
         ("1e400", false),
     ] {
-        assert_eq!(json::parse(text).is_ok(), is_read, "{text}");
+        assert_eq!(canonical_json::parse(text).is_ok(), is_read, "{text}");
     }
 }

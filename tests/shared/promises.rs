@@ -6,10 +6,10 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::sync::Arc;
 
-use xfetch_edge::{
+use xfetch_edge::core::{
     entry::{self, Entry, Floor, Lifetime},
+    freshness::{self, Eagerness, Verdict},
     key::{self, Scope},
-    lookup::{self, Eagerness, Verdict},
     time::Millis,
     xfetch::{self, Draw, Rule},
 };
@@ -37,7 +37,7 @@ pub(crate) fn entry(generation: u64, stored_at: u64) -> Entry {
 const EAGER: Eagerness = Eagerness { beta: 1.0, early_window: 0.5 };
 
 fn verdict(entry: &Entry, now: u64, draw: Draw) -> Verdict {
-    lookup::judge(Some(entry), Millis(now), EAGER, draw)
+    freshness::judge(Some(entry), Millis(now), EAGER, draw)
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_verdict_uses_the_measured_cost_to_the_millisecond_and_the_routes_beta() {
     let draw = Draw::from_bits(u64::MAX / 7);
     let judge = |beta, remaining: u64| {
         let eagerness = Eagerness { beta, early_window: 0.5 };
-        lookup::judge(Some(&entry), Millis(105_000 - remaining), eagerness, draw)
+        freshness::judge(Some(&entry), Millis(105_000 - remaining), eagerness, draw)
     };
     assert_eq!(judge(1.0, 801), Verdict::RefreshEarly);
     assert_eq!(judge(1.0, 802), Verdict::Fresh);

@@ -3,7 +3,7 @@
 
 use web_sys::{Request, Response};
 use worker::{Context, Env, event};
-pub use xfetch_edge::edge::{Metrics, RefreshLease};
+pub use xfetch_edge::worker::{Metrics, RefreshLease};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
@@ -13,5 +13,5 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
     }
     // What a bug in the embedding Worker does to the cache beside it is a test of this project.
     assert!(!url.ends_with("/own/bug"), "a bug of the embedding Worker");
-    Ok(xfetch_edge::edge::handle(request, env, context).await)
+    Ok(xfetch_edge::worker::handle(request, env, context).await)
 }

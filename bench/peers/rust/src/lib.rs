@@ -74,10 +74,12 @@ mod driver {
         wasm_bindgen::JsValue,
     };
     use xfetch_edge::{
-        demand::Share,
-        entry::{self, Entry, Lifetime},
-        message::{self, Answer, Message, Terms},
-        time::Millis,
+        core::{
+            entry::{self, Entry, Lifetime},
+            global_rate::Share,
+            time::Millis,
+        },
+        protocol::message::{self, Answer, Message, Terms},
     };
 
     const LIFETIME: Lifetime = Lifetime {

@@ -1,0 +1,41 @@
+//! How often a key is asked for, as one isolate has seen it: what `beta = "auto"` is chosen from.
+//!
+//! Arrivals and time are both weighted by `exp(-age / memory)`; their quotient is the rate. It needs
+//! no history, and forgets at the pace of `memory`. Before half a memory has been seen, but ten seconds at most, the
+//! rate is taken to be lower than the quotient: a few requests at the same instant are no rate, and one that is too
+//! low errs on the early side.
+
+use crate::core::time::Millis;
+
+/// The share of a memory that has to be seen, in weighted time: after half a memory it is `1 - exp(-1/2)` of it.
+const SEEN_LEAST: f64 = 0.39;
+/// No more than so much of it.
+const SEEN_MOST: Millis = Millis(10_000);
+
+/// A decaying estimate of one key's request rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rate {
+    last: Option<Millis>,
+    arrivals: f64,
+    seconds: f64,
+}
+
+impl Rate {
+    /// Notes an arrival. `memory` is how far back the estimate looks.
+    pub fn arrived(&mut self, now: Millis, memory: Millis) {
+        if let Some(last) = self.last {
+            let memory = memory.max(Millis::SECOND).as_seconds();
+            let kept = (-now.minus(last).as_seconds() / memory).exp();
+            self.arrivals = self.arrivals * kept + 1.0;
+            self.seconds = self.seconds * kept + memory * (1.0 - kept);
+        }
+        self.last = Some(now);
+    }
+
+    /// Requests per second; `None` before the second arrival, or while the clock has not moved.
+    #[must_use]
+    pub fn per_second(&self, memory: Millis) -> Option<f64> {
+        let enough = SEEN_LEAST * memory.clamp(Millis::SECOND, SEEN_MOST).as_seconds();
+        (self.seconds > 0.0).then(|| self.arrivals / self.seconds.max(enough))
+    }
+}

@@ -1,0 +1,296 @@
+//! The settings, parsed once into types that cannot be wrong.
+//!
+//! A missing or absurd setting refuses the whole configuration with one sentence that names the
+//! setting, the value and what is allowed. Nothing runs half-configured.
+
+mod origin;
+mod reader;
+mod route;
+
+use std::{fmt, rc::Rc};
+
+use serde_json::{Map, Value};
+
+pub use origin::OriginUrl;
+pub use route::{Beta, Credentials, OBJECT_TIMEOUT, Route};
+
+use crate::core::time::Millis;
+use reader::{Reader, Refusal};
+
+/// One refused setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Its name, with the route's place in front where it belongs to one.
+    pub setting: String,
+    /// What it was set to, shortened; secrets are never shown.
+    pub value: String,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The setting {} is {}, but must be {}.", self.setting, self.value, self.allowed)
+    }
+}
+
+/// Where the routes' requests go unless a route says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By the network.
+    Url(OriginUrl),
+    /// By the service binding `ORIGIN`.
+    Binding,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The default origin.
+    pub origin: Origin,
+    /// The cached routes, at least one.
+    pub routes: Vec<Rc<Route>>,
+    /// Path prefixes that are forwarded uncached.
+    pub forward: Vec<String>,
+    /// Part of every key.
+    pub cache_version: String,
+    /// Origins, in the sense of CORS, that may read the answers.
+    pub cors_origins: Vec<String>,
+    /// Whether `GET /` is the demo page.
+    pub page: bool,
+    /// Whether this is a development server: plain http to loopback is allowed.
+    pub development: bool,
+    /// How long counters are gathered before they are sent.
+    pub flush_interval: Millis,
+    /// Where new objects should live, a hint of the platform's list.
+    pub location_hint: Option<String>,
+    /// The token of the paths under `/_xfetch/`; without one they do not exist.
+    pub admin_token: Option<String>,
+    /// How many bytes of entries one isolate keeps in memory.
+    pub memory_bytes: usize,
+    /// Secret headers for every origin call.
+    pub origin_headers: Vec<(String, String)>,
+}
+
+/// The names of all settings at the top level.
+pub const SETTINGS: [&str; 12] = [
+    "ORIGIN_URL",
+    "ROUTES",
+    "FORWARD",
+    "CACHE_VERSION",
+    "CORS_ORIGINS",
+    "PAGE",
+    "DEVELOPMENT",
+    "FLUSH_INTERVAL",
+    "LOCATION_HINT",
+    "ADMIN_TOKEN",
+    "ORIGIN_HEADERS",
+    "MEMORY_BYTES",
+];
+
+/// Where the platform lets an object be asked to live.
+const LOCATION_HINTS: [&str; 9] = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"];
+
+/// Headers that this Worker sets itself, or that belong to one connection.
+const RESERVED_HEADERS: [&str; 19] = [
+    "accept",
+    "accept-encoding",
+    "cdn-loop",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "range",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Config {
+    /// Parses the settings. `has_binding`: a service binding named `ORIGIN` exists.
+    ///
+    /// A setting may stand in its own type, or as JSON text, as `--var` gives it.
+    ///
+    /// # Errors
+    /// The first refused setting.
+    pub fn parse(vars: &Map<String, Value>, has_binding: bool) -> Result<Self, ConfigError> {
+        let refusal = Refusal::default();
+        let reader = Reader::new(String::new(), vars, &refusal);
+        let development = reader.flag("DEVELOPMENT");
+        let config = Self {
+            origin: origin(&reader, development, has_binding),
+            routes: route::parse_all(&reader, development),
+            forward: forward(&reader),
+            cache_version: reader
+                .optional_text("CACHE_VERSION", "a text that is not empty")
+                .unwrap_or_else(|| "1".to_owned()),
+            cors_origins: cors_origins(&reader),
+            page: reader.flag("PAGE"),
+            development,
+            flush_interval: reader.seconds("FLUSH_INTERVAL", 10.0, 0.1, 20.0),
+            location_hint: location_hint(&reader),
+            memory_bytes: reader.whole("MEMORY_BYTES", 33_554_432, 65_536, 67_108_864, "bytes") as usize,
+            admin_token: admin_token(&reader),
+            origin_headers: origin_headers(&reader),
+        };
+        match refusal.into_inner() {
+            Some(refused) => Err(refused),
+            None => Ok(config),
+        }
+    }
+
+    /// The route of this path.
+    #[must_use]
+    pub fn route(&self, path: &str) -> Option<&Rc<Route>> {
+        self.place(path).map(|place| &self.routes[place])
+    }
+
+    /// The place of this path's route among all, matched exactly: nothing is decoded or trimmed, so that no
+    /// other spelling of a path opens a key space of its own.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Option<usize> {
+        self.routes.iter().position(|route| route.path == path)
+    }
+
+    /// Whether this path is forwarded: a prefix matches whole segments only.
+    #[must_use]
+    pub fn is_forwarded(&self, path: &str) -> bool {
+        self.forward.iter().any(|prefix| {
+            path.strip_prefix(prefix.as_str())
+                .is_some_and(|rest| prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    /// The origin of a route, as its URL without a path; `None` for the binding.
+    #[must_use]
+    pub fn origin_of<'a>(&'a self, route: Option<&'a Route>) -> Option<&'a OriginUrl> {
+        match (route.and_then(|route| route.origin.as_ref()), &self.origin) {
+            (Some(own), _) => Some(own),
+            (None, Origin::Url(url)) => Some(url),
+            (None, Origin::Binding) => None,
+        }
+    }
+}
+
+/// A binding is closer than a name: it wins over a URL that is set as well.
+fn origin(reader: &Reader<'_>, development: bool, has_binding: bool) -> Origin {
+    match origin_url(reader, "ORIGIN_URL", development) {
+        Some(url) if !has_binding => Origin::Url(url),
+        _ => {
+            let allowed = "the https URL of the origin, unless a service binding named ORIGIN exists";
+            reader.demand(has_binding, "ORIGIN_URL", allowed);
+            Origin::Binding
+        }
+    }
+}
+
+/// An origin's URL, where one is set. User info is a secret: nothing is shown of such a URL.
+fn origin_url(reader: &Reader<'_>, name: &str, development: bool) -> Option<OriginUrl> {
+    let url = reader.optional_text(name, "an https URL")?;
+    match OriginUrl::parse(&url, development) {
+        Ok(url) => Some(url),
+        Err(allowed) => {
+            if url.contains('@') {
+                reader.refuse_secret(name, allowed);
+            } else {
+                reader.refuse(name, allowed);
+            }
+            None
+        }
+    }
+}
+
+fn forward(reader: &Reader<'_>) -> Vec<String> {
+    const ALLOWED: &str =
+        "a list of path prefixes that begin with / and stay outside /_xfetch, the path / itself excepted";
+    let prefixes = reader.texts("FORWARD", ALLOWED).unwrap_or_default();
+    let is_good = |it: &String| is_plain_path(it) && it != "/" && !it.starts_with("/_xfetch");
+    reader.demand(prefixes.iter().all(is_good), "FORWARD", ALLOWED);
+    prefixes
+}
+
+fn cors_origins(reader: &Reader<'_>) -> Vec<String> {
+    const ALLOWED: &str = "a list of origins such as https://app.example, without a path, or \"*\"";
+    let origins = reader.texts("CORS_ORIGINS", ALLOWED).unwrap_or_default();
+    let is_origin = |it: &String| {
+        it == "*"
+            || it.split_once(':').is_some_and(|(scheme, rest)| {
+                let host = rest.strip_prefix("//").unwrap_or_default();
+                matches!(scheme, "http" | "https")
+                    && !host.is_empty()
+                    && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+            })
+    };
+    reader.demand(origins.iter().all(is_origin), "CORS_ORIGINS", ALLOWED);
+    origins
+}
+
+fn location_hint(reader: &Reader<'_>) -> Option<String> {
+    let allowed = format!("one of {}", LOCATION_HINTS.join(", "));
+    let hint = reader.optional_text("LOCATION_HINT", &allowed)?;
+    reader.demand(LOCATION_HINTS.contains(&hint.as_str()), "LOCATION_HINT", &allowed);
+    Some(hint)
+}
+
+fn admin_token(reader: &Reader<'_>) -> Option<String> {
+    const ALLOWED: &str = "a secret of 16 to 512 visible ASCII characters";
+    let token = reader.secret_text("ADMIN_TOKEN", ALLOWED)?;
+    if !(16..=512).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        reader.refuse_secret("ADMIN_TOKEN", ALLOWED);
+    }
+    Some(token)
+}
+
+fn origin_headers(reader: &Reader<'_>) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    let object = match reader.json("ORIGIN_HEADERS") {
+        None => return headers,
+        Some(Value::String(text)) if text.is_empty() => return headers,
+        Some(Value::Object(object)) => object,
+        Some(_) => {
+            refuse_origin_headers(reader);
+            return headers;
+        }
+    };
+    for (name, value) in &object {
+        let name = name.to_ascii_lowercase();
+        let value = value.as_str().filter(|it| it.bytes().all(|b| (0x20..0x7f).contains(&b)));
+        match value {
+            Some(value) if is_header_name(&name) && !RESERVED_HEADERS.contains(&name.as_str()) => {
+                headers.push((name, value.to_owned()));
+            }
+            _ => refuse_origin_headers(reader),
+        }
+    }
+    headers
+}
+
+fn refuse_origin_headers(reader: &Reader<'_>) {
+    reader.refuse_secret(
+        "ORIGIN_HEADERS",
+        "a JSON object of header names and texts, without the headers that the cache sets itself",
+    );
+}
+
+/// Whether it is a header name in lower case.
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+}
+
+/// Whether it is a path that reads the same however it is normalised.
+fn is_plain_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.as_bytes().windows(2).any(|pair| pair == b"//")
+        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~:@!$&'()*+,=".contains(&b))
+}

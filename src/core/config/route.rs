@@ -1,0 +1,255 @@
+//! One cached route.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::{OriginUrl, RESERVED_HEADERS, is_header_name, is_plain_path, reader::Reader};
+use crate::core::{entry::Lifetime, time::Millis};
+
+/// How eager the early refresh is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Beta {
+    /// The paper's factor.
+    Fixed(f64),
+    /// Chosen from the key's request rate and cost.
+    Auto {
+        /// The share of the cycles in which the new value may land late.
+        late_share: f64,
+        /// The largest beta that is chosen.
+        max_beta: f64,
+    },
+}
+
+/// What becomes of a request that carries credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// Forwarded as it is, uncached.
+    Bypass,
+    /// Refused.
+    Refuse,
+    /// Answered like any other; the credentials are dropped.
+    Ignore,
+}
+
+/// One cached route. All its settings, with their units, stand in the README.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// The exact path.
+    pub path: String,
+    /// Its own origin.
+    pub origin: Option<OriginUrl>,
+    /// The body fields allowed and keyed.
+    pub fields: Option<Vec<String>>,
+    /// Request headers that are forwarded and keyed, lower-case.
+    pub headers: Vec<String>,
+    /// What becomes of credentials.
+    pub credentials: Credentials,
+    /// Further headers that are credentials, lower-case.
+    pub credential_headers: Vec<String>,
+    /// How long entries may be served.
+    pub lifetime: Lifetime,
+    /// How eager the early refresh is.
+    pub beta: Beta,
+    /// The share of the TTL in which an early refresh may begin.
+    pub early_window: f64,
+    /// How long one origin call may take.
+    pub origin_timeout: Millis,
+    /// The largest request body, in bytes.
+    pub max_request: u32,
+    /// The largest decoded response body, in bytes.
+    pub max_response: u32,
+    /// How long an origin's 4xx is remembered.
+    pub negative_ttl: Millis,
+    /// How many requests may wait for one key.
+    pub max_waiters: u32,
+    /// How many origin calls one isolate may have under way, over all keys.
+    pub max_origin_calls: u32,
+    /// The `Cache-Control` of the answers.
+    pub cache_control: String,
+}
+
+impl Route {
+    /// How long a lease for this route lasts.
+    #[must_use]
+    pub fn lease(&self) -> Millis {
+        self.origin_timeout.plus(LEASE_BEYOND_TIMEOUT)
+    }
+
+    /// After this long a cold request is no longer made to wait.
+    #[must_use]
+    pub fn patience(&self) -> Millis {
+        self.lease().plus(self.origin_timeout).plus(LEASE_BEYOND_TIMEOUT)
+    }
+}
+
+/// The key holds the body once more, its quotes escaped: with the largest answer it must fit in the
+/// 2 MB of an object's row.
+const MAX_REQUEST: u32 = 262_144;
+/// How long the Worker waits for the object.
+pub const OBJECT_TIMEOUT: Millis = Millis(2_000);
+/// A lease outlives the origin call by this much.
+const LEASE_BEYOND_TIMEOUT: Millis = Millis(5_000);
+/// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
+const REFRESH_MOST: Millis = Millis(25_000);
+
+const NAMES: [&str; 22] = [
+    "path",
+    "methods",
+    "origin",
+    "fields",
+    "headers",
+    "credentials",
+    "credential_headers",
+    "ttl",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "beta",
+    "late_share",
+    "max_beta",
+    "early_window",
+    "origin_timeout",
+    "max_request",
+    "max_response",
+    "negative_ttl",
+    "max_waiters",
+    "max_origin_calls",
+    "cache_control",
+    "description",
+];
+
+pub(super) fn parse_all(reader: &Reader<'_>, development: bool) -> Vec<Rc<Route>> {
+    const ALLOWED: &str = "a list of 1 to 100 route tables, each with a path of its own";
+    let tables = reader.list("ROUTES", ALLOWED).unwrap_or_default();
+    reader.demand((1..=100).contains(&tables.len()), "ROUTES", ALLOWED);
+    let mut routes: Vec<Rc<Route>> = Vec::with_capacity(tables.len());
+    for (index, table) in tables.iter().enumerate() {
+        let Value::Object(table) = table else {
+            reader.refuse("ROUTES", ALLOWED);
+            continue;
+        };
+        let own = reader.of(format!("ROUTES[{index}]."), table);
+        let route = parse(&own, development);
+        own.demand(
+            routes.iter().all(|other| other.path != route.path),
+            "path",
+            "a path that no other route has",
+        );
+        routes.push(Rc::new(route));
+    }
+    routes
+}
+
+fn parse(reader: &Reader<'_>, development: bool) -> Route {
+    const YEAR: f64 = 31_536_000.0;
+    if let Some(unknown) = reader.table().keys().find(|name| !NAMES.contains(&name.as_str())) {
+        reader.refuse(unknown, &format!("one of the settings {}", NAMES.join(", ")));
+    }
+    methods(reader);
+    let route = Route {
+        path: path(reader),
+        origin: super::origin_url(reader, "origin", development),
+        fields: fields(reader),
+        headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or_default(),
+        credentials: credentials(reader),
+        credential_headers: header_names(reader, "credential_headers", &[])
+            .unwrap_or_else(|| vec!["x-api-key".to_owned()]),
+        lifetime: Lifetime {
+            ttl: reader.seconds("ttl", 300.0, 0.1, YEAR),
+            stale_while_revalidate: reader.seconds("stale_while_revalidate", 3_600.0, 0.0, YEAR),
+            stale_if_error: reader.seconds("stale_if_error", 86_400.0, 0.0, YEAR),
+        },
+        beta: beta(reader),
+        early_window: reader.number("early_window", 0.5, 0.01, 1.0, "the TTL's share"),
+        origin_timeout: reader.seconds("origin_timeout", 15.0, 0.1, 20.0),
+        max_request: reader.whole("max_request", 65_536, 1, MAX_REQUEST, "bytes"),
+        max_response: reader.whole("max_response", 1_048_576, 1, 1_048_576, "bytes"),
+        negative_ttl: reader.seconds("negative_ttl", 0.0, 0.0, 86_400.0),
+        max_waiters: reader.whole("max_waiters", 1_000, 1, 10_000, "requests"),
+        max_origin_calls: reader.whole("max_origin_calls", 50, 1, 1_000, "calls"),
+        cache_control: cache_control(reader),
+    };
+    let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Millis::SECOND);
+    reader.demand(whole <= REFRESH_MOST, "origin_timeout", "at most 20 seconds");
+    route
+}
+
+fn path(reader: &Reader<'_>) -> String {
+    const ALLOWED: &str = "a path such as /api/v1/brain/calculate, without a query, an escape or a trailing slash, outside /_xfetch";
+    let path = reader.optional_text("path", ALLOWED).unwrap_or_default();
+    let is_good = is_plain_path(&path) && !path.ends_with('/') && !path.starts_with("/_xfetch");
+    reader.demand(is_good, "path", ALLOWED);
+    path
+}
+
+fn methods(reader: &Reader<'_>) {
+    const ALLOWED: &str = "[\"POST\"], the only method that is cached for now";
+    let methods = reader.texts("methods", ALLOWED);
+    reader.demand(methods.is_none_or(|methods| methods == ["POST"]), "methods", ALLOWED);
+}
+
+fn fields(reader: &Reader<'_>) -> Option<Vec<String>> {
+    const ALLOWED: &str = "a list of 1 to 100 field names";
+    let fields = reader.texts("fields", ALLOWED)?;
+    reader.demand((1..=100).contains(&fields.len()), "fields", ALLOWED);
+    Some(fields)
+}
+
+fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Option<Vec<String>> {
+    const ALLOWED: &str =
+        "a list of at most 20 header names, none of those that the cache sets or drops itself";
+    // Once is as good as twice; their order is the key's.
+    let mut names: Vec<String> = Vec::new();
+    for mut name in reader.texts(name, ALLOWED)? {
+        name.make_ascii_lowercase();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let is_good = |it: &String| is_header_name(it) && !refused.contains(&it.as_str());
+    reader.demand(names.len() <= 20 && names.iter().all(is_good), name, ALLOWED);
+    Some(names)
+}
+
+fn credentials(reader: &Reader<'_>) -> Credentials {
+    const ALLOWED: &str = "\"bypass\", \"refuse\" or \"ignore\"";
+    match reader.optional_text("credentials", ALLOWED).as_deref() {
+        None | Some("bypass") => Credentials::Bypass,
+        Some("refuse") => Credentials::Refuse,
+        Some("ignore") => Credentials::Ignore,
+        Some(_) => {
+            reader.refuse("credentials", ALLOWED);
+            Credentials::Refuse
+        }
+    }
+}
+
+/// Chosen from the figures of `auto_beta` over traffic from 0.01 to 1,000 requests per delta; the
+/// README says what both cost.
+const LATE_SHARE: f64 = 0.01;
+const MAX_BETA: f64 = 6.0;
+
+fn beta(reader: &Reader<'_>) -> Beta {
+    let late_share = reader.number("late_share", LATE_SHARE, 0.000_1, 0.5, "the cycles' share");
+    let max_beta = reader.number("max_beta", MAX_BETA, 0.1, 100.0, "beta");
+    let auto = Beta::Auto { late_share, max_beta };
+    match reader.table().get("beta") {
+        None => auto,
+        Some(Value::String(text)) if text == "auto" => auto,
+        Some(value) => match value.as_f64().filter(|beta| (0.01..=100.0).contains(beta)) {
+            Some(beta) => Beta::Fixed(beta),
+            None => {
+                reader.refuse("beta", "\"auto\" or a number from 0.01 to 100");
+                auto
+            }
+        },
+    }
+}
+
+fn cache_control(reader: &Reader<'_>) -> String {
+    const ALLOWED: &str = "a Cache-Control value of visible ASCII characters and spaces";
+    let value = reader.optional_text("cache_control", ALLOWED).unwrap_or_else(|| "no-cache".to_owned());
+    let is_good = value.len() <= 256 && value.bytes().all(|b| (0x20..0x7f).contains(&b));
+    reader.demand(is_good, "cache_control", ALLOWED);
+    value
+}

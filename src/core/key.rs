@@ -1,0 +1,139 @@
+//! Which requests share an entry.
+//!
+//! A key is the canonical JSON (RFC 8785) of everything that the origin is sent and that decides its
+//! answer; its SHA-256 names the entry in every tier. White space, the order of names and the way a
+//! character is escaped do not matter. What JSON itself tells apart stays apart: NFC and NFD forms of
+//! a text, zero-width and non-breaking spaces make different keys, because the origin could answer
+//! them differently.
+//!
+//! A body is refused rather than guessed at: duplicate names, numbers that a double cannot hold, and
+//! nesting beyond serde_json's limit of 128 are errors.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::core::canonical_json;
+
+/// The SHA-256 of a canonical key.
+pub type Hash = [u8; 32];
+
+/// The longest string that a field may hold, and the longest value of a keyed header, in bytes.
+pub const FIELD_MOST: usize = 1_024;
+
+/// The identity of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The canonical text, stored with the entry and compared on every read.
+    pub text: Arc<str>,
+    /// Its SHA-256: the name in every tier.
+    pub hash: Hash,
+}
+
+impl Key {
+    /// The hash in hexadecimal: the name of the object, and of the entry in the Cache API.
+    #[must_use]
+    pub fn name(&self) -> String {
+        canonical_json::hex(&self.hash)
+    }
+}
+
+/// Why a request's body is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadBody {
+    /// Not UTF-8, not JSON, nested too deep, a name given twice, or a number out of range.
+    NotStrictJson(String),
+    /// The route has `fields`, and the body is no object.
+    NotAnObject,
+    /// A field that the route does not name.
+    UnknownField(String),
+    /// A field that holds an array or an object.
+    NotScalar(String),
+    /// A field with an empty text, one above [`FIELD_MOST`], or one with control characters.
+    BadText(String),
+}
+
+impl fmt::Display for BadBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStrictJson(why) => write!(f, "The body is not acceptable JSON: {why}."),
+            Self::NotAnObject => f.write_str("The body must be a JSON object."),
+            Self::UnknownField(name) => {
+                write!(f, "The field {} is not known here.", canonical_json::text(&name.as_str().into()))
+            }
+            Self::NotScalar(name) => {
+                write!(f, "The field \"{name}\" must be a text, a number, true, false or null.")
+            }
+            Self::BadText(name) => {
+                write!(f, "The field \"{name}\" must have 1 to {FIELD_MOST} bytes and no control characters.")
+            }
+        }
+    }
+}
+
+/// The canonical form of a request's body; with `fields`, only those, and only scalars.
+///
+/// # Errors
+/// [`BadBody`], always the client's fault.
+pub fn canonical_body(bytes: &[u8], fields: Option<&[String]>) -> Result<String, BadBody> {
+    let text = str::from_utf8(bytes).map_err(|_| BadBody::NotStrictJson("it is not UTF-8".to_owned()))?;
+    let value = canonical_json::parse(text).map_err(BadBody::NotStrictJson)?;
+    if let Some(fields) = fields {
+        let Value::Object(object) = &value else {
+            return Err(BadBody::NotAnObject);
+        };
+        object.iter().try_for_each(|(name, value)| check_field(name, value, fields))?;
+    }
+    Ok(canonical_json::text(&value))
+}
+
+fn check_field(name: &str, value: &Value, fields: &[String]) -> Result<(), BadBody> {
+    if !fields.iter().any(|field| field == name) {
+        return Err(BadBody::UnknownField(name.chars().take(64).collect()));
+    }
+    match value {
+        Value::Array(_) | Value::Object(_) => Err(BadBody::NotScalar(name.to_owned())),
+        Value::String(text)
+            if text.is_empty() || text.len() > FIELD_MOST || text.contains(char::is_control) =>
+        {
+            Err(BadBody::BadText(name.to_owned()))
+        }
+        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => Ok(()),
+    }
+}
+
+/// The parts of a key beside the body.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The setting `CACHE_VERSION`.
+    pub version: &'a str,
+    /// The route's origin, so that two routes with different origins never meet.
+    pub route: &'a str,
+    /// The method sent to the origin.
+    pub method: &'a str,
+    /// The path sent to the origin.
+    pub path: &'a str,
+    /// The route's `headers`, each with the request's value, or without one.
+    pub headers: &'a [(String, Option<String>)],
+}
+
+/// The key of a request with this canonical body.
+#[must_use]
+pub fn key(scope: &Scope<'_>, canonical_body: &str) -> Key {
+    // An array of strings has one canonical form; the body stands in it as the text it is, so that no
+    // value can be mistaken for two, nor two for one.
+    let headers = scope.headers.iter().map(|(name, value)| {
+        Value::Array(vec![name.as_str().into(), value.as_deref().map_or(Value::Null, Value::from)])
+    });
+    let text = canonical_json::text(&Value::Array(vec![
+        scope.version.into(),
+        scope.route.into(),
+        scope.method.into(),
+        scope.path.into(),
+        Value::Array(headers.collect()),
+        canonical_body.into(),
+    ]));
+    let hash = Sha256::digest(text.as_bytes()).into();
+    Key { text: text.into(), hash }
+}

@@ -1,0 +1,15 @@
+//! Values and formulas. Nothing here does I/O, reads a clock or draws a random number, and nothing imports
+//! from another folder.
+
+pub mod arrival_rate;
+pub mod canonical_json;
+pub mod config;
+pub mod entry;
+pub mod failure;
+pub mod freshness;
+pub mod global_rate;
+pub mod http;
+pub mod key;
+pub mod theory;
+pub mod time;
+pub mod xfetch;

@@ -1,0 +1,144 @@
+//! Probabilistic early expiration: when a request should refresh an entry that has not expired yet.
+//!
+//! Source: A. Vattani, F. Chierichetti, K. Lowenstein, *Optimal Probabilistic Cache Stampede
+//! Prevention*, PVLDB 8(8), 2015, doi 10.14778/2757807.2757813. With expiry `e`, measured computation
+//! time `delta`, and `u` uniform in (0, 1], a request at `now` refreshes when
+//! `now - delta * beta * ln(u) >= e`. The larger `beta`, the earlier.
+//!
+//! Two things are added to the paper. No refresh begins earlier than the *early window* before
+//! expiry. And `beta` may be chosen ([`auto_beta`]): the paper picks 1 because every extra trigger
+//! costs a computation; behind a lease it costs a message at most, so what is left to pay for is the
+//! freshness thrown away, and the best beta is the smallest that still lands the new value in time.
+
+use crate::core::time::Millis;
+
+/// A draw from the uniform distribution on (0, 1]: never zero, so its logarithm is finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Draw(f64);
+
+impl Draw {
+    /// The draw that never triggers before expiry: plain TTL behaviour, for when there is no entropy.
+    pub const NEVER_EARLY: Self = Self(1.0);
+
+    /// From 64 random bits. The upper 53 give one of 2^53 equally spaced values `2^-53, …, 1`.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
+        Self(((bits >> 11) + 1) as f64 * STEP)
+    }
+
+    /// The value, in (0, 1].
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+/// What the rule needs to know of an entry and its route.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    /// Measured cost of the computation.
+    pub delta: Millis,
+    /// Eagerness; 1 is the paper's.
+    pub beta: f64,
+    /// No refresh begins earlier than this before expiry.
+    pub window: Millis,
+}
+
+/// Whether a request with this draw refreshes now, `remaining` before expiry.
+/// At expiry (`remaining` zero) always.
+#[must_use]
+pub fn triggers(remaining: Millis, rule: Rule, draw: Draw) -> bool {
+    if remaining == Millis::ZERO {
+        return true;
+    }
+    remaining <= rule.window && -(rule.delta.0 as f64) * rule.beta * draw.value().ln() >= remaining.0 as f64
+}
+
+/// The probability that [`triggers`] says yes: `exp(-remaining / (beta * delta))` inside the window.
+#[must_use]
+pub fn probability(remaining: Millis, rule: Rule) -> f64 {
+    if remaining == Millis::ZERO {
+        1.0
+    } else if remaining > rule.window {
+        0.0
+    } else {
+        (-(remaining.0 as f64) / (rule.beta * rule.delta.0 as f64)).exp()
+    }
+}
+
+/// The smallest cost that is believed: a mock, or a clock that stands still, can measure nothing.
+pub const MIN_DELTA: Millis = Millis(1);
+/// The largest share of the TTL that the rule uses as cost: beyond it every request would refresh.
+pub const MAX_DELTA_SHARE: f64 = 0.5;
+/// Weight of the newest sample in the smoothed cost.
+const NEWEST: f64 = 0.3;
+
+/// The smoothed cost after a new sample: an exponentially weighted mean of the logarithm, so that one
+/// quick answer does not remove the protection and one outlier does not refresh all day.
+#[must_use]
+pub fn smooth_delta(previous: Option<Millis>, sample: Millis) -> Millis {
+    let sample = sample.max(MIN_DELTA);
+    let Some(previous) = previous else {
+        return sample;
+    };
+    let log = |delta: Millis| (delta.max(MIN_DELTA).0 as f64).ln();
+    let mean = (1.0 - NEWEST) * log(previous) + NEWEST * log(sample);
+    Millis(mean.exp().round() as u64).max(MIN_DELTA)
+}
+
+/// The cost as the rule may use it: at least [`MIN_DELTA`], at most [`MAX_DELTA_SHARE`] of the TTL.
+#[must_use]
+pub fn clamp_delta(delta: Millis, ttl: Millis) -> Millis {
+    delta.min(ttl.share(MAX_DELTA_SHARE)).max(MIN_DELTA)
+}
+
+/// A refresh begins at most so many computations before expiry, where one that begins then is in time often enough:
+/// beyond the cost of one, the rest is for computations that take longer than the last ones.
+const AUTO_WINDOW: f64 = 2.5;
+
+/// The beta and the early window that `auto` takes: at most `window`, and no wider than it has to be.
+///
+/// The first trigger of a cycle has a long tail on the early side, and what comes early is freshness thrown away.
+/// A narrower window cuts the tail off and leaves the share of late cycles as it is asked for, as long as
+/// [`auto_beta`] has a solution in it; a key that is asked for too rarely for that gets the whole `window`.
+#[must_use]
+pub fn auto(rate: f64, delta: Millis, window: Millis, late_share: f64, max_beta: f64) -> (f64, Millis) {
+    let narrow = Millis((delta.max(MIN_DELTA).0 as f64 * AUTO_WINDOW) as u64).min(window);
+    let beta = auto_beta(rate, delta, narrow, late_share, max_beta);
+    if beta < max_beta {
+        (beta, narrow)
+    } else {
+        (auto_beta(rate, delta, window, late_share, max_beta), window)
+    }
+}
+
+/// The smallest beta for which the new value lands before expiry in all but `late_share` of the
+/// cycles: the solution of
+/// `rate * beta * delta * (exp(-1/beta) - exp(-window/(beta * delta))) = ln(1/late_share)`,
+/// or `max_beta` where there is none (a key asked for too rarely) or the solution is larger.
+///
+/// `rate` is in requests per second, `late_share` in (0, 1). The left side is
+/// `rate * delta * integral of exp(-s/beta) for s from 1 to window/delta`, so it grows with beta and
+/// bisection finds the only root.
+#[must_use]
+pub fn auto_beta(rate: f64, delta: Millis, window: Millis, late_share: f64, max_beta: f64) -> f64 {
+    let seconds = delta.max(MIN_DELTA).as_seconds();
+    let width = window.as_seconds() / seconds;
+    let wanted = (1.0 / late_share).ln();
+    let reached = |beta: f64| rate * seconds * beta * ((-1.0 / beta).exp() - (-width / beta).exp());
+    // Written so that NaN (no rate to speak of) also answers `max_beta`.
+    if !(width > 1.0 && reached(max_beta) >= wanted) {
+        return max_beta;
+    }
+    let (mut low, mut high) = (0.0, max_beta);
+    for _ in 0..48 {
+        let middle = 0.5 * (low + high);
+        if reached(middle) >= wanted {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high
+}

@@ -1,0 +1,161 @@
+//! The nearest tier: entries in the memory of one isolate, bounded in bytes and in number. Beside each
+//! entry stands what the isolate knows of its key: the purge floor it has heard, and how often the key
+//! is asked for.
+//!
+//! What has to go is chosen by the clock algorithm, also known as second chance: a hand goes round the
+//! keys, spares once what was used since it came by, and takes the first that was not. It forgets
+//! nearly the same keys as least recently used would, and a hit costs a flag instead of two searches.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
+};
+
+use crate::core::{
+    arrival_rate::Rate,
+    entry::{Entry, Floor},
+    key::Hash,
+    time::Millis,
+};
+
+/// What a key without an entry weighs: its floor and rate.
+const BARE: usize = 256;
+
+#[derive(Debug, Default)]
+struct Slot {
+    entry: Option<Arc<Entry>>,
+    floor: Floor,
+    rate: Rate,
+    used: bool,
+}
+
+impl Slot {
+    fn weight(&self) -> usize {
+        BARE + self.entry.as_ref().map_or(0, |entry| entry.weight())
+    }
+}
+
+/// The memory tier.
+#[derive(Debug)]
+pub struct Memory {
+    /// Boxed, so that this map and those of [`crate::isolate::refresh_gate`] are one piece of code.
+    slots: BTreeMap<Hash, Box<Slot>>,
+    hand: Hash,
+    bytes: usize,
+    most_bytes: usize,
+    most_keys: usize,
+}
+
+impl Memory {
+    /// Room for so many bytes and keys.
+    #[must_use]
+    pub fn new(most_bytes: usize, most_keys: usize) -> Self {
+        Self { slots: BTreeMap::new(), hand: Hash::default(), bytes: 0, most_bytes, most_keys }
+    }
+
+    /// The entry of this key, whatever its age; `None` when it is gone or another key's.
+    pub fn get(&mut self, hash: &Hash, key: &str, now: Millis) -> Option<Arc<Entry>> {
+        let slot = self.slots.get_mut(hash)?;
+        slot.used = true;
+        let entry = slot.entry.as_ref()?;
+        (*entry.key == *key && !entry.is_gone(now)).then(|| Arc::clone(entry))
+    }
+
+    /// Takes the entry if it fits, supersedes what is here, and stands above the floor. An older generation
+    /// never overwrites a newer one.
+    pub fn accept(&mut self, hash: Hash, entry: &Arc<Entry>, now: Millis) -> bool {
+        if entry.weight() + BARE > self.most_bytes {
+            return false;
+        }
+        let Some(allowed) = self.floor(&hash).applied(Arc::clone(entry), now) else {
+            return false;
+        };
+        let held = self.slots.get(&hash).and_then(|slot| slot.entry.as_ref());
+        if held.is_some_and(|held| held.key == allowed.key && !allowed.supersedes(held)) {
+            return false;
+        }
+        self.change(hash, |slot| slot.entry = Some(allowed));
+        true
+    }
+
+    /// Hears a purge floor: drops or marks stale what lies below. Answers whether it was news.
+    pub fn hear(&mut self, hash: Hash, floor: Floor, now: Millis) -> bool {
+        let known = self.slots.get(&hash).map_or(Floor::default(), |slot| slot.floor);
+        let raised = known.raised(floor);
+        if raised == known {
+            return false;
+        }
+        self.change(hash, |slot| {
+            slot.floor = raised;
+            slot.entry = slot.entry.take().and_then(|entry| raised.applied(entry, now));
+        });
+        true
+    }
+
+    /// The floor that this isolate has heard.
+    #[must_use]
+    pub fn floor(&self, hash: &Hash) -> Floor {
+        self.slots.get(hash).map_or(Floor::default(), |slot| slot.floor)
+    }
+
+    /// Notes a request for the key.
+    pub fn arrived(&mut self, hash: &Hash, now: Millis, memory: Millis) {
+        if let Some(slot) = self.slots.get_mut(hash) {
+            slot.rate.arrived(now, memory);
+        }
+    }
+
+    /// How often the key is asked for, in requests per second, as far as this isolate knows.
+    #[must_use]
+    pub fn rate(&self, hash: &Hash, memory: Millis) -> Option<f64> {
+        self.slots.get(hash)?.rate.per_second(memory)
+    }
+
+    /// How many entries it holds.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many bytes they take, near enough.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes a key's slot, which then is the last that has to make room.
+    fn change(&mut self, hash: Hash, change: impl FnOnce(&mut Slot)) {
+        let known = self.slots.get(&hash).map_or(0, |slot| slot.weight());
+        let slot = self.slots.entry(hash).or_default();
+        change(slot);
+        slot.used = true;
+        self.bytes = self.bytes - known + slot.weight();
+        while self.bytes > self.most_bytes || self.slots.len() > self.most_keys {
+            if !self.make_room(&hash) {
+                return;
+            }
+        }
+    }
+
+    /// Moves the hand on to a key that was not used since it last came by, and forgets that key; false
+    /// when there is none but `kept`.
+    fn make_room(&mut self, kept: &Hash) -> bool {
+        // Twice round, each with a step back to the start: the first spares what was used, the second finds it unused.
+        for _ in 0..2 * (self.slots.len() + 1) {
+            let next = self.slots.range_mut((Excluded(self.hand), Unbounded)).next();
+            let Some((hash, slot)) = next else {
+                self.hand = Hash::default();
+                continue;
+            };
+            self.hand = *hash;
+            if hash != kept && !std::mem::take(&mut slot.used) {
+                self.bytes -= slot.weight();
+                let gone = self.hand;
+                self.slots.remove(&gone);
+                return true;
+            }
+        }
+        false
+    }
+}

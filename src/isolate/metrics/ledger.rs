@@ -1,0 +1,106 @@
+//! The counts of all isolates, added up: each sends what it has counted since, in batches that may be lost, come
+//! twice, or belong to a run of counters that has been reset.
+
+use serde::{Deserialize, Serialize};
+
+use super::Tally;
+use crate::core::time::Millis;
+
+/// What one isolate holds right now. Not counted, only shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gauges {
+    /// Origin calls under way.
+    pub computations_in_flight: u64,
+    /// Keys in memory.
+    pub memory_entries: u64,
+    /// Bytes they take, near enough.
+    pub memory_bytes: u64,
+}
+
+/// What one isolate sends at once. A batch that is sent again is the same batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The isolate's own name.
+    pub isolate: String,
+    /// Counts its batches from 1.
+    pub sequence: u64,
+    /// The epoch that the counts belong to; `None` from an isolate that knows of none yet.
+    pub epoch: Option<String>,
+    /// The counts.
+    pub tally: Tally,
+    /// The isolate's gauges.
+    pub gauges: Gauges,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Isolate {
+    name: String,
+    sequence: u64,
+    seen: Millis,
+    gauges: Gauges,
+}
+
+/// All counts of all isolates, since an instant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Book {
+    /// Names this run of counters: it changes whenever they start from zero.
+    pub epoch: String,
+    /// When they did.
+    pub since: Millis,
+    /// The counts.
+    pub tally: Tally,
+    isolates: Vec<Isolate>,
+}
+
+/// Gauges of an isolate that has not been heard of for so long are forgotten.
+const GAUGES_KEPT: Millis = Millis(60_000);
+/// So many isolates are remembered, to know their batches again.
+const ISOLATES_MOST: usize = 2_000;
+
+impl Book {
+    /// A book that begins now. The epoch's name must be new.
+    #[must_use]
+    pub fn new(epoch: String, now: Millis) -> Self {
+        Self { epoch, since: now, tally: Tally::default(), isolates: Vec::new() }
+    }
+
+    /// Takes a batch once, however often it is sent. Counts of another epoch are dropped whole: they
+    /// belong to a run that has been reset.
+    pub fn take(&mut self, batch: &Batch, now: Millis) {
+        let place = self.isolates.iter().position(|isolate| isolate.name == batch.isolate);
+        let known = place.map_or(0, |place| self.isolates.remove(place).sequence);
+        let is_ours = batch.epoch.as_ref().is_none_or(|epoch| *epoch == self.epoch);
+        if batch.sequence > known && is_ours {
+            self.tally.merge(&batch.tally);
+        }
+        // Kept in the order in which they were heard of, so that the first is the one to forget.
+        let sequence = known.max(batch.sequence);
+        self.isolates.push(Isolate {
+            name: batch.isolate.clone(),
+            sequence,
+            seen: now,
+            gauges: batch.gauges,
+        });
+        if self.isolates.len() > ISOLATES_MOST {
+            self.isolates.remove(0);
+        }
+    }
+
+    /// Starts a new epoch from zero. The batches' sequence numbers go on.
+    pub fn reset(&mut self, epoch: String, now: Millis) {
+        self.epoch = epoch;
+        self.since = now;
+        self.tally = Tally::default();
+    }
+
+    /// The sum of the gauges of the isolates that are alive.
+    #[must_use]
+    pub fn gauges(&self, now: Millis) -> Gauges {
+        let alive = self.isolates.iter().filter(|it| it.seen.covers(GAUGES_KEPT, now));
+        alive.fold(Gauges::default(), |sum, isolate| Gauges {
+            computations_in_flight: sum.computations_in_flight + isolate.gauges.computations_in_flight,
+            memory_entries: sum.memory_entries + isolate.gauges.memory_entries,
+            memory_bytes: sum.memory_bytes + isolate.gauges.memory_bytes,
+        })
+    }
+}

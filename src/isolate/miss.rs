@@ -1,0 +1,279 @@
+//! A request that has nothing to serve: one leads the computation, the others wait for it, and nobody
+//! waits for ever. As a state machine: an [`Event`] in, an [`Action`] out.
+//!
+//! Whoever finds the lease held sleeps at the object and is woken by what happens to it. Waking up to
+//! `Again` means: look around, then ask anew; the first to come is elected. The waiter's own timer
+//! ends it in any case.
+
+use std::sync::Arc;
+
+use crate::{
+    core::{
+        entry::{Entry, Floor},
+        failure::{Failure, Reason},
+        freshness::{self, Eagerness, Verdict},
+        time::Millis,
+        xfetch::Draw,
+    },
+    isolate::refresh::{Computed, Ending},
+    protocol::message::{Answer, Reply},
+};
+
+/// What has happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The request begins; whether its isolate already leads a computation of the key.
+    Started {
+        /// Then it goes to sleep at the object without asking for the lease.
+        led_here: bool,
+    },
+    /// The computation that this request led, or tried to lead, has ended, and has heard this floor.
+    Led(Ending, Floor),
+    /// The object has answered `Wait`; with `Newer` its entry, if it could be read.
+    Woken(Reply, Option<Arc<Entry>>),
+    /// The object threw, restarted, or cannot be reached.
+    WaitBroken {
+        /// It has too much to do: asking again makes it worse.
+        is_overloaded: bool,
+    },
+    /// What the nearer tiers hold after a look around.
+    LookedAround(Option<Arc<Entry>>),
+    /// This request's own timer has run out.
+    TimedOut,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub enum Action {
+    /// Run a [`crate::isolate::refresh::Refresh`] that has seen this generation.
+    Lead {
+        /// The generation seen.
+        seen: u64,
+    },
+    /// Sleep at the object.
+    Wait {
+        /// The generation seen.
+        seen: u64,
+    },
+    /// Pause for a moment of random length, then look into memory and the colo's cache.
+    LookAround,
+    /// Watch memory until somebody else's computation lands there, the object being out of reach.
+    WatchMemory,
+    /// Answer the client.
+    Answer(Outcome),
+}
+
+/// What the client gets.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub enum Outcome {
+    /// The entry that this request computed; whether it was stored for others.
+    Computed(Arc<Entry>, bool),
+    /// The entry that somebody else computed while this request waited.
+    Collapsed(Arc<Entry>),
+    /// An entry that the object held.
+    Hit(Arc<Entry>),
+    /// The old entry, within `stale_if_error`.
+    Fallback(Arc<Entry>),
+    /// A good answer that is not stored.
+    Passed(Computed),
+    /// Ask the origin without the cache, as the key's answers must not be stored; if that fails, this
+    /// old entry answers.
+    Uncached(Option<Arc<Entry>>),
+    /// The origin's considered no, relayed.
+    Negative {
+        /// Its status.
+        status: u16,
+        /// Its content type.
+        content_type: String,
+        /// Its body.
+        body: String,
+    },
+    /// The origin failed.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// When it is worth trying again.
+        retry_after: Millis,
+    },
+    /// Too many wait for this key.
+    TooManyWaiters,
+    /// The object was out of reach, and no computation landed in time.
+    Unavailable,
+    /// The computation did not land in time.
+    TimedOut,
+}
+
+/// A cold request under way.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub struct Cold {
+    seen: u64,
+    since: Millis,
+    floor: Floor,
+    fallback: Option<Arc<Entry>>,
+    object_lost: bool,
+}
+
+impl Cold {
+    /// A request that found nothing to serve. `seen` is the generation of whatever was found, and
+    /// `fallback` the old entry, if it may answer when the origin cannot.
+    #[must_use]
+    pub fn new(seen: u64, fallback: Option<Arc<Entry>>, now: Millis) -> Self {
+        Self { seen, since: now, floor: Floor::default(), fallback, object_lost: false }
+    }
+
+    /// Hears a purge floor that its isolate knows of, from whomever: what it holds in hand may be purged.
+    pub fn hear(&mut self, floor: Floor) {
+        self.floor = self.floor.raised(floor);
+    }
+
+    /// The next step. After [`Action::Answer`] nothing is to be fed.
+    pub fn on(&mut self, event: Event, now: Millis) -> Action {
+        match event {
+            Event::Started { led_here: true } => self.wait(),
+            Event::Started { led_here: false } => self.lead(),
+            Event::Led(ending, floor) => {
+                self.floor = self.floor.raised(floor);
+                self.led(ending, now)
+            }
+            Event::Woken(reply, entry) => {
+                self.floor = self.floor.raised(reply.floor);
+                self.woken(reply.answer, entry, now)
+            }
+            Event::WaitBroken { is_overloaded: true } => self.led(Ending::ObjectLost, now),
+            Event::WaitBroken { is_overloaded: false } => Action::LookAround,
+            Event::LookedAround(found) => {
+                match found.and_then(|it| self.left(&it, now)).filter(|it| is_servable(it, now)) {
+                    Some(entry) => self.serve(entry),
+                    None => self.lead(),
+                }
+            }
+            Event::TimedOut if self.object_lost => self.or_fallback(Outcome::Unavailable, now),
+            Event::TimedOut => self.or_fallback(Outcome::TimedOut, now),
+        }
+    }
+
+    fn lead(&self) -> Action {
+        Action::Lead { seen: self.seen }
+    }
+
+    fn wait(&self) -> Action {
+        Action::Wait { seen: self.seen }
+    }
+
+    fn led(&mut self, ending: Ending, now: Millis) -> Action {
+        match ending {
+            Ending::Stored(entry) => Action::Answer(Outcome::Computed(entry, true)),
+            Ending::Uncommitted(entry) | Ending::Rejected(entry) => {
+                Action::Answer(Outcome::Computed(entry, false))
+            }
+            Ending::Adopted(entry) | Ending::AdoptedFromColo(entry) => self.judge(&entry, now),
+            Ending::Held { .. } => self.wait(),
+            Ending::BackedOff { failure, retry_after } => self.failed(failure, retry_after, now),
+            Ending::Failed(failure) => {
+                let retry_after = match &failure {
+                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
+                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::SECOND,
+                };
+                self.failed(failure, retry_after, now)
+            }
+            Ending::Passed(computed) => Action::Answer(Outcome::Passed(computed)),
+            Ending::ObjectLost => {
+                self.object_lost = true;
+                match self.usable_fallback(now) {
+                    Some(entry) => Action::Answer(Outcome::Fallback(entry)),
+                    None => Action::WatchMemory,
+                }
+            }
+        }
+    }
+
+    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, now: Millis) -> Action {
+        match answer {
+            Answer::Newer { generation, .. } => match entry {
+                Some(entry) => self.judge(&entry, now),
+                None => {
+                    self.seen = self.seen.max(generation);
+                    self.lead()
+                }
+            },
+            Answer::Failed { failure, retry_after } => self.failed(failure, retry_after, now),
+            Answer::TooManyWaiters => self.or_fallback(Outcome::TooManyWaiters, now),
+            Answer::Again
+            | Answer::Held { .. }
+            | Answer::Granted { .. }
+            | Answer::Committed
+            | Answer::Rejected
+            | Answer::Closed { .. }
+            | Answer::Purged
+            | Answer::Inspected(_)
+            | Answer::Refused { .. } => Action::LookAround,
+        }
+    }
+
+    /// What the object holds is judged like any tier. Past every window it is overtaken: ask again
+    /// with *its* generation, or the object would answer with it for ever.
+    fn judge(&mut self, entry: &Arc<Entry>, now: Millis) -> Action {
+        self.seen = self.seen.max(entry.generation);
+        match self.left(entry, now) {
+            Some(entry) if is_servable(&entry, now) => self.serve(entry),
+            Some(entry) if entry.is_usable_on_error(now) => {
+                self.fallback = Some(entry);
+                self.lead()
+            }
+            Some(_) | None => self.lead(),
+        }
+    }
+
+    /// Collapsed is what was computed while this request waited; what is older was there before.
+    fn serve(&self, entry: Arc<Entry>) -> Action {
+        Action::Answer(if entry.stored_at >= self.since {
+            Outcome::Collapsed(entry)
+        } else {
+            Outcome::Hit(entry)
+        })
+    }
+
+    /// What the purges that were heard leave of an entry.
+    fn left(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
+        self.floor.applied(Arc::clone(entry), now)
+    }
+
+    fn failed(&mut self, failure: Failure, retry_after: Millis, now: Millis) -> Action {
+        match failure {
+            Failure::Transient { reason, .. } => {
+                self.or_fallback(Outcome::Failed { reason, retry_after }, now)
+            }
+            Failure::Negative { status, content_type, body, .. } => {
+                Action::Answer(Outcome::Negative { status, content_type, body })
+            }
+            Failure::Pass => Action::Answer(Outcome::Uncached(self.usable_fallback(now))),
+            Failure::GivenBack => {
+                let reason = Reason::TooManyOriginCalls;
+                self.or_fallback(Outcome::Failed { reason, retry_after: Millis::SECOND }, now)
+            }
+        }
+    }
+
+    fn or_fallback(&mut self, outcome: Outcome, now: Millis) -> Action {
+        Action::Answer(match self.usable_fallback(now) {
+            Some(entry) => Outcome::Fallback(entry),
+            None => outcome,
+        })
+    }
+
+    /// The old entry, if it may still answer: its window may have ended, or a purge may have taken it,
+    /// while the request waited.
+    fn usable_fallback(&mut self, now: Millis) -> Option<Arc<Entry>> {
+        let entry = self.fallback.take()?;
+        self.left(&entry, now).filter(|entry| entry.is_usable_on_error(now))
+    }
+}
+
+fn is_servable(entry: &Entry, now: Millis) -> bool {
+    // Without a draw and without eagerness: only the windows count.
+    let eagerness = Eagerness { beta: 1.0, early_window: 1.0 };
+    match freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY) {
+        Verdict::Fresh | Verdict::RefreshEarly | Verdict::Stale => true,
+        Verdict::Miss { .. } => false,
+    }
+}

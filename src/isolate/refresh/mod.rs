@@ -1,0 +1,394 @@
+//! One computation of one key, from the question to the object to the stored entry, as a state
+//! machine: an [`Event`] in, an [`Action`] out.
+//!
+//! The Worker, the exhaustive search and the simulator perform the actions and report the events; the
+//! rules are here. The same machine serves a refresh behind an answer and the leader of a cold miss
+//! ([`crate::isolate::miss`] tells what the others do).
+
+mod holder_wait;
+mod outcome;
+
+use std::sync::Arc;
+
+use self::holder_wait::Waiting;
+pub use self::outcome::Ending;
+use crate::{
+    core::{
+        entry::{self, Entry, Floor, Lifetime},
+        failure::Failure,
+        time::Millis,
+        xfetch,
+    },
+    protocol::message::{Answer, Reply},
+};
+
+/// What a computation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// An entry that has not expired yet.
+    Early,
+    /// An entry that has expired and is being served.
+    Stale,
+    /// Somebody waits.
+    Cold,
+}
+
+impl Purpose {
+    /// The word for it in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::Stale => "stale",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+/// What a trigger led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// The lease was granted.
+    Started,
+    /// Somebody else refreshes, here or elsewhere.
+    Contention,
+    /// A newer generation was found before or inside the lock.
+    RecheckSkip,
+    /// The object was out of reach.
+    LockError,
+    /// The origin has failed a moment ago.
+    Backoff,
+}
+
+impl Trigger {
+    /// The name of its counter.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "refreshes_started",
+            Self::Contention => "xfetch_lock_contention_total",
+            Self::RecheckSkip => "xfetch_recheck_skips_total",
+            Self::LockError => "refresh_lock_errors",
+            Self::Backoff => "refresh_backoffs",
+        }
+    }
+}
+
+/// A complete, valid answer of the origin; also its considered no, where that is for one client only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Computed {
+    /// 2xx; 4xx for a refusal, which is never storable.
+    pub status: u16,
+    /// The headers that are kept.
+    pub headers: Vec<(String, String)>,
+    /// The decoded body.
+    pub body: Arc<[u8]>,
+    /// From just before the call to the last byte.
+    pub delta: Millis,
+    /// Whether the origin allows it to be stored.
+    pub storable: bool,
+    /// The instant of the last byte.
+    pub at: Millis,
+}
+
+impl Computed {
+    /// Whether it is the origin's considered no.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status >= 400
+    }
+}
+
+/// What has happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The refresh may begin.
+    Started,
+    /// The colo's cache holds this for the key.
+    LookedInColo(Option<Arc<Entry>>),
+    /// The object has answered; with `Newer` its entry, if it could be read.
+    Replied(Reply, Option<Arc<Entry>>),
+    /// The object threw, was overloaded, slower than `object_timeout`, or refused the message.
+    ObjectLost {
+        /// Whether this isolate may call the origin without a lease now.
+        may_compute: bool,
+    },
+    /// The origin has answered.
+    Computed(Computed),
+    /// The origin has failed.
+    Failed(Failure),
+    /// The tiers have what they were given.
+    Stored,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub enum Action {
+    /// Look the key up in the colo's cache.
+    LookInColo,
+    /// Ask the object for the lease.
+    Acquire {
+        /// The generation seen.
+        seen: u64,
+    },
+    /// Sleep at the object until whoever holds the lease has ended: what he commits is then here at once,
+    /// and not only when a request draws again.
+    Wait {
+        /// The generation seen.
+        seen: u64,
+    },
+    /// Call the origin, once.
+    Compute,
+    /// Hand the entry in.
+    Commit(Arc<Entry>),
+    /// Tell the object that there is no entry.
+    Fail(u64, Failure),
+    /// Give it to the colo's cache and to memory; an uncommitted entry to memory only.
+    Store(Arc<Entry>),
+    /// It is over.
+    End(Ending),
+}
+
+/// What the machine must know of its key.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub struct Subject {
+    /// The full canonical key.
+    pub key: Arc<str>,
+    /// The route's lifetime for new entries.
+    pub lifetime: Lifetime,
+    /// The generation seen, 0 for nothing.
+    pub seen: u64,
+    /// The smoothed cost until now.
+    pub delta: Option<Millis>,
+}
+
+/// One computation under way.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub struct Refresh {
+    subject: Subject,
+    purpose: Purpose,
+    token: Option<u64>,
+    /// It waits for somebody else's computation.
+    waiting: Option<Waiting>,
+    floor: Floor,
+    outcome: Option<Ending>,
+    trigger: Option<Trigger>,
+}
+
+impl Refresh {
+    /// A computation that has not begun.
+    #[must_use]
+    pub fn new(subject: Subject, purpose: Purpose) -> Self {
+        let (token, waiting, floor) = (None, None, Floor::default());
+        Self { subject, purpose, token, waiting, floor, outcome: None, trigger: None }
+    }
+
+    /// The token of the lease it holds.
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        self.token
+    }
+
+    /// The purge floor that it has heard.
+    #[must_use]
+    pub fn floor(&self) -> Floor {
+        self.floor
+    }
+
+    /// The smoothed cost until now.
+    #[must_use]
+    pub fn delta(&self) -> Option<Millis> {
+        self.subject.delta
+    }
+
+    /// How long to leave the key alone when its object is out of reach: as long as a computation takes.
+    #[must_use]
+    pub fn pause(&self) -> Millis {
+        self.subject.delta.unwrap_or(Millis::SECOND).max(Millis::SECOND)
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// What the trigger led to, once, as soon as it is known.
+    pub fn take_trigger(&mut self) -> Option<Trigger> {
+        self.trigger.take()
+    }
+
+    /// The next step. After [`Action::End`] nothing is to be fed.
+    pub fn on(&mut self, event: Event, now: Millis) -> Action {
+        match event {
+            Event::Started => match self.purpose {
+                Purpose::Early | Purpose::Stale => Action::LookInColo,
+                Purpose::Cold => self.acquire(),
+            },
+            Event::LookedInColo(found) => self.looked_in_colo(found),
+            Event::Replied(reply, entry) => self.replied(reply, entry, now),
+            Event::ObjectLost { may_compute } => match self.waiting.take() {
+                Some(waiting) => waiting.held(now),
+                None => self.object_lost(may_compute),
+            },
+            Event::Computed(computed) => self.computed(computed),
+            Event::Failed(failure) => match self.token {
+                Some(token) => self.give_up(token, failure),
+                None => Action::End(Ending::Failed(failure)),
+            },
+            Event::Stored => self.finish(),
+        }
+    }
+
+    fn acquire(&self) -> Action {
+        Action::Acquire { seen: self.subject.seen }
+    }
+
+    /// The check before the lock: by generation, never by freshness.
+    fn looked_in_colo(&mut self, found: Option<Arc<Entry>>) -> Action {
+        match found.filter(|entry| entry.generation > self.subject.seen) {
+            Some(newer) => {
+                self.trigger = Some(Trigger::RecheckSkip);
+                self.store(Arc::clone(&newer), Ending::AdoptedFromColo(newer))
+            }
+            None => self.acquire(),
+        }
+    }
+
+    fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Millis) -> Action {
+        self.floor = self.floor.raised(reply.floor);
+        if let Some(waiting) = self.waiting.take() {
+            return self.woken(reply.answer, entry, waiting, now);
+        }
+        match reply.answer {
+            Answer::Granted { token } => {
+                self.token = Some(token);
+                self.trigger = Some(Trigger::Started);
+                Action::Compute
+            }
+            Answer::Newer { generation, .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
+                Some(newer) => {
+                    self.trigger = Some(Trigger::RecheckSkip);
+                    self.store(Arc::clone(&newer), Ending::Adopted(newer))
+                }
+                // It cannot be read: overtake it.
+                None if generation > self.subject.seen => {
+                    self.subject.seen = generation;
+                    self.acquire()
+                }
+                None => self.object_lost(false),
+            },
+            Answer::Held { retry_in } => {
+                self.trigger = Some(Trigger::Contention);
+                match self.purpose {
+                    Purpose::Early | Purpose::Stale => self.wait(Waiting::new(now, retry_in)),
+                    // Its request waits by itself.
+                    Purpose::Cold => Action::End(Ending::Held { retry_in }),
+                }
+            }
+            Answer::Failed { failure, retry_after } => {
+                self.trigger = Some(Trigger::Backoff);
+                Action::End(Ending::BackedOff { failure, retry_after })
+            }
+            Answer::Committed => self.committed(reply.demand, now),
+            Answer::Rejected => match self.outcome.take() {
+                Some(Ending::Stored(entry)) => Action::End(Ending::Rejected(entry)),
+                _ => Action::End(Ending::ObjectLost),
+            },
+            Answer::Closed { retry_after, .. } => {
+                // What the key's object remembers is what the client is told.
+                if let Some(Ending::Failed(Failure::Transient { retry_after: told, .. })) = &mut self.outcome
+                    && retry_after > Millis::ZERO
+                {
+                    *told = Some(retry_after);
+                }
+                self.finish()
+            }
+            // Answers to other messages: an object that talks nonsense is out of reach.
+            Answer::Again
+            | Answer::TooManyWaiters
+            | Answer::Purged
+            | Answer::Inspected(_)
+            | Answer::Refused { .. } => self.object_lost(false),
+        }
+    }
+
+    /// The object is out of reach: before the grant a call without a lease may be allowed; after the
+    /// computation its value is kept in memory, at the generation seen.
+    fn object_lost(&mut self, may_compute: bool) -> Action {
+        match self.outcome.take() {
+            None => {
+                self.trigger = Some(Trigger::LockError);
+                if may_compute { Action::Compute } else { Action::End(Ending::ObjectLost) }
+            }
+            Some(Ending::Stored(entry)) => {
+                let kept =
+                    Arc::new(Entry { generation: self.subject.seen, committed: false, ..(*entry).clone() });
+                self.store(Arc::clone(&kept), Ending::Uncommitted(kept))
+            }
+            Some(ending) => Action::End(ending),
+        }
+    }
+
+    fn computed(&mut self, computed: Computed) -> Action {
+        if !computed.storable {
+            let Some(token) = self.token else {
+                return Action::End(Ending::Passed(computed));
+            };
+            self.outcome = Some(Ending::Passed(computed));
+            return Action::Fail(token, Failure::Pass);
+        }
+        let entry = Arc::new(Entry {
+            generation: self.token.unwrap_or(self.subject.seen),
+            stored_at: computed.at,
+            delta: xfetch::smooth_delta(self.subject.delta, computed.delta),
+            lifetime: self.subject.lifetime,
+            demand: 0,
+            committed: self.token.is_some(),
+            key: Arc::clone(&self.subject.key),
+            status: computed.status,
+            etag: entry::etag(&computed.body),
+            headers: computed.headers,
+            body: computed.body,
+        });
+        if self.token.is_some() {
+            self.outcome = Some(Ending::Stored(Arc::clone(&entry)));
+            Action::Commit(entry)
+        } else {
+            self.store(Arc::clone(&entry), Ending::Uncommitted(entry))
+        }
+    }
+
+    fn give_up(&mut self, token: u64, failure: Failure) -> Action {
+        self.outcome = Some(Ending::Failed(failure.clone()));
+        Action::Fail(token, failure)
+    }
+
+    /// A purge may have come between commit and its answer: the floor in the answer says so.
+    fn committed(&mut self, demand: u32, now: Millis) -> Action {
+        match self.outcome.take() {
+            Some(Ending::Stored(entry)) => match self.floor.applied(Arc::clone(&entry), now) {
+                Some(mut entry) => {
+                    Arc::make_mut(&mut entry).demand = demand;
+                    self.store(Arc::clone(&entry), Ending::Stored(entry))
+                }
+                None => Action::End(Ending::Rejected(entry)),
+            },
+            _ => Action::End(Ending::ObjectLost),
+        }
+    }
+
+    fn above_floor(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
+        self.floor.applied(Arc::clone(entry), now)
+    }
+
+    fn store(&mut self, entry: Arc<Entry>, ending: Ending) -> Action {
+        self.outcome = Some(ending);
+        Action::Store(entry)
+    }
+
+    fn finish(&mut self) -> Action {
+        // Every path that leads here has set its outcome.
+        Action::End(self.outcome.take().unwrap_or(Ending::ObjectLost))
+    }
+}

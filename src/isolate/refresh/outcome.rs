@@ -1,0 +1,87 @@
+//! How a computation ended, and what is told of it.
+
+use std::sync::Arc;
+
+use super::Computed;
+use crate::core::{
+    entry::Entry,
+    failure::{Failure, Reason},
+    time::Millis,
+};
+
+/// How a computation ended.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub enum Ending {
+    /// Computed, committed and stored.
+    Stored(Arc<Entry>),
+    /// The object had a newer one; it was adopted.
+    Adopted(Arc<Entry>),
+    /// The colo's cache had a newer one; it was adopted.
+    AdoptedFromColo(Arc<Entry>),
+    /// Somebody else computes.
+    Held {
+        /// When it is worth asking again.
+        retry_in: Millis,
+    },
+    /// The last failure is remembered: nothing was computed.
+    BackedOff {
+        /// That failure.
+        failure: Failure,
+        /// How long it is remembered.
+        retry_after: Millis,
+    },
+    /// Computed, but the object was out of reach: the entry lives in this isolate's memory only.
+    Uncommitted(Arc<Entry>),
+    /// Computed, but overtaken or purged meanwhile: the entry is stored nowhere.
+    Rejected(Arc<Entry>),
+    /// Computed, but the origin does not allow it to be stored.
+    Passed(Computed),
+    /// The computation failed.
+    Failed(Failure),
+    /// The object was out of reach, and no call without a lease was allowed.
+    ObjectLost,
+}
+
+impl Ending {
+    /// The word for it in the log.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stored(_) => "stored",
+            Self::Adopted(_) => "adopted",
+            Self::AdoptedFromColo(_) => "adopted_from_colo",
+            Self::Held { .. } => "held",
+            Self::BackedOff { .. } => "backed_off",
+            Self::Uncommitted(_) => "uncommitted",
+            Self::Rejected(_) => "rejected",
+            Self::Passed(_) => "passed",
+            Self::Failed(_) => "failed",
+            Self::ObjectLost => "object_lost",
+        }
+    }
+
+    /// The failure that it has come to, if it has.
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::BackedOff { failure, .. } | Self::Failed(failure) => Some(failure),
+            Self::Stored(_)
+            | Self::Adopted(_)
+            | Self::AdoptedFromColo(_)
+            | Self::Held { .. }
+            | Self::Uncommitted(_)
+            | Self::Rejected(_)
+            | Self::Passed(_)
+            | Self::ObjectLost => None,
+        }
+    }
+
+    /// The reason of a transient failure.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self.failure()? {
+            Failure::Transient { reason, .. } => Some(*reason),
+            Failure::GivenBack => Some(Reason::TooManyOriginCalls),
+            Failure::Negative { .. } | Failure::Pass => None,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What one isolate remembers of refreshes under way, so that it asks a key's object once and not once
+//! per request: the check before the lock.
+//!
+//! Nobody can rely on a mark being taken away: a cancelled `waitUntil` runs no destructor. So every
+//! mark has an end, a mark from the future is ignored, and one is removed early only by who set it.
+
+use std::collections::BTreeMap;
+
+use crate::core::{failure::Failure, key::Hash, time::Millis};
+
+/// The longest text of an origin's considered no that is remembered here.
+const REMEMBERED_TEXT_MOST: usize = 4_096;
+
+/// Why a refresh need not begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// This isolate refreshes the key already, or has heard that somebody does.
+    UnderWay,
+    /// The origin has just failed for this key.
+    BackingOff {
+        /// How.
+        failure: Failure,
+        /// How long this is remembered.
+        retry_after: Millis,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    UnderWay,
+    BackingOff(Failure),
+}
+
+#[derive(Clone, Debug)]
+struct Mark {
+    owner: u64,
+    why: Why,
+    since: Millis,
+    length: Millis,
+}
+
+impl Mark {
+    fn is_live(&self, now: Millis) -> bool {
+        self.since.covers(self.length, now)
+    }
+}
+
+/// The marks of one isolate, bounded in number.
+#[derive(Debug)]
+pub struct Marks {
+    marks: BTreeMap<Hash, Box<Mark>>,
+    direct: BTreeMap<Hash, Box<Mark>>,
+    next_owner: u64,
+    most: usize,
+}
+
+impl Marks {
+    /// Room for so many keys.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { marks: BTreeMap::new(), direct: BTreeMap::new(), next_owner: 0, most }
+    }
+
+    /// Why a refresh of this key need not begin now, if so.
+    #[must_use]
+    pub fn blocked(&self, key: &Hash, now: Millis) -> Option<Blocked> {
+        let mark = self.marks.get(key)?;
+        mark.is_live(now).then(|| match &mark.why {
+            Why::UnderWay => Blocked::UnderWay,
+            Why::BackingOff(failure) => Blocked::BackingOff {
+                failure: failure.clone(),
+                retry_after: mark.since.plus(mark.length).minus(now),
+            },
+        })
+    }
+
+    /// Notes that a refresh begins, for a lease at most. The answer removes the mark.
+    pub fn begin(&mut self, key: Hash, now: Millis, lease: Millis) -> u64 {
+        self.next_owner += 1;
+        let mark = Mark { owner: self.next_owner, why: Why::UnderWay, since: now, length: lease };
+        insert(&mut self.marks, key, mark, now, self.most);
+        self.next_owner
+    }
+
+    /// The refresh that `begin` named has ended.
+    pub fn end(&mut self, key: &Hash, owner: u64) {
+        if self.marks.get(key).is_some_and(|mark| mark.owner == owner) {
+            self.marks.remove(key);
+        }
+    }
+
+    /// The refresh that `begin` named has ended, and somebody else's is worth asking for only later.
+    pub fn end_held(&mut self, key: Hash, owner: u64, now: Millis, length: Millis) {
+        self.replace(key, Mark { owner, why: Why::UnderWay, since: now, length }, now);
+    }
+
+    /// The refresh that `begin` named has ended, and the failure is remembered, here too. A long text
+    /// of an origin's considered no is not worth the memory.
+    pub fn end_failed(&mut self, key: Hash, owner: u64, failure: &Failure, now: Millis, length: Millis) {
+        if matches!(failure, Failure::Negative { body, .. } if body.len() > REMEMBERED_TEXT_MOST) {
+            return self.end(&key, owner);
+        }
+        let why = Why::BackingOff(failure.clone());
+        self.replace(key, Mark { owner, why, since: now, length }, now);
+    }
+
+    /// A purge was heard: what was known of the key's refreshes is about purged content.
+    pub fn forget(&mut self, key: &Hash) {
+        self.marks.remove(key);
+    }
+
+    fn replace(&mut self, key: Hash, mark: Mark, now: Millis) {
+        if self.marks.get(&key).is_none_or(|held| held.owner == mark.owner) {
+            insert(&mut self.marks, key, mark, now, self.most);
+        }
+    }
+
+    /// Whether the origin may be called for this key without a lease, the object being out of reach:
+    /// once per `pause`. A yes takes the permission.
+    pub fn may_compute_without_lease(&mut self, key: Hash, now: Millis, pause: Millis) -> bool {
+        if self.direct.get(&key).is_some_and(|mark| mark.is_live(now)) {
+            return false;
+        }
+        let mark = Mark { owner: 0, why: Why::UnderWay, since: now, length: pause };
+        insert(&mut self.direct, key, mark, now, self.most)
+    }
+}
+
+/// Sets a mark where there is room. Full of live marks: without one the object decides, as for any
+/// other isolate.
+fn insert(marks: &mut BTreeMap<Hash, Box<Mark>>, key: Hash, mark: Mark, now: Millis, most: usize) -> bool {
+    if marks.len() >= most && !marks.contains_key(&key) {
+        marks.retain(|_, mark| mark.is_live(now));
+        if marks.len() >= most {
+            return false;
+        }
+    }
+    marks.insert(key, Box::new(mark));
+    true
+}

@@ -1,0 +1,202 @@
+//! What one isolate knows, and the decisions that need nothing else: is this key's entry good enough,
+//! does a refresh begin, what is remembered of how it ended.
+
+use std::sync::Arc;
+
+use crate::{
+    core::{
+        config::Route,
+        entry::{Entry, Floor},
+        failure::Failure,
+        freshness::{self, Verdict},
+        global_rate::Share,
+        key::{Hash, Key},
+        time::Millis,
+        xfetch::Draw,
+    },
+    isolate::{
+        memory::Memory,
+        origin_calls::Calls,
+        refresh::{Ending, Purpose, Refresh, Trigger},
+        refresh_gate::{Blocked, Marks},
+    },
+    protocol::message::Terms,
+};
+
+/// The knowledge of one isolate. All of it may vanish at any moment, and nothing of it is needed to be
+/// correct.
+#[derive(Debug)]
+pub struct Local {
+    /// The nearest tier.
+    pub memory: Memory,
+    /// Refreshes under way.
+    pub marks: Marks,
+    /// Origin calls under way.
+    pub calls: Calls,
+}
+
+impl Local {
+    /// Room for so many bytes and keys.
+    #[must_use]
+    pub fn new(most_bytes: usize, most_keys: usize) -> Self {
+        let (memory, marks) = (Memory::new(most_bytes, most_keys), Marks::new(most_keys));
+        Self { memory, marks, calls: Calls::default() }
+    }
+
+    /// A request arrives: what memory holds for it.
+    pub fn arrived(&mut self, key: &Key, route: &Route, now: Millis) -> Option<Arc<Entry>> {
+        let found = self.memory.get(&key.hash, &key.text, now);
+        self.memory.arrived(&key.hash, now, route.lifetime.ttl);
+        found
+    }
+
+    /// The verdict on an entry, with the rate at which this isolate sees its key, or, if that is more, the one
+    /// that the entry tells of.
+    #[must_use]
+    pub fn judge(
+        &self,
+        hash: &Hash,
+        route: &Route,
+        entry: Option<&Entry>,
+        now: Millis,
+        draw: Draw,
+    ) -> Verdict {
+        let eagerness =
+            freshness::eagerness(entry, now, route, || self.memory.rate(hash, route.lifetime.ttl));
+        freshness::judge(entry, now, eagerness, draw)
+    }
+
+    /// The check before the lock: sets a mark for so long at most, unless there is one.
+    ///
+    /// # Errors
+    /// Why there is nothing to begin.
+    pub fn begin(&mut self, hash: Hash, now: Millis, length: Millis) -> Result<u64, Blocked> {
+        match self.marks.blocked(&hash, now) {
+            Some(blocked) => Err(blocked),
+            None => Ok(self.marks.begin(hash, now, length)),
+        }
+    }
+
+    /// An entry asks to be refreshed: the mark of the refresh that begins.
+    ///
+    /// # Errors
+    /// What the trigger led to instead.
+    pub fn trigger(&mut self, hash: Hash, route: &Route, now: Millis) -> Result<u64, Trigger> {
+        if !self.has_room(route) && self.marks.blocked(&hash, now).is_none() {
+            return Err(Trigger::Backoff);
+        }
+        self.begin(hash, now, route.lease()).map_err(|blocked| match blocked {
+            Blocked::UnderWay => Trigger::Contention,
+            Blocked::BackingOff { .. } => Trigger::Backoff,
+        })
+    }
+
+    /// The origin may be asked once more, over all keys of this isolate.
+    #[must_use]
+    pub fn has_room(&self, route: &Route) -> bool {
+        self.calls.under_way() < route.max_origin_calls as usize
+    }
+
+    /// What comes with the question for the lease: how long it is wanted for, by what the computation cost before,
+    /// and how often the isolate of this name is asked for the key.
+    #[must_use]
+    pub fn terms(&self, hash: &Hash, route: &Route, name: u64, delta: Option<Millis>) -> Terms {
+        Terms {
+            lease: route.lease(),
+            expected: delta.unwrap_or(Millis::SECOND),
+            physical: route.lifetime.physical(),
+            share: Share::new(name, self.memory.rate(hash, route.lifetime.ttl)),
+        }
+    }
+
+    /// Hears a floor; whether it was news. What was known of refreshes under way is then about purged
+    /// content.
+    pub fn hear(&mut self, hash: Hash, floor: Floor, now: Millis) -> bool {
+        let is_news = self.memory.hear(hash, floor, now);
+        if is_news {
+            self.marks.forget(&hash);
+        }
+        is_news
+    }
+
+    /// What the colo holds, less what was purged; memory takes it over, and hears the colo's floor.
+    pub fn adopt_from_colo(
+        &mut self,
+        hash: Hash,
+        floor: Floor,
+        entry: Option<Arc<Entry>>,
+        now: Millis,
+    ) -> Option<Arc<Entry>> {
+        self.hear(hash, floor, now);
+        let entry = self.memory.floor(&hash).applied(entry?, now)?;
+        self.memory.accept(hash, &entry, now);
+        Some(entry)
+    }
+
+    /// After a look into the colo's cache: what memory, the colo and the request's own hands hold, the
+    /// newest that may be served first. The look itself takes time, so all of it is judged at the instant
+    /// at which the request arrived: what was warm then does not wait because meanwhile a window has
+    /// ended, memory was full, or a committed generation that is older in time has taken its place.
+    pub fn after_colo(
+        &mut self,
+        key: &Key,
+        in_colo: Option<Arc<Entry>>,
+        in_hand: Option<Arc<Entry>>,
+        arrived: Millis,
+    ) -> Option<Arc<Entry>> {
+        let floor = self.memory.floor(&key.hash);
+        // A purge may have been heard since the look, or since the request had it in hand.
+        let left = |entry: Arc<Entry>| floor.applied(entry, arrived);
+        let newest = self.memory.get(&key.hash, &key.text, arrived).or_else(|| in_colo.and_then(left));
+        let in_hand = in_hand.and_then(left);
+        let is_servable = |entry: &Arc<Entry>| entry.is_servable(arrived);
+        if newest.as_ref().is_some_and(is_servable) {
+            return newest;
+        }
+        in_hand.filter(is_servable).or(newest)
+    }
+
+    /// Without the object: at most one call per isolate and key per delta; for a cold key one at a time.
+    pub fn may_compute_without_lease(
+        &mut self,
+        hash: Hash,
+        route: &Route,
+        refresh: &Refresh,
+        now: Millis,
+    ) -> bool {
+        let pause = match refresh.purpose() {
+            Purpose::Early | Purpose::Stale => refresh.pause(),
+            Purpose::Cold => route.origin_timeout.plus(Millis::SECOND),
+        };
+        self.marks.may_compute_without_lease(hash, now, pause)
+    }
+
+    /// A computation has ended: what is remembered of it, in place of its mark.
+    pub fn ended(&mut self, hash: Hash, owner: u64, refresh: &Refresh, ending: &Ending, now: Millis) {
+        match ending {
+            Ending::Held { retry_in } => self.marks.end_held(hash, owner, now, *retry_in),
+            Ending::BackedOff { failure, retry_after } => {
+                self.marks.end_failed(hash, owner, failure, now, *retry_after);
+            }
+            // Without a lease nobody else remembers the failure: for a moment this isolate does.
+            Ending::Failed(failure) => {
+                let pause = match failure {
+                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
+                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::ZERO,
+                };
+                self.marks.end_failed(hash, owner, failure, now, pause);
+            }
+            // An object out of reach is not asked again by the next request.
+            Ending::Uncommitted(_) | Ending::ObjectLost if refresh.purpose() != Purpose::Cold => {
+                self.marks.end_held(hash, owner, now, refresh.pause());
+            }
+            Ending::Stored(_)
+            | Ending::Adopted(_)
+            | Ending::AdoptedFromColo(_)
+            | Ending::Uncommitted(_)
+            | Ending::Rejected(_)
+            | Ending::Passed(_)
+            | Ending::ObjectLost => self.marks.end(&hash, owner),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The laboratory's settings: one table, from which the page makes its controls and by which every value
+//! is checked.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::{JsError, JsValue};
+
+use crate::{
+    core::{entry::Lifetime, time::Millis, xfetch},
+    sim::{Burst, Faults, Outage, Scenario, Strategy},
+};
+
+/// One setting: what a control needs to know.
+#[derive(Serialize)]
+pub(super) struct Field {
+    name: &'static str,
+    label: &'static str,
+    unit: &'static str,
+    group: &'static str,
+    least: f64,
+    most: f64,
+    value: f64,
+    whole: bool,
+    help: &'static str,
+}
+
+macro_rules! fields {
+    ($($name:literal $label:literal $unit:literal $group:literal $least:literal..$most:literal = $value:literal $whole:ident $help:literal,)*) => {
+        /// Every setting, the essential ones first.
+        pub(super) const FIELDS: &[Field] = &[$(Field {
+            name: $name, label: $label, unit: $unit, group: $group,
+            least: $least, most: $most, value: $value, whole: stringify!($whole).len() == 5, help: $help,
+        },)*];
+    };
+}
+
+fields! {
+    "rate" "Requests" "per second" "essential" 0.05..2_000.0 = 60.0 real "How often all keys together are asked for; arrivals are random.",
+    "ttl" "Time to live" "s" "essential" 0.5..600.0 = 10.0 real "How long an answer counts as fresh.",
+    "delta" "Computation" "s" "essential" 0.02..20.0 = 1.0 real "How long the origin takes, on average.",
+    "duration" "Run" "s" "essential" 10.0..3_600.0 = 120.0 whole "How long requests arrive, in the world's own time.",
+    "spread" "Spread of the computation" "of the logarithm" "origin" 0.0..1.5 = 0.2 real "0 always takes the average; 0.5 varies by about half.",
+    "failing" "Failing calls" "share" "origin" 0.0..1.0 = 0.0 real "The share of the origin's calls that fail.",
+    "outage_from" "Outage begins" "s" "origin" 0.0..3_600.0 = 0.0 real "When every call begins to fail.",
+    "outage_for" "Outage lasts" "s" "origin" 0.0..3_600.0 = 0.0 real "0 is none.",
+    "origin_timeout" "Origin time-out" "s" "origin" 0.1..20.0 = 15.0 real "A call that takes longer has failed.",
+    "keys" "Keys" "" "traffic" 1.0..5_000.0 = 1.0 whole "Different questions that are asked.",
+    "zipf" "Zipf's exponent" "" "traffic" 0.0..2.0 = 1.0 real "0 asks for all keys alike; 1 is the web's usual.",
+    "burst_size" "Burst" "requests" "traffic" 0.0..2_000.0 = 0.0 whole "Requests for the first key that come all at once.",
+    "burst_every" "Bursts every" "s" "traffic" 1.0..600.0 = 10.0 real "The distance between bursts.",
+    "colos" "Data centres" "" "places" 1.0..50.0 = 3.0 whole "Each has a cache of its own.",
+    "isolates" "Isolates in each" "" "places" 1.0..20.0 = 2.0 whole "Each has a memory of its own.",
+    "object_delay" "To the lock" "ms one way" "places" 0.0..500.0 = 20.0 real "Between a data centre and the key's lock.",
+    "colo_delay" "To the colo's cache" "ms" "places" 0.0..100.0 = 2.0 real "One look into the data centre's cache.",
+    "skew" "Clocks off by" "s at most" "places" 0.0..5.0 = 0.0 real "Each data centre's clock is wrong by so much, either way.",
+    "loss" "Lost messages" "share" "faults" 0.0..1.0 = 0.0 real "Between a data centre and the key's lock.",
+    "duplication" "Repeated messages" "share" "faults" 0.0..1.0 = 0.0 real "The same message arrives twice.",
+    "late_messages" "Late messages" "share" "faults" 0.0..1.0 = 0.0 real "By up to a second, so that others overtake them.",
+    "cache_loss" "Cache forgets" "share" "faults" 0.0..1.0 = 0.0 real "The share of looks into a data centre's cache that find nothing.",
+    "crash" "Refreshes cut off" "share of steps" "faults" 0.0..0.5 = 0.0 real "The background work dies there, and its lease must run out.",
+    "beta" "Beta" "where it is fixed" "rule" 0.05..20.0 = 1.0 real "How eagerly a refresh begins; 1 is the paper's. The deployed cache chooses its own.",
+    "early_window" "Early window" "share of the TTL" "rule" 0.01..1.0 = 0.5 real "No refresh begins before this last part of the TTL.",
+    "late_share" "Late at most" "share of cycles" "rule" 0.0001..0.5 = 0.01 real "How often \"auto\" lets a new value land late.",
+    "max_beta" "Largest auto beta" "" "rule" 0.1..100.0 = 6.0 real "Where \"auto\" ends for rare keys.",
+    "threshold" "Fixed threshold" "s before expiry" "rule" 0.0..600.0 = 2.0 real "For the strategy with a fixed threshold.",
+    "swr" "Stale while revalidate" "s" "rule" 0.0..86_400.0 = 3_600.0 real "How long after expiry an old answer is served at once.",
+    "sie" "Stale if error" "s" "rule" 0.0..604_800.0 = 86_400.0 real "How long it is served when the origin fails.",
+    "seed" "Seed" "" "rule" 0.0..4_294_967_295.0 = 1.0 whole "The same seed gives the same picture.",
+}
+
+/// Values by name.
+#[derive(Deserialize)]
+pub(super) struct Settings {
+    strategy: String,
+    #[serde(flatten)]
+    values: BTreeMap<String, f64>,
+}
+
+impl Settings {
+    pub(super) fn read(value: JsValue) -> Result<Self, JsError> {
+        let settings: Self =
+            serde_wasm_bindgen::from_value(value).map_err(|error| JsError::new(&error.to_string()))?;
+        for (name, value) in &settings.values {
+            let field = FIELDS.iter().find(|field| field.name == name);
+            let field = field.ok_or_else(|| JsError::new(&format!("There is no setting {name}.")))?;
+            let is_in_range = (field.least..=field.most).contains(value);
+            if !is_in_range || (field.whole && value.fract() != 0.0) {
+                let kind = if field.whole { "a whole number" } else { "a number" };
+                let Field { label, least, most, .. } = field;
+                return Err(JsError::new(&format!(
+                    "{label} is {value}, but must be {kind} from {least} to {most}."
+                )));
+            }
+        }
+        Ok(settings)
+    }
+
+    fn get(&self, name: &str) -> f64 {
+        let default = || FIELDS.iter().find(|field| field.name == name).map_or(0.0, |field| field.value);
+        self.values.get(name).copied().unwrap_or_else(default)
+    }
+
+    fn seconds(&self, name: &str) -> Millis {
+        Millis::from_seconds(self.get(name))
+    }
+
+    pub(super) fn scenario(&self) -> Result<Scenario, JsError> {
+        let strategy = Strategy::ALL.into_iter().find(|it| it.as_str() == self.strategy);
+        let strategy =
+            strategy.ok_or_else(|| JsError::new(&format!("There is no strategy {}.", self.strategy)))?;
+        let (from, length) = (self.seconds("outage_from"), self.seconds("outage_for"));
+        let burst = Burst { every: self.seconds("burst_every"), size: self.get("burst_size") as u32 };
+        let duration = self.seconds("duration");
+        let faults = Faults {
+            skew: self.seconds("skew"),
+            loss: self.get("loss"),
+            duplication: self.get("duplication"),
+            delay: self.get("late_messages"),
+            delay_most: Millis::SECOND,
+            cache_loss: self.get("cache_loss"),
+            crash: self.get("crash"),
+            ..Faults::default()
+        };
+        let is_kind = Faults { delay_most: Millis::ZERO, ..faults.clone() } == Faults::default();
+        let faults = if is_kind { Faults::default() } else { Faults { until: duration, ..faults } };
+        Ok(Scenario {
+            seed: self.get("seed") as u64,
+            duration,
+            strategy,
+            colos: self.get("colos") as u32,
+            isolates: self.get("isolates") as u32,
+            keys: self.get("keys") as u32,
+            zipf: self.get("zipf"),
+            rate: self.get("rate"),
+            burst: (burst.size > 0).then_some(burst),
+            lifetime: Lifetime {
+                ttl: self.seconds("ttl"),
+                stale_while_revalidate: self.seconds("swr"),
+                stale_if_error: self.seconds("sie"),
+            },
+            beta: self.get("beta"),
+            late_share: self.get("late_share"),
+            max_beta: self.get("max_beta"),
+            early_window: self.get("early_window"),
+            threshold: self.seconds("threshold"),
+            origin_timeout: self.seconds("origin_timeout"),
+            delta: self.seconds("delta"),
+            spread: self.get("spread"),
+            failing: self.get("failing"),
+            outage: (length > Millis::ZERO).then(|| Outage { from, until: from.plus(length) }),
+            object_delay: Millis::from_seconds(self.get("object_delay") / 1_000.0),
+            colo_delay: Millis::from_seconds(self.get("colo_delay") / 1_000.0),
+            faults,
+        })
+    }
+
+    /// The beta in force for the most wanted key: one isolate of each colo tells what it sees of the traffic.
+    pub(super) fn beta(&self, hot_rate: f64) -> f64 {
+        if self.strategy != Strategy::LeaseBetaAuto.as_str() {
+            return self.get("beta");
+        }
+        let rate = hot_rate / self.get("isolates");
+        let window = self.seconds("ttl").share(self.get("early_window"));
+        let delta = xfetch::clamp_delta(self.seconds("delta"), self.seconds("ttl"));
+        xfetch::auto(rate, delta, window, self.get("late_share"), self.get("max_beta")).0
+    }
+}

@@ -1,0 +1,213 @@
+//! What a Worker and a key's object say to each other.
+//!
+//! Old and new code run side by side for a while after a deploy, so every message carries a protocol
+//! version, and an object answers one that it does not know with a polite refusal. Variants travel by
+//! their place: within a version none is moved, and a new one comes last.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    core::{
+        entry::{Floor, Lifetime},
+        failure::Failure,
+        global_rate::Share,
+        time::Millis,
+    },
+    protocol::codec,
+};
+
+/// The version of the messages.
+pub const PROTOCOL: u32 = 1;
+
+/// What comes with an `Acquire`: lengths of time, all by the caller's configuration, and what the caller sees
+/// of the key's requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
+pub struct Terms {
+    /// How long the lease is to last.
+    pub lease: Millis,
+    /// How long the computation should take, by what it cost before.
+    pub expected: Millis,
+    /// The physical lifetime of the key's entries.
+    pub physical: Millis,
+    /// How often the caller is asked for the key. It travels as the frame's body, where code that does not
+    /// know of it finds nothing that it looks for.
+    #[serde(skip)]
+    pub share: Share,
+}
+
+/// A Worker's message. A committed entry travels beside it as the frame's body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
+pub enum Message {
+    /// Asks for the lease. Never waits.
+    Acquire {
+        /// The generation of whatever was found, however old; 0 for nothing.
+        seen: u64,
+        /// Makes a repeated message harmless; absent when there is no entropy.
+        nonce: Option<String>,
+        /// How long it is wanted for.
+        terms: Terms,
+    },
+    /// Sleeps until something happens. Never grants.
+    Wait {
+        /// As in `Acquire`.
+        seen: u64,
+        /// How many may wait for this key at once.
+        max_waiters: u32,
+    },
+    /// Hands in the computed entry, whose generation is the token.
+    Commit {
+        /// The grant's token.
+        token: u64,
+        /// How old the entry is, by the holder's clock.
+        age: Millis,
+        /// How long it may be served.
+        lifetime: Lifetime,
+    },
+    /// Closes the lease without an entry.
+    Fail {
+        /// The grant's token.
+        token: u64,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// Makes everything before now stale, or gone.
+    Purge {
+        /// Gone, not merely stale.
+        hard: bool,
+        /// The physical lifetime of the key's entries.
+        physical: Millis,
+    },
+    /// Asks what the object holds. Changes nothing.
+    Inspect,
+}
+
+/// The object's answer. A committed entry travels beside [`Answer::Newer`] as the frame's body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
+pub enum Answer {
+    /// The object holds a generation above the one seen.
+    Newer {
+        /// Its generation, outside the encoded entry, so that an unreadable one can be overtaken.
+        generation: u64,
+        /// Its age by the object's clock.
+        age: Millis,
+        /// Its TTL, which a soft purge has shortened since its bytes were written.
+        ttl: Millis,
+    },
+    /// Somebody else holds the lease.
+    Held {
+        /// When it is worth asking again; the lease lasts at least as long.
+        retry_in: Millis,
+    },
+    /// The last computation failed, and this is remembered.
+    Failed {
+        /// How.
+        failure: Failure,
+        /// How long it is remembered.
+        retry_after: Millis,
+    },
+    /// The lease is yours.
+    Granted {
+        /// The generation of what you compute.
+        token: u64,
+    },
+    /// Something happened; ask anew.
+    Again,
+    /// Too many wait for this key already.
+    TooManyWaiters,
+    /// The entry is stored and will be served.
+    Committed,
+    /// The entry is not stored: the token is not the last one, was closed, or was purged.
+    Rejected,
+    /// The `Fail` was heard.
+    Closed {
+        /// False: the token was not the open one, and nothing changed.
+        applied: bool,
+        /// How long the failure is remembered.
+        retry_after: Millis,
+    },
+    /// The purge is done; its floor stands beside this answer.
+    Purged,
+    /// What the object holds.
+    Inspected(Inspection),
+    /// A message or a version that this object does not know.
+    Refused {
+        /// The version it speaks.
+        speaks: u32,
+    },
+}
+
+/// What [`Message::Inspect`] shows of a key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Hash)]
+pub struct Inspection {
+    /// Generation of the committed entry.
+    pub generation: Option<u64>,
+    /// Its age.
+    pub age: Option<Millis>,
+    /// The highest token ever given.
+    pub last_token: u64,
+    /// The token of the live lease.
+    pub lease_token: Option<u64>,
+    /// How long that lease lasts at most.
+    pub lease_remaining: Option<Millis>,
+    /// The remembered failure.
+    pub failure: Option<Failure>,
+    /// How long it is remembered.
+    pub failure_remaining: Option<Millis>,
+    /// How many wait.
+    pub waiters: u32,
+}
+
+/// An answer, and what every answer carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
+pub struct Reply {
+    /// The key's purge floor.
+    pub floor: Floor,
+    /// How often the key is asked for in the world, in requests per 1,000 seconds; 0 when nobody has told.
+    /// Only `Committed` brings it, as the frame's body; the others read it in the entry.
+    #[serde(skip)]
+    pub demand: u32,
+    /// The answer proper.
+    pub answer: Answer,
+}
+
+/// A message as bytes, with the entry that a commit carries.
+#[must_use]
+pub fn encode_message(message: &Message, entry: &[u8]) -> Vec<u8> {
+    let share;
+    let beside = match message {
+        Message::Acquire { terms, .. } => {
+            share = terms.share.to_bytes();
+            &share
+        }
+        _ => entry,
+    };
+    codec::join(PROTOCOL, message, beside)
+}
+
+/// Reads a message; `None` for one that this version does not know.
+#[must_use]
+pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
+    let (mut message, beside) = codec::split(PROTOCOL, bytes)?;
+    if let Message::Acquire { terms, .. } = &mut message {
+        terms.share = Share::from_bytes(beside);
+    }
+    Some((message, beside))
+}
+
+/// An answer as bytes, with the entry that travels beside `Newer`.
+#[must_use]
+pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
+    let demand = reply.demand.to_le_bytes();
+    let beside = if reply.answer == Answer::Committed { &demand } else { entry };
+    codec::join(PROTOCOL, reply, beside)
+}
+
+/// Reads an answer; `None` for one that this version does not know.
+#[must_use]
+pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
+    let (mut reply, beside): (Reply, _) = codec::split(PROTOCOL, bytes)?;
+    if reply.answer == Answer::Committed {
+        reply.demand = beside.try_into().map_or(0, u32::from_le_bytes);
+    }
+    Some((reply, beside))
+}

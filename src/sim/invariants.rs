@@ -1,0 +1,265 @@
+//! The promises of the protocol, checked in a hostile world after every step. What is checked is what
+//! somebody outside can see: the answers, the object's grants, and the origin's own count.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{Scenario, origin, tiers::Clock};
+use crate::{
+    core::{
+        entry::{CLOCK_TOLERANCE, Entry, Floor},
+        time::Millis,
+    },
+    isolate::metrics::{Counter, Tally},
+    protocol::message::{Answer, Message},
+};
+
+/// A broken promise: which, when, and how it looked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Its name in the documentation.
+    pub promise: &'static str,
+    /// The instant, since the begin of the run.
+    pub at: Millis,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} broken at {} ms: {}", self.promise, self.at.0, self.what)
+    }
+}
+
+/// A grant as the object gave it, until it is closed.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    token: u64,
+    at: Millis,
+    length: Millis,
+}
+
+#[derive(Clone, Debug, Default)]
+struct OfKey {
+    last_token: u64,
+    /// The object has forgotten everything: its next token is above the clock and what its caller has seen, and
+    /// more is not promised where the clock has gone back since.
+    is_forgotten: bool,
+    grant: Option<Grant>,
+    committed: u64,
+    /// Calls to the origin under this token.
+    called: (u64, u32),
+}
+
+/// A stale generation that an isolate serves, and since when.
+type Overdue = BTreeMap<(usize, usize), (u64, Millis)>;
+
+/// What has to be remembered to know a broken promise.
+#[derive(Debug)]
+pub(super) struct Promises {
+    is_on: bool,
+    keys: Vec<OfKey>,
+    /// The most that clocks were ever apart from the true time.
+    apart: Millis,
+    overdue: Overdue,
+    on_the_way: Millis,
+    kind_from: Millis,
+    /// In a kind world a stale entry is overtaken within this.
+    overtaken_within: Millis,
+    pub(super) first: Option<Broken>,
+}
+
+impl Promises {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        Self {
+            is_on: scenario.strategy.has_promises(),
+            keys: vec![OfKey::default(); scenario.keys as usize],
+            apart: Millis::ZERO,
+            overdue: Overdue::new(),
+            on_the_way: Millis(2 * (scenario.faults.delay_most.0 + scenario.object_delay.0)),
+            kind_from: scenario.faults.until,
+            overtaken_within: scenario.aftermath(),
+            first: None,
+        }
+    }
+
+    fn demand(&mut self, holds: bool, promise: &'static str, at: Millis, what: impl FnOnce() -> String) {
+        if self.is_on && !holds && self.first.is_none() {
+            self.first = Some(Broken { promise, at, what: what() });
+        }
+    }
+
+    pub(super) fn clock(&mut self, clock: Clock) {
+        self.apart = self.apart.max(Millis(clock.0.unsigned_abs()));
+    }
+
+    /// The object has answered a message; `now` by its clock.
+    pub(super) fn told(&mut self, at: Millis, key: usize, message: &Message, answer: &Answer, now: Millis) {
+        let known = self.keys[key].clone();
+        match (message, answer) {
+            (Message::Acquire { terms, .. }, Answer::Granted { token }) => {
+                let is_repeated = known.grant.is_some_and(|grant| grant.token == *token);
+                if is_repeated {
+                    return;
+                }
+                let live = known.grant.filter(|grant| grant.at.covers(grant.length, now));
+                self.demand(live.is_none(), "L1 one live lease", at, || {
+                    format!("token {token} was granted beside {live:?}, at {now:?} by the object's clock")
+                });
+                let has_gone_back = known.is_forgotten && now.0 <= known.last_token;
+                self.demand(*token > known.last_token || has_gone_back, "L2 tokens increase", at, || {
+                    format!("token {token} after {}", known.last_token)
+                });
+                self.keys[key].last_token = *token;
+                self.keys[key].is_forgotten = false;
+                if has_gone_back {
+                    // This number may have been given before: what was known of it is about another lease.
+                    self.keys[key].committed = 0;
+                    self.keys[key].called = (0, 0);
+                }
+                self.keys[key].grant = Some(Grant { token: *token, at: now, length: terms.lease });
+            }
+            (Message::Commit { token, .. }, Answer::Committed) => {
+                let is_first = known.committed != *token;
+                let is_open = known.grant.is_some_and(|grant| grant.token == *token);
+                self.demand(!is_first || is_open, "L3 a wrong token commits nothing", at, || {
+                    format!("token {token}, while {:?} was open", known.grant)
+                });
+                self.demand(*token >= known.committed, "I4 generations do not go down", at, || {
+                    format!("{token} was committed over {}", known.committed)
+                });
+                self.keys[key].committed = *token;
+                if is_open {
+                    self.keys[key].grant = None;
+                }
+            }
+            (Message::Fail { token, .. }, Answer::Closed { applied: true, .. }) => {
+                let is_open = known.grant.is_some_and(|grant| grant.token == *token);
+                self.demand(is_open, "L3 a wrong token closes nothing", at, || {
+                    format!("token {token}, while {:?} was open", known.grant)
+                });
+                self.keys[key].grant = None;
+            }
+            (Message::Purge { .. }, Answer::Purged) => self.keys[key].grant = None,
+            _ => {}
+        }
+    }
+
+    /// A purge has raised this floor.
+    pub(super) fn floor(&mut self, key: usize, floor: Floor) {
+        self.keys[key].last_token = self.keys[key].last_token.max(floor.highest());
+    }
+
+    /// The object has forgotten everything.
+    pub(super) fn forgotten(&mut self, key: usize) {
+        self.keys[key].is_forgotten = true;
+        self.keys[key].grant = None;
+    }
+
+    /// A computation begins under this token.
+    pub(super) fn called(&mut self, at: Millis, key: usize, token: Option<u64>) {
+        let Some(token) = token else { return };
+        let known = &mut self.keys[key].called;
+        *known = if known.0 == token { (token, known.1 + 1) } else { (token, 1) };
+        let count = known.1;
+        self.demand(count == 1, "I3 one computation per lease", at, || {
+            format!("call {count} under token {token}")
+        });
+    }
+
+    /// A request was answered with this entry.
+    pub(super) fn answered(&mut self, at: Millis, key: usize, served: &Served<'_>) {
+        let Served { isolate, is_stale, is_own, entry, heard, allowed, ended, started, is_warm, took, swift } =
+            *served;
+        self.overtaken(at, (isolate, key), entry.generation, is_stale);
+        let whose = origin::read(&entry.body).map(|(key, _)| key);
+        self.demand(whose == Some(key), "I1 a body of that very key", at, || {
+            format!("key {key} was answered with {whose:?}")
+        });
+        self.demand(is_own || entry.generation >= heard.hard, "L8 a purge wins", at, || {
+            format!("generation {} was served under {heard:?}", entry.generation)
+        });
+        let age = started.minus(ended);
+        // Two clocks may be wrong, each either way, and each may have stepped. An entry does not age on
+        // its way to the object and back.
+        let tolerance = CLOCK_TOLERANCE.plus(Millis(4 * self.apart.0)).plus(self.on_the_way);
+        self.demand(age <= allowed.plus(tolerance), "I2 no answer is older than allowed", at, || {
+            format!("{} ms old, {} allowed", age.0, allowed.0)
+        });
+        self.demand(!is_warm || took <= swift, "I6 a warm request never waits", at, || {
+            format!("it waited {} ms", took.0)
+        });
+    }
+
+    /// A generation that is served stale again and again must give way.
+    fn overtaken(&mut self, at: Millis, place: (usize, usize), generation: u64, is_stale: bool) {
+        if !is_stale || at < self.kind_from {
+            self.overdue.remove(&place);
+            return;
+        }
+        let known = self.overdue.entry(place).or_insert((generation, at));
+        if known.0 != generation {
+            *known = (generation, at);
+        }
+        let (since, most) = (known.1, self.overtaken_within);
+        self.demand(at.minus(since) <= most, "L4 an entry is always overtaken in the end", at, || {
+            format!("generation {generation} was served stale since {} ms", since.0)
+        });
+    }
+
+    /// The counters' sums.
+    pub(super) fn sums(&mut self, at: Millis, tally: &Tally) {
+        let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
+        let total = tally.get(Counter::TotalRequests)
+            == sum(&[
+                Counter::CacheHitFresh,
+                Counter::CacheHitStale,
+                Counter::CacheMiss,
+                Counter::Bypass,
+                Counter::Rejected,
+            ]);
+        let triggers = tally.get(Counter::XfetchTriggers);
+        let purposes = triggers == sum(&[Counter::XfetchEarlyTriggers, Counter::XfetchStaleTriggers]);
+        let led_to = triggers
+            == sum(&[
+                Counter::RefreshesStarted,
+                Counter::XfetchLockContentionTotal,
+                Counter::XfetchRecheckSkipsTotal,
+                Counter::RefreshLockErrors,
+                Counter::RefreshBackoffs,
+            ]);
+        let calls = tally.get(Counter::ComputeCalls);
+        let whom = calls == sum(&[Counter::ComputeCallsCold, Counter::ComputeCallsRefresh]);
+        let ends = calls == sum(&[Counter::ComputeOk, Counter::ComputeFailed, Counter::ComputeAbandoned]);
+        let all = [total, purposes, led_to, whom, ends];
+        self.demand(all == [true; 5], "I5 the counters add up", at, || format!("{all:?}"));
+    }
+
+    /// Something that should have ended by now.
+    pub(super) fn ended(&mut self, holds: bool, at: Millis, what: impl FnOnce() -> String) {
+        self.demand(holds, "L4 nothing is stuck", at, what);
+    }
+}
+
+/// An answer, as somebody outside sees it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served<'a> {
+    pub(super) isolate: usize,
+    pub(super) is_stale: bool,
+    /// Its own computation, which answers it whatever was purged meanwhile.
+    pub(super) is_own: bool,
+    pub(super) entry: &'a Entry,
+    /// What its isolate had heard of purges.
+    pub(super) heard: Floor,
+    /// How old it may be.
+    pub(super) allowed: Millis,
+    /// When its computation really ended.
+    pub(super) ended: Millis,
+    /// When it was chosen.
+    pub(super) started: Millis,
+    /// Whether memory held something servable when the request came.
+    pub(super) is_warm: bool,
+    /// How long the request waited.
+    pub(super) took: Millis,
+    /// How long a warm request may take: one look into the colo's cache.
+    pub(super) swift: Millis,
+}

@@ -1,0 +1,147 @@
+//! `GET /_xfetch/metrics` and `POST /_xfetch/metrics/reset`.
+
+use serde_json::{Map, Value};
+use web_sys::Response;
+
+use crate::{
+    core::canonical_json,
+    isolate::metrics::{BUCKETS, COUNTERS, Gauges, Histogram, Tally},
+    worker::{
+        metrics_sender::{self, Answer},
+        response::{self, Problem},
+        router::Visit,
+    },
+};
+
+fn histograms(tally: &Tally) -> [(&'static str, &'static str, &Histogram); 2] {
+    [
+        ("answer_milliseconds", "Time to the answer.", &tally.answer_time),
+        ("delta_milliseconds", "Cost of the computations.", &tally.delta),
+    ]
+}
+
+fn gauges(gauges: Gauges) -> [(&'static str, &'static str, u64); 3] {
+    [
+        ("computations_in_flight", "Origin calls under way.", gauges.computations_in_flight),
+        ("memory_entries", "Keys in the memory of all isolates.", gauges.memory_entries),
+        ("memory_bytes", "Bytes in the memory of all isolates.", gauges.memory_bytes),
+    ]
+}
+
+/// All counters, as JSON or as Prometheus text. What this isolate has counted is sent first, so that
+/// the answer includes every request it has answered before.
+pub(super) async fn read(visit: &Visit) -> Response {
+    let Some(answer) = metrics_sender::flush(&visit.env, true).await else {
+        return unavailable();
+    };
+    let accepts_text = visit.header("accept").is_some_and(|accept| {
+        let types = accept.split(',').map(|it| it.split(';').next().unwrap_or_default().trim());
+        types.into_iter().find(|it| matches!(*it, "text/plain" | "application/json")) == Some("text/plain")
+    });
+    let query = visit.target().query().unwrap_or_default();
+    match query.split('&').find_map(|pair| pair.strip_prefix("format=")) {
+        Some("prometheus") => as_text(&answer),
+        Some("json") => as_json(&answer),
+        None if accepts_text => as_text(&answer),
+        None => as_json(&answer),
+        Some(_) => Problem::new(400, "unknown_format", "The format is json or prometheus.").response(),
+    }
+}
+
+/// Zeros, and a new epoch.
+pub(super) async fn reset(visit: &Visit) -> Response {
+    match metrics_sender::reset(&visit.env).await {
+        Some(answer) => response::json(
+            200,
+            &canonical_json::object([("epoch", answer.epoch.into()), ("since", answer.since.0.into())]),
+        ),
+        None => unavailable(),
+    }
+}
+
+fn unavailable() -> Response {
+    Problem::new(503, "metrics_unavailable", "The counters cannot be reached now.").response()
+}
+
+fn as_json(answer: &Answer) -> Response {
+    let (tally, current) = answer.shown.clone().unwrap_or_default();
+    let mut counters = Map::new();
+    for (place, (name, _)) in COUNTERS.iter().enumerate() {
+        counters.insert((*name).to_owned(), tally.at(place).into());
+    }
+    let gauges = canonical_json::object(gauges(current).map(|(name, _, value)| (name, value.into())));
+    let histograms =
+        canonical_json::object(histograms(&tally).map(|(name, _, counted)| (name, histogram(counted))));
+    response::json(
+        200,
+        &canonical_json::object([
+            ("epoch", answer.epoch.as_str().into()),
+            ("since", answer.since.0.into()),
+            ("counters", counters.into()),
+            ("gauges", gauges),
+            ("histograms", histograms),
+        ]),
+    )
+}
+
+/// Cumulative, as Prometheus has them: `le` in milliseconds, the last one null.
+fn histogram(histogram: &Histogram) -> Value {
+    let bounds = BUCKETS.iter().map(|bound| Value::from(*bound)).chain([Value::Null]);
+    let mut count = 0;
+    let buckets: Vec<Value> = bounds
+        .zip(histogram.counts)
+        .map(|(le, more)| {
+            count += more;
+            canonical_json::object([("le", le), ("count", count.into())])
+        })
+        .collect();
+    canonical_json::object([
+        ("count", count.into()),
+        ("sum", histogram.sum.into()),
+        ("buckets", buckets.into()),
+    ])
+}
+
+/// The text format 0.0.4 of Prometheus. All values are whole numbers and the names are ours, so there
+/// is nothing to escape but the epoch, which is hexadecimal; the crates that write this format cost
+/// an eighth of the wasm.
+fn as_text(answer: &Answer) -> Response {
+    let (tally, current) = answer.shown.clone().unwrap_or_default();
+    let mut text = String::new();
+    for (place, (name, help)) in COUNTERS.iter().enumerate() {
+        family(&mut text, name, help, "counter");
+        sample(&mut text, name, tally.at(place));
+    }
+    for (name, help, value) in gauges(current) {
+        family(&mut text, name, help, "gauge");
+        sample(&mut text, name, value);
+    }
+    for (name, help, counted) in histograms(&tally) {
+        family(&mut text, name, help, "histogram");
+        let mut count = 0;
+        for (bound, more) in BUCKETS.iter().zip(counted.counts) {
+            count += more;
+            sample(&mut text, &format!("{name}_bucket{{le=\"{bound}\"}}"), count);
+        }
+        sample(&mut text, &format!("{name}_bucket{{le=\"+Inf\"}}"), counted.count());
+        sample(&mut text, &format!("{name}_sum"), counted.sum);
+        sample(&mut text, &format!("{name}_count"), counted.count());
+    }
+    // The epoch is a label of one gauge: a counter that starts anew is told from one that fell.
+    family(&mut text, "metrics_since_seconds", "Begin of this epoch.", "gauge");
+    let since = format!("metrics_since_seconds{{epoch=\"{}\"}}", answer.epoch);
+    sample(&mut text, &since, answer.since.0 / 1_000);
+    let headers = response::headers(&[
+        ("content-type", "text/plain; version=0.0.4; charset=utf-8"),
+        ("cache-control", "no-store"),
+    ]);
+    response::with_text(200, &headers, &text)
+}
+
+fn family(text: &mut String, name: &str, help: &str, kind: &str) {
+    text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+}
+
+fn sample(text: &mut String, name: &str, value: u64) {
+    text.push_str(&format!("{name} {value}\n"));
+}

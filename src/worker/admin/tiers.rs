@@ -1,0 +1,217 @@
+//! `POST /_xfetch/purge` and `POST /_xfetch/inspect`: one key, through all tiers.
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+use web_sys::Response;
+
+use crate::{
+    core::{
+        canonical_json,
+        config::{Beta, Route},
+        entry::{Entry, Floor},
+        failure::Failure,
+        freshness,
+        global_rate::SEVERAL,
+        key::{self, Key},
+        time::Millis,
+        xfetch::{self, Draw},
+    },
+    protocol::message::{Answer, Inspection, Message},
+    worker::{
+        body, cache_api, isolate,
+        object_stub::{self, Answered, Lost},
+        platform::clock,
+        request,
+        response::{self, Problem},
+        router::Visit,
+    },
+};
+
+/// What a request must look like.
+const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}";
+/// The largest request: a body within a JSON text.
+const REQUEST_MOST: usize = 2 << 20;
+
+struct Subject {
+    route: Rc<Route>,
+    key: Key,
+    hard: bool,
+}
+
+async fn subject(visit: &Visit) -> Result<Subject, Problem> {
+    let bad = |why: String| Problem::new(400, "bad_body", format!("{SHAPE}: {why}."));
+    let bytes = body::read(visit.request.body(), REQUEST_MOST).await;
+    let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| bad("it is too large, or not UTF-8".to_owned()))?;
+    let named = canonical_json::parse(&text).map_err(bad)?;
+    let is_known = |fields: &Map<String, Value>| {
+        fields.keys().all(|it| matches!(it.as_str(), "path" | "body" | "headers" | "hard"))
+    };
+    let (path, hard) = match (named.as_object(), named["path"].as_str(), &named["hard"]) {
+        (Some(fields), Some(path), Value::Null) if is_known(fields) => (path, false),
+        (Some(fields), Some(path), Value::Bool(hard)) if is_known(fields) => (path, *hard),
+        _ => return Err(bad("a name is missing, not known, or has another type".to_owned())),
+    };
+    let Some(route) = visit.config.route(path).cloned() else {
+        return Err(Problem::new(404, "unknown_route", "No route has this path."));
+    };
+    let body = named.get("body").ok_or_else(|| bad("there is no body".to_owned()))?;
+    let canonical = key::canonical_body(canonical_json::text(body).as_bytes(), route.fields.as_deref())
+        .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+    let headers = keyed_headers(&named["headers"], &route)
+        .ok_or_else(|| bad(format!("the headers of this route's keys are {:?}", route.headers)))?;
+    let key = request::key_of(&visit.config, &route, &headers, &canonical);
+    Ok(Subject { route, key, hard })
+}
+
+/// The route's keyed headers out of an object of texts; `None` when there are others in it, or one twice.
+fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<String>)>> {
+    let empty = serde_json::Map::new();
+    let given = if given.is_null() { &empty } else { given.as_object()? };
+    let mut headers: Vec<_> = route.headers.iter().map(|name| (name.clone(), None)).collect();
+    for (name, value) in given {
+        let (_, keyed) = headers.iter_mut().find(|(it, _)| it.eq_ignore_ascii_case(name))?;
+        if keyed.replace(value.as_str()?.to_owned()).is_some() {
+            return None;
+        }
+    }
+    Some(headers)
+}
+
+async fn send(visit: &Visit, key: &Key, message: Message) -> Answered {
+    let hint = visit.config.location_hint.as_deref();
+    object_stub::send_within(&visit.env, &key.name(), hint, message, Vec::new())
+        .await
+        .unwrap_or(Err(Lost::Broken))
+}
+
+/// The object first: what is dropped here before that could be brought back from it.
+pub(super) async fn purge(visit: &Visit) -> Response {
+    let subject = match subject(visit).await {
+        Ok(subject) => subject,
+        Err(problem) => return problem.response(),
+    };
+    let Subject { route, key, hard } = subject;
+    let physical = route.lifetime.physical();
+    let floor = match send(visit, &key, Message::Purge { hard, physical }).await {
+        Ok((reply, _)) if reply.answer == Answer::Purged => reply.floor,
+        Ok(_) | Err(_) => {
+            return Problem::new(
+                503,
+                "coordination_unavailable",
+                "It is not known to be purged: the key's object cannot be reached now. Ask again.",
+            )
+            .header("retry-after", "1".to_owned())
+            .response();
+        }
+    };
+    isolate::with(|isolate| {
+        isolate.local.hear(key.hash, floor, clock::now());
+        isolate.local.marks.forget(&key.hash);
+    });
+    cache_api::hear(visit.target().host(), &key, floor, physical).await;
+    response::json(
+        200,
+        &canonical_json::object([
+            ("purged", true.into()),
+            ("hard", hard.into()),
+            ("key", key.name().into()),
+            ("floor", floor.highest().into()),
+        ]),
+    )
+}
+
+/// What each tier holds. Changes nothing.
+pub(super) async fn inspect(visit: &Visit) -> Response {
+    let Subject { route, key, .. } = match subject(visit).await {
+        Ok(subject) => subject,
+        Err(problem) => return problem.response(),
+    };
+    let now = clock::now();
+    let (memory, memory_floor, rate) = isolate::with(|isolate| {
+        let entry = isolate.local.memory.get(&key.hash, &key.text, now);
+        (
+            entry,
+            isolate.local.memory.floor(&key.hash),
+            isolate.local.memory.rate(&key.hash, route.lifetime.ttl),
+        )
+    });
+    let record = cache_api::look_up(visit.target().host(), &key).await;
+    let object = match send(visit, &key, Message::Inspect).await {
+        Ok((reply, _)) => match reply.answer {
+            Answer::Inspected(inspection) => canonical_json::object([
+                ("reachable", true.into()),
+                ("floor", floors(reply.floor)),
+                ("holds", held(&inspection)),
+            ]),
+            _ => canonical_json::object([("reachable", false.into())]),
+        },
+        Err(_) => canonical_json::object([("reachable", false.into())]),
+    };
+    let tier = |entry: Option<&Entry>, floor: Floor| {
+        let entry = entry.map(|entry| described(entry, &route, rate));
+        canonical_json::object([("entry", entry.into()), ("floor", floors(floor))])
+    };
+    let beta = match route.beta {
+        Beta::Fixed(beta) => beta.into(),
+        Beta::Auto { .. } => "auto".into(),
+    };
+    response::json(
+        200,
+        &canonical_json::object([
+            ("key", key.name().into()),
+            ("canonical", (*key.text).into()),
+            ("rate", rate.into()),
+            ("beta", beta),
+            ("memory", tier(memory.as_deref(), memory_floor)),
+            ("colo", tier(record.entry.as_deref(), record.floor)),
+            ("object", object),
+        ]),
+    )
+}
+
+fn floors(floor: Floor) -> Value {
+    canonical_json::object([("soft", floor.soft.into()), ("hard", floor.hard.into())])
+}
+
+fn held(inspection: &Inspection) -> Value {
+    let seconds = |time: Option<Millis>| time.map(Millis::as_seconds).into();
+    canonical_json::object([
+        ("generation", inspection.generation.into()),
+        ("age", seconds(inspection.age)),
+        ("last_token", inspection.last_token.into()),
+        ("lease_token", inspection.lease_token.into()),
+        ("lease_remaining", seconds(inspection.lease_remaining)),
+        ("failure", inspection.failure.as_ref().map(Failure::as_str).into()),
+        ("failure_remaining", seconds(inspection.failure_remaining)),
+        ("waiters", inspection.waiters.into()),
+    ])
+}
+
+fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
+    let now = clock::now();
+    // As it will be in the early window, where it is not there yet.
+    let at = now.max(entry.expiry().minus(Millis(1)));
+    let eagerness = freshness::eagerness(Some(entry), at, route, || rate);
+    let rule = freshness::rule(entry, eagerness);
+    let probability = xfetch::probability(entry.expiry().minus(now), rule);
+    // Without a draw: whether it refreshes early is chance, and shown as such.
+    let verdict = freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY);
+    let demand = if entry.demand == SEVERAL { 0 } else { entry.demand };
+    canonical_json::object([
+        ("generation", entry.generation.into()),
+        ("committed", entry.committed.into()),
+        ("age", entry.age(now).as_seconds().into()),
+        ("ttl", entry.lifetime.ttl.as_seconds().into()),
+        ("remaining", (entry.expiry().as_seconds() - now.as_seconds()).into()),
+        ("delta", entry.delta.as_seconds().into()),
+        ("demand", (f64::from(demand) / 1e3).into()),
+        ("beta", eagerness.beta.into()),
+        ("early_window", rule.window.as_seconds().into()),
+        ("refresh_probability", probability.into()),
+        ("verdict", verdict.as_str().into()),
+        ("etag", entry.etag.as_str().into()),
+        ("bytes", entry.body.len().into()),
+    ])
+}

@@ -1,0 +1,62 @@
+//! Reading bodies of strangers: bounded in bytes, whatever they announce.
+
+use js_sys::ArrayBuffer;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{ReadableStream, ReadableStreamDefaultReader};
+
+use super::helpers;
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It has more bytes than allowed.
+    TooLarge,
+    /// The connection broke, or the encoding is damaged.
+    Broken,
+    /// It did not arrive in time.
+    TooSlow,
+}
+
+/// All bytes of a request whose length is announced and allowed.
+pub(super) async fn read_announced(
+    buffer: Result<js_sys::Promise, JsValue>,
+    most: usize,
+) -> Result<Vec<u8>, Unread> {
+    let buffer = JsFuture::from(buffer.map_err(|_| Unread::Broken)?).await.map_err(|_| Unread::Broken)?;
+    let buffer: ArrayBuffer = buffer.unchecked_into();
+    let length = buffer.byte_length() as usize;
+    bytes_within(&buffer, length, most)
+}
+
+/// The bytes of a buffer, if they are no more than allowed. What comes may be longer than what was announced: it
+/// is measured before it is copied.
+pub(super) fn bytes_within(buffer: &ArrayBuffer, length: usize, most: usize) -> Result<Vec<u8>, Unread> {
+    if length > most { Err(Unread::TooLarge) } else { Ok(helpers::bytes(buffer, length)) }
+}
+
+/// All bytes of a stream, at most `most`.
+pub(super) async fn read(stream: Option<ReadableStream>, most: usize) -> Result<Vec<u8>, Unread> {
+    let Some(stream) = stream else {
+        return Ok(Vec::new());
+    };
+    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = JsFuture::from(reader.read()).await.map_err(|_| Unread::Broken)?;
+        let field = |name: &str| js_sys::Reflect::get(&chunk, &JsValue::from_str(name));
+        if field("done").is_ok_and(|done| done.is_truthy()) {
+            return Ok(bytes);
+        }
+        let chunk: js_sys::Uint8Array =
+            field("value").ok().and_then(|it| it.dyn_into().ok()).ok_or(Unread::Broken)?;
+        if bytes.len() + chunk.length() as usize > most {
+            // Nobody waits for the rest.
+            let _ = reader.cancel();
+            return Err(Unread::TooLarge);
+        }
+        let start = bytes.len();
+        bytes.resize(start + chunk.length() as usize, 0);
+        chunk.copy_to(&mut bytes[start..]);
+    }
+}

@@ -1,0 +1,56 @@
+//! The Cloudflare Worker: it performs what [`crate::isolate`] decides.
+//!
+//! [`handle`] is the whole of it; an embedder calls it from its own handler and re-exports the two
+//! Durable Object classes.
+
+pub mod platform;
+
+#[cfg(feature = "edge")]
+mod admin;
+#[cfg(feature = "edge")]
+mod body;
+#[cfg(feature = "edge")]
+mod cache_api;
+#[cfg(feature = "edge")]
+mod driver;
+#[cfg(feature = "edge")]
+mod forward;
+#[cfg(feature = "handler")]
+mod handler;
+#[cfg(feature = "edge")]
+mod helpers;
+#[cfg(feature = "edge")]
+mod isolate;
+#[cfg(feature = "edge")]
+mod lease_object;
+#[cfg(feature = "edge")]
+mod metrics_object;
+#[cfg(feature = "edge")]
+mod metrics_sender;
+#[cfg(feature = "edge")]
+mod object_stub;
+#[cfg(feature = "edge")]
+mod origin;
+#[cfg(feature = "edge")]
+mod prepared;
+#[cfg(feature = "edge")]
+mod request;
+#[cfg(feature = "edge")]
+mod request_flags;
+#[cfg(feature = "edge")]
+mod response;
+#[cfg(feature = "edge")]
+mod router;
+#[cfg(feature = "edge")]
+mod timer;
+#[cfg(feature = "edge")]
+mod together;
+#[cfg(feature = "edge")]
+mod waiting;
+
+#[cfg(feature = "edge")]
+pub use lease_object::RefreshLease;
+#[cfg(feature = "edge")]
+pub use metrics_object::Metrics;
+#[cfg(feature = "edge")]
+pub use router::handle;

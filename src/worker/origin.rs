@@ -1,0 +1,202 @@
+//! One call to the origin, built from nothing: what a client sent decides the canonical body and the
+//! route's headers, and nothing else of it leaves this Worker.
+
+use std::sync::Arc;
+
+use serde::de::IgnoredAny;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, Headers, Request, RequestInit, RequestRedirect, Response};
+use worker::Env;
+
+use super::{
+    body::{self, Unread},
+    platform::bindings::{self, Task},
+    response, timer,
+};
+use crate::{
+    core::{
+        config::{Config, OriginUrl, Route},
+        failure::{Failure, Reason},
+        http::{self, CACHE_NAME, KEPT_HEADERS, StoringHeaders},
+        time::Millis,
+    },
+    isolate::refresh::Computed,
+    worker::platform::clock,
+};
+
+/// The largest body of an origin's considered no that is relayed.
+const REFUSAL_MOST: usize = 65_536;
+
+/// What is to be computed.
+pub(super) struct Question<'a> {
+    pub(super) config: &'a Config,
+    pub(super) route: &'a Route,
+    pub(super) body: &'a str,
+    pub(super) headers: &'a [(String, Option<String>)],
+}
+
+/// Asks the origin, and measures from just before the call to the last byte.
+pub(super) async fn compute(env: &Env, question: Question<'_>) -> Result<Computed, Failure> {
+    let unreachable = |_| transient(Reason::OriginUnreachable);
+    let abort = AbortController::new().map_err(unreachable)?;
+    let request = request(&question, &abort).map_err(unreachable)?;
+    let started = clock::now();
+    let fetched =
+        fetch(env, question.config.origin_of(Some(question.route)), &request).map_err(unreachable)?;
+    let (max_response, negative_ttl) = (question.route.max_response as usize, question.route.negative_ttl);
+    let whole: Task<Result<Received, Failure>> = Box::pin(async move {
+        let response = JsFuture::from(fetched).await.map_err(unreachable)?;
+        let begun = Begun::of(response.unchecked_into(), max_response)?;
+        let bytes = body::read(begun.response.body(), begun.most).await;
+        Ok(Received { begun, bytes, at: clock::now() })
+    });
+    match timer::within(question.route.origin_timeout, whole).await {
+        Ok(received) => received?.judged(started, negative_ttl),
+        Err(unfinished) => {
+            abort.abort();
+            drop(unfinished);
+            Err(transient(Reason::OriginTimeout))
+        }
+    }
+}
+
+fn transient(reason: Reason) -> Failure {
+    Failure::Transient { reason, retry_after: None }
+}
+
+fn request(question: &Question<'_>, abort: &AbortController) -> Result<Request, JsValue> {
+    let headers = response::headers(&[
+        ("content-type", "application/json"),
+        ("accept", "application/json"),
+        ("cdn-loop", CACHE_NAME),
+    ]);
+    for (name, value) in question.headers {
+        if let Some(value) = value {
+            headers.set(name, value)?;
+        }
+    }
+    for (name, value) in &question.config.origin_headers {
+        headers.set(name, value)?;
+    }
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers);
+    init.set_body(&JsValue::from_str(question.body));
+    init.set_redirect(RequestRedirect::Manual);
+    init.set_signal(Some(&abort.signal()));
+    let origin = question.config.origin_of(Some(question.route));
+    Request::new_with_str_and_init(&url(origin, &question.route.path), &init)
+}
+
+/// The URL of a path at an origin; a service binding ignores the host.
+pub(super) fn url(origin: Option<&OriginUrl>, path: &str) -> String {
+    format!("{}{path}", origin.map_or("https://origin.internal", OriginUrl::as_str))
+}
+
+/// Sends a request to an origin: by the network, or by the service binding `ORIGIN`.
+pub(super) fn fetch(
+    env: &Env,
+    origin: Option<&OriginUrl>,
+    request: &Request,
+) -> Result<js_sys::Promise, JsValue> {
+    bindings::fetch(env, if origin.is_some() { None } else { Some("ORIGIN") }, request)
+}
+
+/// An answer whose head is acceptable.
+struct Begun {
+    response: Response,
+    headers: Headers,
+    is_refusal: bool,
+    content_type: String,
+    most: usize,
+    announced: Option<usize>,
+}
+
+impl Begun {
+    fn of(response: Response, max_response: usize) -> Result<Self, Failure> {
+        let headers = response.headers();
+        let retry_after = response::get(&headers, "retry-after");
+        let retry_after = retry_after.and_then(|field| http::retry_after(&field, clock::now()));
+        let status = http::status(response.status(), retry_after);
+        let is_refusal = status == http::Status::Refusal;
+        let content_type = response::get(&headers, "content-type").unwrap_or_default();
+        let most = if is_refusal { REFUSAL_MOST.min(max_response) } else { max_response };
+        // What is encoded has another length than what is read.
+        let announced = match response::get(&headers, "content-encoding") {
+            None => response::get(&headers, "content-length").and_then(|length| length.parse::<usize>().ok()),
+            Some(_) => None,
+        };
+        let refused = match status {
+            http::Status::Failure(failure) => Some(failure),
+            http::Status::Success if !http::is_json(&content_type) => Some(transient(Reason::OriginNotJson)),
+            _ if announced.is_some_and(|it| it > most) => Some(transient(Reason::OriginBodyTooLarge)),
+            http::Status::Success | http::Status::Refusal => None,
+        };
+        match refused {
+            None => Ok(Self { response, headers, is_refusal, content_type, most, announced }),
+            Some(failure) => {
+                // Nobody reads this body: the connection need not carry it.
+                if let Some(body) = response.body() {
+                    let _ = body.cancel();
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+/// An answer with its body, or what of it arrived.
+struct Received {
+    begun: Begun,
+    bytes: Result<Vec<u8>, Unread>,
+    at: Millis,
+}
+
+impl Received {
+    fn judged(self, started: Millis, negative_ttl: Millis) -> Result<Computed, Failure> {
+        let Self { begun, bytes, at } = self;
+        let bytes = bytes.map_err(|why| {
+            transient(match why {
+                Unread::TooLarge => Reason::OriginBodyTooLarge,
+                Unread::Broken | Unread::TooSlow => Reason::OriginTruncated,
+            })
+        })?;
+        if begun.announced.is_some_and(|length| length != bytes.len()) {
+            return Err(transient(Reason::OriginTruncated));
+        }
+        // Validated here, once per computation: what is cached or relayed is JSON for certain.
+        let is_json = http::is_json(&begun.content_type)
+            && str::from_utf8(&bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+        let (status, storable) = (begun.response.status(), storable(&begun.headers));
+        let (headers, bytes) = match (is_json, begun.is_refusal) {
+            (true, _) => (kept(&begun.headers), bytes),
+            (false, false) => return Err(transient(Reason::OriginNotJson)),
+            // Its status is relayed, and nothing else.
+            (false, true) => Default::default(),
+        };
+        // A refusal that is for one client only is passed on like any other such answer.
+        if begun.is_refusal && storable {
+            let content_type = if is_json { begun.content_type } else { String::new() };
+            let body = String::from_utf8(bytes).unwrap_or_default();
+            return Err(Failure::Negative { status, content_type, body, ttl: negative_ttl });
+        }
+        Ok(Computed { status, storable, headers, body: Arc::from(bytes), delta: at.minus(started), at })
+    }
+}
+
+fn storable(headers: &Headers) -> bool {
+    StoringHeaders {
+        cache_control: response::get(headers, "cache-control").as_deref(),
+        vary: response::get(headers, "vary").as_deref(),
+        has_set_cookie: headers.has("set-cookie").unwrap_or(true),
+    }
+    .allow()
+}
+
+fn kept(headers: &Headers) -> Vec<(String, String)> {
+    KEPT_HEADERS
+        .iter()
+        .filter_map(|name| response::get(headers, name).map(|value| ((*name).to_owned(), value)))
+        .collect()
+}

@@ -1,0 +1,44 @@
+//! Chance for one isolate: one call for entropy, then a small generator. Much cheaper than one call
+//! per request, and XFetch needs no secrets.
+
+use fastrand::Rng;
+
+use crate::core::{canonical_json, xfetch::Draw};
+
+/// The isolate's source of chance. Seeded on first use, because the platform allows no entropy in
+/// global scope.
+#[derive(Debug, Default)]
+pub struct Dice {
+    generator: Option<Rng>,
+    name: u64,
+}
+
+impl Dice {
+    /// A uniform draw on (0, 1]; without entropy the draw that never refreshes early.
+    pub fn draw(&mut self) -> Draw {
+        self.bits().map_or(Draw::NEVER_EARLY, Draw::from_bits)
+    }
+
+    /// A number of this isolate's own, above 0, always the same; without entropy 0.
+    pub fn name(&mut self) -> u64 {
+        if self.name == 0 {
+            self.name = self.bits().map_or(0, |bits| bits | 1);
+        }
+        self.name
+    }
+
+    /// A name that nobody else has given; without entropy none.
+    pub fn nonce(&mut self) -> Option<String> {
+        Some(canonical_json::hex(&self.bits()?.to_le_bytes()))
+    }
+
+    fn bits(&mut self) -> Option<u64> {
+        if self.generator.is_none() {
+            let mut seed = [0; 8];
+            #[expect(clippy::disallowed_methods, reason = "this is where entropy is drawn")]
+            getrandom::fill(&mut seed).ok()?;
+            self.generator = Some(Rng::with_seed(u64::from_le_bytes(seed)));
+        }
+        self.generator.as_mut().map(|generator| generator.u64(..))
+    }
+}

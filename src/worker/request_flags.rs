@@ -1,0 +1,77 @@
+//! What a request's head says, read in one step: each look at a header is a call into JavaScript, and
+//! its name a text that has to be decoded there.
+
+use js_sys::Array;
+use web_sys::Request;
+
+use super::helpers;
+
+/// How many bits stand below the length.
+const BITS: u32 = 8;
+
+/// The head as one number, which the glue has made: bits, and above them the announced length plus one.
+#[derive(Clone, Copy)]
+pub(super) struct Head(u64);
+
+impl Head {
+    /// `credentials`: the names of all headers that are credentials on some route, beside the two that
+    /// always are.
+    pub(super) fn of(request: &Request, credentials: &Array) -> Self {
+        Self(helpers::head(request, credentials) as u64)
+    }
+
+    /// All but the length: a body that has come has one of its own.
+    #[cfg(feature = "handler")]
+    pub(super) fn bits(self) -> u8 {
+        self.0 as u8
+    }
+
+    #[cfg(feature = "handler")]
+    pub(super) fn from_bits(bits: u8) -> Self {
+        Self(u64::from(bits))
+    }
+
+    fn has(self, bit: u32) -> bool {
+        self.0 >> bit & 1 == 1
+    }
+
+    pub(super) fn is_post(self) -> bool {
+        self.has(0)
+    }
+
+    pub(super) fn is_options(self) -> bool {
+        self.has(1)
+    }
+
+    /// `GET` or `HEAD`.
+    pub(super) fn reads(self) -> bool {
+        self.has(2)
+    }
+
+    /// Whether the content type is `application/json` to the letter; others may mean the same.
+    pub(super) fn has_json_type(self) -> bool {
+        self.has(3)
+    }
+
+    pub(super) fn has_content_encoding(self) -> bool {
+        self.has(4)
+    }
+
+    /// `Authorization`, `Cookie`, or what is a credential on some route.
+    pub(super) fn has_credentials(self) -> bool {
+        self.has(5)
+    }
+
+    pub(super) fn has_none_match(self) -> bool {
+        self.has(6)
+    }
+
+    pub(super) fn has_loop(self) -> bool {
+        self.has(7)
+    }
+
+    /// The announced length of the body, in bytes.
+    pub(super) fn length(self) -> Option<u64> {
+        (self.0 >> BITS).checked_sub(1)
+    }
+}
