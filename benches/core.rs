@@ -13,13 +13,13 @@ use xfetch_edge::{
         xfetch::Draw,
     },
     isolate::{
-        key_memo::{Question, Recent},
-        metrics::{Class, Fact, Tally},
-        state::Local,
+        key_memo::{KeyMemo, Question},
+        metrics::{Counters, MetricEvent, ServedAs},
+        state::IsolateState,
     },
     protocol::{
         lease,
-        message::{Answer, Terms},
+        message::{Answer, LeaseRequest},
     },
 };
 
@@ -57,7 +57,7 @@ fn entry() -> Entry {
             stale_while_revalidate: Millis(600_000),
             stale_if_error: Millis(86_400_000),
         },
-        demand: 0,
+        global_rate: 0,
         committed: true,
         key: asked().text,
         status: 200,
@@ -74,8 +74,8 @@ fn asked() -> Key {
     key::key(&scope, &body)
 }
 
-fn warm() -> (Local, Route, Key) {
-    let mut local = Local::new(1 << 20, 1_000);
+fn warm() -> (IsolateState, Route, Key) {
+    let mut local = IsolateState::new(1 << 20, 1_000);
     let key = asked();
     local.memory.accept(key.hash, &Arc::new(entry()), NOW);
     for second in 0..10 {
@@ -106,7 +106,7 @@ fn key_of_a_body() -> Box<dyn FnMut()> {
 
 /// The same by memory of the question.
 fn recent() -> Box<dyn FnMut()> {
-    let mut recent = Recent::default();
+    let mut recent = KeyMemo::default();
     let question = Question { route: 0, headers: Vec::new(), body: BODY.to_vec() };
     recent.put(&question, asked());
     Box::new(move || {
@@ -116,11 +116,11 @@ fn recent() -> Box<dyn FnMut()> {
 
 /// A lease granted and its commit accepted.
 fn lease_step() -> Box<dyn FnMut()> {
-    let terms = Terms {
+    let terms = LeaseRequest {
         lease: Millis(25_000),
         expected: Millis(1_000),
         physical: Millis(86_460_000),
-        ..Terms::default()
+        ..LeaseRequest::default()
     };
     let (mut state, mut now, mut seen) = (lease::State::default(), NOW, 0);
     Box::new(move || {
@@ -155,8 +155,10 @@ fn memory() -> Box<dyn FnMut()> {
 
 /// An answer counted.
 fn count() -> Box<dyn FnMut()> {
-    let mut tally = Tally::default();
-    Box::new(move || tally.fold(black_box(Fact::Answered { class: Class::HitFresh, took: Millis(1) })))
+    let mut tally = Counters::default();
+    Box::new(move || {
+        tally.fold(black_box(MetricEvent::Answered { class: ServedAs::HitFresh, took: Millis(1) }))
+    })
 }
 
 #[divan::bench(args = CASES.map(|(name, _)| name))]

@@ -125,7 +125,7 @@ fn growth(what: &str, count: u64) -> bool {
 }
 
 /// The figures of a world in which every promise was kept; otherwise the broken one is told.
-fn kept(scenario: Scenario) -> Option<sim::Figures> {
+fn kept(scenario: Scenario) -> Option<sim::Report> {
     sim::run(scenario).inspect_err(|broken| eprintln!("{broken}")).ok()
 }
 
@@ -221,7 +221,7 @@ fn strategies(seconds: u64) -> bool {
     true
 }
 
-fn row(strategy: Strategy, figures: &sim::Figures) -> Row {
+fn row(strategy: Strategy, figures: &sim::Report) -> Row {
     [
         strategy.as_str().to_owned(),
         figures.calls.to_string(),

@@ -13,7 +13,7 @@ use xfetch_edge::{
         time::Millis,
         xfetch::{self, Rule},
     },
-    worker::platform::{clock, rng::Dice},
+    worker::platform::{clock, rng::IsolateRng},
 };
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -27,7 +27,7 @@ fn the_clock_tells_this_century_and_does_not_go_back() {
 
 #[wasm_bindgen_test]
 fn draws_are_uniform_on_the_half_open_interval() {
-    let mut dice = Dice::default();
+    let mut dice = IsolateRng::default();
     let count = 40_000;
     let draws: Vec<f64> = (0..count).map(|_| dice.draw().value()).collect();
     assert!(draws.iter().all(|it| *it > 0.0 && *it <= 1.0));
@@ -38,20 +38,20 @@ fn draws_are_uniform_on_the_half_open_interval() {
 
 #[wasm_bindgen_test]
 fn no_two_isolates_share_a_name_or_a_sequence() {
-    let (mut one, mut two) = (Dice::default(), Dice::default());
+    let (mut one, mut two) = (IsolateRng::default(), IsolateRng::default());
     assert_ne!(one.nonce(), two.nonce());
     assert_eq!(one.nonce().map(|it| it.len()), Some(16));
     assert_ne!(one.name(), two.name());
     assert_ne!(one.name(), 0);
     assert_eq!(one.name(), one.name(), "its name does not change");
-    let draws = |dice: &mut Dice| (0..8).map(|_| dice.draw().value().to_bits()).collect::<Vec<_>>();
+    let draws = |dice: &mut IsolateRng| (0..8).map(|_| dice.draw().value().to_bits()).collect::<Vec<_>>();
     assert_ne!(draws(&mut one), draws(&mut two));
 }
 
 #[wasm_bindgen_test]
 fn the_rule_with_the_browsers_chance_follows_its_law() {
     let rule = Rule { delta: Millis(1_000), beta: 1.0, window: Millis(10_000) };
-    let mut dice = Dice::default();
+    let mut dice = IsolateRng::default();
     let count = 40_000;
     let hits = (0..count).filter(|_| xfetch::triggers(Millis(700), rule, dice.draw())).count();
     let law = xfetch::probability(Millis(700), rule);

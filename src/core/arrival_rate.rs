@@ -8,19 +8,19 @@
 use crate::core::time::Millis;
 
 /// The share of a memory that has to be seen, in weighted time: after half a memory it is `1 - exp(-1/2)` of it.
-const SEEN_LEAST: f64 = 0.39;
+const MIN_SEEN: f64 = 0.39;
 /// No more than so much of it.
-const SEEN_MOST: Millis = Millis(10_000);
+const MAX_SEEN: Millis = Millis(10_000);
 
 /// A decaying estimate of one key's request rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rate {
+pub struct ArrivalRate {
     last: Option<Millis>,
     arrivals: f64,
     seconds: f64,
 }
 
-impl Rate {
+impl ArrivalRate {
     /// Notes an arrival. `memory` is how far back the estimate looks.
     pub fn arrived(&mut self, now: Millis, memory: Millis) {
         if let Some(last) = self.last {
@@ -35,7 +35,7 @@ impl Rate {
     /// Requests per second; `None` before the second arrival, or while the clock has not moved.
     #[must_use]
     pub fn per_second(&self, memory: Millis) -> Option<f64> {
-        let enough = SEEN_LEAST * memory.clamp(Millis::SECOND, SEEN_MOST).as_seconds();
+        let enough = MIN_SEEN * memory.clamp(Millis::SECOND, MAX_SEEN).as_seconds();
         (self.seconds > 0.0).then(|| self.arrivals / self.seconds.max(enough))
     }
 }

@@ -50,7 +50,7 @@ pub struct Entry {
     pub lifetime: Lifetime,
     /// How often the key was asked for in the world when it was committed, in requests per 1,000 seconds, as
     /// far as its object had been told ([`crate::core::global_rate`]); 0 for unknown.
-    pub demand: u32,
+    pub global_rate: u32,
     /// False for a value computed without the object's word: it lives in one isolate's memory only.
     pub committed: bool,
     /// The full canonical key, compared on every read.
@@ -190,7 +190,7 @@ pub enum Unreadable {
 /// exist: one physical lifetime after the upgrade.
 pub const FORMAT: u32 = u32::from_le_bytes(*b"XFE2");
 
-/// The version before, which did not know the demand.
+/// The version before, which did not know the global_rate.
 const FORMAT_1: u32 = u32::from_le_bytes(*b"XFE1");
 
 /// The head of version 1, frozen: a change of any field is a new version.
@@ -221,17 +221,17 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
         etag: entry.etag.clone(),
         length: entry.body.len(),
     };
-    // Version 2 is version 1, and then four bytes for the demand.
+    // Version 2 is version 1, and then four bytes for the global_rate.
     let mut bytes = codec::join(FORMAT, &head, &entry.body);
-    bytes.extend_from_slice(&entry.demand.to_le_bytes());
+    bytes.extend_from_slice(&entry.global_rate.to_le_bytes());
     bytes
 }
 
-/// Writes the demand into an entry's stored form: its key's object knows it, and nothing else of an entry.
-pub fn stamp(bytes: &mut [u8], demand: u32) {
+/// Writes the global_rate into an entry's stored form: its key's object knows it, and nothing else of an entry.
+pub fn stamp(bytes: &mut [u8], global_rate: u32) {
     let knows_demand = codec::version(bytes).is_some_and(|(version, _)| version == FORMAT);
     if let Some(last) = bytes.last_chunk_mut().filter(|_| knows_demand) {
-        *last = demand.to_le_bytes();
+        *last = global_rate.to_le_bytes();
     }
 }
 
@@ -245,9 +245,9 @@ pub fn decode(bytes: &[u8], key: &str) -> Result<Entry, Unreadable> {
         return Err(Unreadable::UnknownVersion);
     }
     let (head, rest) = codec::split::<HeadV1>(version, bytes).ok_or(Unreadable::Corrupt)?;
-    let (body, demand) = match rest.split_last_chunk() {
+    let (body, global_rate) = match rest.split_last_chunk() {
         _ if version == FORMAT_1 => (rest, 0),
-        Some((body, demand)) => (body, u32::from_le_bytes(*demand)),
+        Some((body, global_rate)) => (body, u32::from_le_bytes(*global_rate)),
         None => return Err(Unreadable::Corrupt),
     };
     if head.key != key {
@@ -261,7 +261,7 @@ pub fn decode(bytes: &[u8], key: &str) -> Result<Entry, Unreadable> {
         stored_at: head.stored_at,
         delta: head.delta,
         lifetime: head.lifetime,
-        demand,
+        global_rate,
         committed: true,
         key: head.key.into(),
         status: head.status,

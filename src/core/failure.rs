@@ -150,12 +150,12 @@ pub const PASS_TTL: Millis = Millis(10_000);
 /// The first back-off; doubled by each further failure in a row.
 pub const BACKOFF_FIRST: Millis = Millis(1_000);
 /// The longest back-off of our own.
-pub const BACKOFF_MOST: Millis = Millis(30_000);
+pub const MAX_BACKOFF: Millis = Millis(30_000);
 /// And for a key that is asked for more often than that by its TTL: no longer than a healthy cycle, which is what
 /// the origin bears at other times, or the outage would be served through long after its end.
-pub const BACKOFF_MOST_LEAST: Millis = Millis(10_000);
+pub const MIN_BACKOFF_CAP: Millis = Millis(10_000);
 /// The longest back-off that an origin can ask for.
-pub const RETRY_AFTER_MOST: Millis = Millis(120_000);
+pub const MAX_RETRY_AFTER: Millis = Millis(120_000);
 
 /// How long the next call has to wait after the `in_a_row`th transient failure (1 is the first), for a key whose
 /// entry has this TTL, where there is one.
@@ -164,10 +164,10 @@ pub const RETRY_AFTER_MOST: Millis = Millis(120_000);
 #[must_use]
 pub fn backoff(in_a_row: u32, retry_after: Option<Millis>, ttl: Option<Millis>, spread: f64) -> Millis {
     match retry_after {
-        Some(asked) => asked.clamp(BACKOFF_FIRST, RETRY_AFTER_MOST).share(1.0 + 0.1 * spread),
+        Some(asked) => asked.clamp(BACKOFF_FIRST, MAX_RETRY_AFTER).share(1.0 + 0.1 * spread),
         None => {
             let doublings = in_a_row.saturating_sub(1).min(16);
-            let most = ttl.map_or(BACKOFF_MOST, |ttl| ttl.clamp(BACKOFF_MOST_LEAST, BACKOFF_MOST));
+            let most = ttl.map_or(MAX_BACKOFF, |ttl| ttl.clamp(MIN_BACKOFF_CAP, MAX_BACKOFF));
             let window = Millis(BACKOFF_FIRST.0 << doublings).min(most);
             window.share(0.5 + 0.5 * spread)
         }

@@ -104,7 +104,7 @@ pub fn eagerness(
         return paper;
     };
     let own = rate().unwrap_or(0.0);
-    let rate = match entry.demand {
+    let rate = match entry.global_rate {
         // At least as often as that.
         SEVERAL => 2.0 * own,
         told => own.max(f64::from(told) / 1e3),

@@ -10,7 +10,7 @@
 
 /// What one isolate sees of a key's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Share {
+pub struct RateShare {
     /// The isolate, by a number of its own; 0 for one without entropy, whose share is not counted.
     pub isolate: u64,
     /// Requests in 1,000 seconds; 0 for none that is known.
@@ -20,7 +20,7 @@ pub struct Share {
 /// What a share takes on its way.
 const SHARE_BYTES: usize = 12;
 
-impl Share {
+impl RateShare {
     /// From requests per second, as [`crate::core::arrival_rate`] estimates them.
     #[must_use]
     pub fn new(isolate: u64, per_second: Option<f64>) -> Self {
@@ -51,7 +51,7 @@ impl Share {
 /// The sum where more than one isolate asks for the key, and none of them knows yet how often.
 pub const SEVERAL: u32 = u32::MAX;
 /// The most isolates whose shares are kept; beyond it the sum is too small.
-pub const SHARES_MOST: usize = 64;
+pub const MAX_SHARES: usize = 64;
 /// For so many commits a share counts.
 const LASTS: u8 = 2;
 /// A share, and for how many commits it still counts.
@@ -59,14 +59,14 @@ const RECORD_BYTES: usize = SHARE_BYTES + 1;
 
 /// The shares told lately, in their stored form: each is read where it lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Demand(Vec<u8>);
+pub struct GlobalRate(Vec<u8>);
 
-impl Demand {
+impl GlobalRate {
     /// An isolate tells its share, in place of what it told before.
-    pub fn hear(&mut self, share: Share) {
+    pub fn hear(&mut self, share: RateShare) {
         let told = share.to_bytes();
         // That one does not know is news only while nobody does: later it is one that is seldom asked.
-        let is_full = self.0.len() >= SHARES_MOST * RECORD_BYTES;
+        let is_full = self.0.len() >= MAX_SHARES * RECORD_BYTES;
         let is_news = share.millihertz > 0
             || !is_full && self.records().all(|it| it[..8] != told[..8] && rate_of(it) == 0);
         if share.isolate == 0 || !is_news {
@@ -74,7 +74,7 @@ impl Demand {
         }
         let mut kept = self.records().filter(|it| it[..8] != told[..8]).fold(Vec::new(), joined);
         // Where there are too many, who has been silent for longest goes.
-        let beyond = (kept.len() + RECORD_BYTES).saturating_sub(SHARES_MOST * RECORD_BYTES);
+        let beyond = (kept.len() + RECORD_BYTES).saturating_sub(MAX_SHARES * RECORD_BYTES);
         kept.drain(..beyond);
         kept.extend_from_slice(&told);
         kept.push(LASTS);
@@ -113,7 +113,7 @@ impl Demand {
     /// From the stored form, as far as it goes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.chunks_exact(RECORD_BYTES).take(SHARES_MOST).fold(Vec::new(), joined))
+        Self(bytes.chunks_exact(RECORD_BYTES).take(MAX_SHARES).fold(Vec::new(), joined))
     }
 
     fn records(&self) -> impl Iterator<Item = &[u8]> {
@@ -122,7 +122,7 @@ impl Demand {
 }
 
 fn rate_of(record: &[u8]) -> u32 {
-    Share::from_bytes(&record[..SHARE_BYTES]).millihertz
+    RateShare::from_bytes(&record[..SHARE_BYTES]).millihertz
 }
 
 fn joined(mut all: Vec<u8>, record: &[u8]) -> Vec<u8> {

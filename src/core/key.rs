@@ -20,7 +20,7 @@ use crate::core::canonical_json;
 pub type Hash = [u8; 32];
 
 /// The longest string that a field may hold, and the longest value of a keyed header, in bytes.
-pub const FIELD_MOST: usize = 1_024;
+pub const MAX_FIELD: usize = 1_024;
 
 /// The identity of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum BadBody {
     UnknownField(String),
     /// A field that holds an array or an object.
     NotScalar(String),
-    /// A field with an empty text, one above [`FIELD_MOST`], or one with control characters.
+    /// A field with an empty text, one above [`MAX_FIELD`], or one with control characters.
     BadText(String),
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for BadBody {
                 write!(f, "The field \"{name}\" must be a text, a number, true, false or null.")
             }
             Self::BadText(name) => {
-                write!(f, "The field \"{name}\" must have 1 to {FIELD_MOST} bytes and no control characters.")
+                write!(f, "The field \"{name}\" must have 1 to {MAX_FIELD} bytes and no control characters.")
             }
         }
     }
@@ -95,7 +95,7 @@ fn check_field(name: &str, value: &Value, fields: &[String]) -> Result<(), BadBo
     match value {
         Value::Array(_) | Value::Object(_) => Err(BadBody::NotScalar(name.to_owned())),
         Value::String(text)
-            if text.is_empty() || text.len() > FIELD_MOST || text.contains(char::is_control) =>
+            if text.is_empty() || text.len() > MAX_FIELD || text.contains(char::is_control) =>
         {
             Err(BadBody::BadText(name.to_owned()))
         }

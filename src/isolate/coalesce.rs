@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use crate::core::{key::Hash, time::Millis};
 
 /// So many sleeps may be there before those that have ended unheard are looked for.
-const SWEEP_LEAST: usize = 256;
+const MIN_SWEEP: usize = 256;
 /// So many requests of one isolate may sleep at once, over all keys.
-pub const SLEEPERS_MOST: usize = 10_000;
+pub const MAX_SLEEPERS: usize = 10_000;
 /// When there are as many, those that have ended unheard are looked for no more often than this.
 const SWEEP_EVERY: Millis = Millis(1_000);
 
 /// Who sleeps in one isolate, and for what. `W` is what wakes one of them.
 #[derive(Debug)]
-pub struct Collapse<W> {
+pub struct Coalesce<W> {
     sleeps: BTreeMap<Hash, Box<Sleep<W>>>,
     sleepers: usize,
     next_owner: u64,
@@ -42,7 +42,7 @@ impl<W> Sleep<W> {
 /// How a request has joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joined {
-    /// As the first: it sends the message, and gives this name to [`Collapse::end`].
+    /// As the first: it sends the message, and gives this name to [`Coalesce::end`].
     First(u64),
     /// It hears what the first is told.
     Follows,
@@ -50,19 +50,13 @@ pub enum Joined {
     TooMany,
 }
 
-impl<W> Default for Collapse<W> {
+impl<W> Default for Coalesce<W> {
     fn default() -> Self {
-        Self {
-            sleeps: BTreeMap::new(),
-            sleepers: 0,
-            next_owner: 0,
-            sweep_at: SWEEP_LEAST,
-            swept: Millis::ZERO,
-        }
+        Self { sleeps: BTreeMap::new(), sleepers: 0, next_owner: 0, sweep_at: MIN_SWEEP, swept: Millis::ZERO }
     }
 }
 
-impl<W> Collapse<W> {
+impl<W> Coalesce<W> {
     /// How long the message that somebody would sleep by may still take.
     #[must_use]
     pub fn left(&self, key: Hash, seen: u64, now: Millis) -> Option<Millis> {
@@ -70,7 +64,7 @@ impl<W> Collapse<W> {
         Some(sleep.since.plus(sleep.length).minus(now))
     }
 
-    /// Joins those who have seen the same generation of a key, as one of `at_most` and of [`SLEEPERS_MOST`] over all
+    /// Joins those who have seen the same generation of a key, as one of `at_most` and of [`MAX_SLEEPERS`] over all
     /// keys. The message is answered within `length`, or not at all.
     pub fn join(
         &mut self,
@@ -82,10 +76,10 @@ impl<W> Collapse<W> {
         now: Millis,
     ) -> Joined {
         let name = name(key, seen);
-        if self.sleepers >= SLEEPERS_MOST && !self.swept.covers(SWEEP_EVERY, now) {
+        if self.sleepers >= MAX_SLEEPERS && !self.swept.covers(SWEEP_EVERY, now) {
             self.sweep(now);
         }
-        if self.sleepers >= SLEEPERS_MOST {
+        if self.sleepers >= MAX_SLEEPERS {
             return Joined::TooMany;
         }
         if let Some(sleep) = self.sleeps.get_mut(&name).filter(|it| it.is_live(now)) {
@@ -129,7 +123,7 @@ impl<W> Collapse<W> {
     fn sweep(&mut self, now: Millis) {
         self.sleeps.retain(|_, sleep| sleep.is_live(now));
         self.sleepers = self.sleeps.values().map(|sleep| sleep.sleepers.len()).sum();
-        self.sweep_at = (self.sleeps.len() * 2).max(SWEEP_LEAST);
+        self.sweep_at = (self.sleeps.len() * 2).max(MIN_SWEEP);
         self.swept = now;
     }
 }

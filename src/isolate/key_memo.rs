@@ -7,7 +7,7 @@
 /// Room for so many questions.
 const SLOTS: usize = 512;
 /// A longer question is not remembered: parsing it is little beside reading it, and memory is bounded.
-const BYTES_MOST: usize = 1_024;
+const MAX_BYTES: usize = 1_024;
 
 /// What decides a key, as it arrives: the place of the route, the values of its keyed headers, the raw body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,17 +38,17 @@ impl Question {
 
 /// What was asked recently, bounded in number and in the size of each question.
 #[derive(Debug)]
-pub struct Recent<T> {
+pub struct KeyMemo<T> {
     slots: Vec<Option<(Question, T)>>,
 }
 
-impl<T> Default for Recent<T> {
+impl<T> Default for KeyMemo<T> {
     fn default() -> Self {
         Self { slots: Vec::new() }
     }
 }
 
-impl<T> Recent<T> {
+impl<T> KeyMemo<T> {
     /// What is remembered of exactly this question.
     pub fn get(&mut self, question: &Question) -> Option<&mut T> {
         let (asked, value) = self.slots.get_mut(question.slot())?.as_mut()?;
@@ -57,7 +57,7 @@ impl<T> Recent<T> {
 
     /// Remembers it, unless it is long; answers whether it does.
     pub fn put(&mut self, question: &Question, value: T) -> bool {
-        if question.bytes() > BYTES_MOST {
+        if question.bytes() > MAX_BYTES {
             return false;
         }
         if self.slots.is_empty() {

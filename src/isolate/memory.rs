@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::core::{
-    arrival_rate::Rate,
+    arrival_rate::ArrivalRate,
     entry::{Entry, Floor},
     key::Hash,
     time::Millis,
@@ -26,7 +26,7 @@ const BARE: usize = 256;
 struct Slot {
     entry: Option<Arc<Entry>>,
     floor: Floor,
-    rate: Rate,
+    rate: ArrivalRate,
     used: bool,
 }
 
@@ -43,15 +43,15 @@ pub struct Memory {
     slots: BTreeMap<Hash, Box<Slot>>,
     hand: Hash,
     bytes: usize,
-    most_bytes: usize,
-    most_keys: usize,
+    max_bytes: usize,
+    max_keys: usize,
 }
 
 impl Memory {
     /// Room for so many bytes and keys.
     #[must_use]
-    pub fn new(most_bytes: usize, most_keys: usize) -> Self {
-        Self { slots: BTreeMap::new(), hand: Hash::default(), bytes: 0, most_bytes, most_keys }
+    pub fn new(max_bytes: usize, max_keys: usize) -> Self {
+        Self { slots: BTreeMap::new(), hand: Hash::default(), bytes: 0, max_bytes, max_keys }
     }
 
     /// The entry of this key, whatever its age; `None` when it is gone or another key's.
@@ -65,7 +65,7 @@ impl Memory {
     /// Takes the entry if it fits, supersedes what is here, and stands above the floor. An older generation
     /// never overwrites a newer one.
     pub fn accept(&mut self, hash: Hash, entry: &Arc<Entry>, now: Millis) -> bool {
-        if entry.weight() + BARE > self.most_bytes {
+        if entry.weight() + BARE > self.max_bytes {
             return false;
         }
         let Some(allowed) = self.floor(&hash).applied(Arc::clone(entry), now) else {
@@ -131,7 +131,7 @@ impl Memory {
         change(slot);
         slot.used = true;
         self.bytes = self.bytes - known + slot.weight();
-        while self.bytes > self.most_bytes || self.slots.len() > self.most_keys {
+        while self.bytes > self.max_bytes || self.slots.len() > self.max_keys {
             if !self.make_room(&hash) {
                 return;
             }

@@ -15,7 +15,7 @@ use crate::{
         time::Millis,
         xfetch::Draw,
     },
-    isolate::refresh::{Computed, Ending},
+    isolate::refresh::{Computed, RefreshOutcome},
     protocol::message::{Answer, Reply},
 };
 
@@ -28,7 +28,7 @@ pub enum Event {
         led_here: bool,
     },
     /// The computation that this request led, or tried to lead, has ended, and has heard this floor.
-    Led(Ending, Floor),
+    Led(RefreshOutcome, Floor),
     /// The object has answered `Wait`; with `Newer` its entry, if it could be read.
     Woken(Reply, Option<Arc<Entry>>),
     /// The object threw, restarted, or cannot be reached.
@@ -105,7 +105,7 @@ pub enum Outcome {
 
 /// A cold request under way.
 #[derive(Clone, Debug, PartialEq, Hash)]
-pub struct Cold {
+pub struct Miss {
     seen: u64,
     since: Millis,
     floor: Floor,
@@ -113,7 +113,7 @@ pub struct Cold {
     object_lost: bool,
 }
 
-impl Cold {
+impl Miss {
     /// A request that found nothing to serve. `seen` is the generation of whatever was found, and
     /// `fallback` the old entry, if it may answer when the origin cannot.
     #[must_use]
@@ -139,7 +139,7 @@ impl Cold {
                 self.floor = self.floor.raised(reply.floor);
                 self.woken(reply.answer, entry, now)
             }
-            Event::WaitBroken { is_overloaded: true } => self.led(Ending::ObjectLost, now),
+            Event::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),
             Event::WaitBroken { is_overloaded: false } => Action::LookAround,
             Event::LookedAround(found) => {
                 match found.and_then(|it| self.left(&it, now)).filter(|it| is_servable(it, now)) {
@@ -160,24 +160,26 @@ impl Cold {
         Action::Wait { seen: self.seen }
     }
 
-    fn led(&mut self, ending: Ending, now: Millis) -> Action {
+    fn led(&mut self, ending: RefreshOutcome, now: Millis) -> Action {
         match ending {
-            Ending::Stored(entry) => Action::Answer(Outcome::Computed(entry, true)),
-            Ending::Uncommitted(entry) | Ending::Rejected(entry) => {
+            RefreshOutcome::Stored(entry) => Action::Answer(Outcome::Computed(entry, true)),
+            RefreshOutcome::Uncommitted(entry) | RefreshOutcome::Rejected(entry) => {
                 Action::Answer(Outcome::Computed(entry, false))
             }
-            Ending::Adopted(entry) | Ending::AdoptedFromColo(entry) => self.judge(&entry, now),
-            Ending::Held { .. } => self.wait(),
-            Ending::BackedOff { failure, retry_after } => self.failed(failure, retry_after, now),
-            Ending::Failed(failure) => {
+            RefreshOutcome::Adopted(entry) | RefreshOutcome::AdoptedFromColo(entry) => {
+                self.judge(&entry, now)
+            }
+            RefreshOutcome::Held { .. } => self.wait(),
+            RefreshOutcome::BackedOff { failure, retry_after } => self.failed(failure, retry_after, now),
+            RefreshOutcome::Failed(failure) => {
                 let retry_after = match &failure {
                     Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
                     Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::SECOND,
                 };
                 self.failed(failure, retry_after, now)
             }
-            Ending::Passed(computed) => Action::Answer(Outcome::Passed(computed)),
-            Ending::ObjectLost => {
+            RefreshOutcome::Passed(computed) => Action::Answer(Outcome::Passed(computed)),
+            RefreshOutcome::ObjectLost => {
                 self.object_lost = true;
                 match self.usable_fallback(now) {
                     Some(entry) => Action::Answer(Outcome::Fallback(entry)),

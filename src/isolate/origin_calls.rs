@@ -9,13 +9,13 @@ pub struct CallId(u64);
 
 /// The calls under way.
 #[derive(Debug, Default)]
-pub struct Calls {
+pub struct OriginCalls {
     next: u64,
     /// Short: `max_origin_calls` bounds it.
     open: Vec<(CallId, Purpose, Millis, Millis)>,
 }
 
-impl Calls {
+impl OriginCalls {
     /// A call begins; after `lease` it counts as abandoned.
     pub fn begin(&mut self, purpose: Purpose, now: Millis, lease: Millis) -> CallId {
         self.next += 1;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::core::{failure::Failure, key::Hash, time::Millis};
 
 /// The longest text of an origin's considered no that is remembered here.
-const REMEMBERED_TEXT_MOST: usize = 4_096;
+const MAX_REMEMBERED_TEXT: usize = 4_096;
 
 /// Why a refresh need not begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +47,14 @@ impl Mark {
 
 /// The marks of one isolate, bounded in number.
 #[derive(Debug)]
-pub struct Marks {
+pub struct RefreshGate {
     marks: BTreeMap<Hash, Box<Mark>>,
     direct: BTreeMap<Hash, Box<Mark>>,
     next_owner: u64,
     most: usize,
 }
 
-impl Marks {
+impl RefreshGate {
     /// Room for so many keys.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -97,7 +97,7 @@ impl Marks {
     /// The refresh that `begin` named has ended, and the failure is remembered, here too. A long text
     /// of an origin's considered no is not worth the memory.
     pub fn end_failed(&mut self, key: Hash, owner: u64, failure: &Failure, now: Millis, length: Millis) {
-        if matches!(failure, Failure::Negative { body, .. } if body.len() > REMEMBERED_TEXT_MOST) {
+        if matches!(failure, Failure::Negative { body, .. } if body.len() > MAX_REMEMBERED_TEXT) {
             return self.end(&key, owner);
         }
         let why = Why::BackingOff(failure.clone());

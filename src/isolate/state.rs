@@ -9,38 +9,38 @@ use crate::{
         entry::{Entry, Floor},
         failure::Failure,
         freshness::{self, Verdict},
-        global_rate::Share,
+        global_rate::RateShare,
         key::{Hash, Key},
         time::Millis,
         xfetch::Draw,
     },
     isolate::{
         memory::Memory,
-        origin_calls::Calls,
-        refresh::{Ending, Purpose, Refresh, Trigger},
-        refresh_gate::{Blocked, Marks},
+        origin_calls::OriginCalls,
+        refresh::{Purpose, Refresh, RefreshOutcome, TriggerOutcome},
+        refresh_gate::{Blocked, RefreshGate},
     },
-    protocol::message::Terms,
+    protocol::message::LeaseRequest,
 };
 
 /// The knowledge of one isolate. All of it may vanish at any moment, and nothing of it is needed to be
 /// correct.
 #[derive(Debug)]
-pub struct Local {
+pub struct IsolateState {
     /// The nearest tier.
     pub memory: Memory,
     /// Refreshes under way.
-    pub marks: Marks,
+    pub marks: RefreshGate,
     /// Origin calls under way.
-    pub calls: Calls,
+    pub calls: OriginCalls,
 }
 
-impl Local {
+impl IsolateState {
     /// Room for so many bytes and keys.
     #[must_use]
-    pub fn new(most_bytes: usize, most_keys: usize) -> Self {
-        let (memory, marks) = (Memory::new(most_bytes, most_keys), Marks::new(most_keys));
-        Self { memory, marks, calls: Calls::default() }
+    pub fn new(max_bytes: usize, max_keys: usize) -> Self {
+        let (memory, marks) = (Memory::new(max_bytes, max_keys), RefreshGate::new(max_keys));
+        Self { memory, marks, calls: OriginCalls::default() }
     }
 
     /// A request arrives: what memory holds for it.
@@ -81,13 +81,13 @@ impl Local {
     ///
     /// # Errors
     /// What the trigger led to instead.
-    pub fn trigger(&mut self, hash: Hash, route: &Route, now: Millis) -> Result<u64, Trigger> {
+    pub fn trigger(&mut self, hash: Hash, route: &Route, now: Millis) -> Result<u64, TriggerOutcome> {
         if !self.has_room(route) && self.marks.blocked(&hash, now).is_none() {
-            return Err(Trigger::Backoff);
+            return Err(TriggerOutcome::Backoff);
         }
         self.begin(hash, now, route.lease()).map_err(|blocked| match blocked {
-            Blocked::UnderWay => Trigger::Contention,
-            Blocked::BackingOff { .. } => Trigger::Backoff,
+            Blocked::UnderWay => TriggerOutcome::Contention,
+            Blocked::BackingOff { .. } => TriggerOutcome::Backoff,
         })
     }
 
@@ -100,12 +100,12 @@ impl Local {
     /// What comes with the question for the lease: how long it is wanted for, by what the computation cost before,
     /// and how often the isolate of this name is asked for the key.
     #[must_use]
-    pub fn terms(&self, hash: &Hash, route: &Route, name: u64, delta: Option<Millis>) -> Terms {
-        Terms {
+    pub fn terms(&self, hash: &Hash, route: &Route, name: u64, delta: Option<Millis>) -> LeaseRequest {
+        LeaseRequest {
             lease: route.lease(),
             expected: delta.unwrap_or(Millis::SECOND),
             physical: route.lifetime.physical(),
-            share: Share::new(name, self.memory.rate(hash, route.lifetime.ttl)),
+            share: RateShare::new(name, self.memory.rate(hash, route.lifetime.ttl)),
         }
     }
 
@@ -172,14 +172,14 @@ impl Local {
     }
 
     /// A computation has ended: what is remembered of it, in place of its mark.
-    pub fn ended(&mut self, hash: Hash, owner: u64, refresh: &Refresh, ending: &Ending, now: Millis) {
+    pub fn ended(&mut self, hash: Hash, owner: u64, refresh: &Refresh, ending: &RefreshOutcome, now: Millis) {
         match ending {
-            Ending::Held { retry_in } => self.marks.end_held(hash, owner, now, *retry_in),
-            Ending::BackedOff { failure, retry_after } => {
+            RefreshOutcome::Held { retry_in } => self.marks.end_held(hash, owner, now, *retry_in),
+            RefreshOutcome::BackedOff { failure, retry_after } => {
                 self.marks.end_failed(hash, owner, failure, now, *retry_after);
             }
             // Without a lease nobody else remembers the failure: for a moment this isolate does.
-            Ending::Failed(failure) => {
+            RefreshOutcome::Failed(failure) => {
                 let pause = match failure {
                     Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
                     Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::ZERO,
@@ -187,16 +187,18 @@ impl Local {
                 self.marks.end_failed(hash, owner, failure, now, pause);
             }
             // An object out of reach is not asked again by the next request.
-            Ending::Uncommitted(_) | Ending::ObjectLost if refresh.purpose() != Purpose::Cold => {
+            RefreshOutcome::Uncommitted(_) | RefreshOutcome::ObjectLost
+                if refresh.purpose() != Purpose::Cold =>
+            {
                 self.marks.end_held(hash, owner, now, refresh.pause());
             }
-            Ending::Stored(_)
-            | Ending::Adopted(_)
-            | Ending::AdoptedFromColo(_)
-            | Ending::Uncommitted(_)
-            | Ending::Rejected(_)
-            | Ending::Passed(_)
-            | Ending::ObjectLost => self.marks.end(&hash, owner),
+            RefreshOutcome::Stored(_)
+            | RefreshOutcome::Adopted(_)
+            | RefreshOutcome::AdoptedFromColo(_)
+            | RefreshOutcome::Uncommitted(_)
+            | RefreshOutcome::Rejected(_)
+            | RefreshOutcome::Passed(_)
+            | RefreshOutcome::ObjectLost => self.marks.end(&hash, owner),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
         xfetch::{self, Rule},
     },
     isolate::metrics::{COUNTERS, Counter},
-    sim::{self, Figures, Strategy, World},
+    sim::{self, Report, Strategy, World},
 };
 use settings::Settings;
 
@@ -31,7 +31,7 @@ export interface Field {
 export type Settings = Record<string, number | string>;
 export interface Second { requests: number; calls: number; slow: number; stale: number; slowest: number }
 export interface Cycle { gap: number; triggers: number; late: boolean }
-export interface Figures {
+export interface Report {
   strategy: string; requests: number; answers: number; errors: number; slow: number; past_ttl_share: number;
   mean_age: number; calls: number; least_calls: number; most_in_flight: number; messages: number;
   p50: number; p99: number; p999: number; seconds: Second[]; cycles: Cycle[]; contention: number;
@@ -123,7 +123,7 @@ impl ShownCycle {
     }
 }
 
-/// [`Figures`] as the page reads them; times of answers in milliseconds, the others in seconds.
+/// [`Report`] as the page reads them; times of answers in milliseconds, the others in seconds.
 #[derive(Serialize)]
 struct Shown {
     strategy: &'static str,
@@ -148,7 +148,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(figures: &Figures, run: &Run) -> Self {
+    fn of(figures: &Report, run: &Run) -> Self {
         let second = |it: &sim::Second| ShownSecond {
             requests: it.requests,
             calls: it.calls,

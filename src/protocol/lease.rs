@@ -13,27 +13,27 @@ use crate::{
         config::OBJECT_TIMEOUT,
         entry::{Floor, Lifetime},
         failure::{self, Failure},
-        global_rate::Demand,
+        global_rate::GlobalRate,
         time::Millis,
         xfetch::Draw,
     },
-    protocol::message::{Answer, Inspection, Message, Reply, Terms},
+    protocol::message::{Answer, Inspection, LeaseRequest, Message, Reply},
 };
 
 /// Tokens stay exact in JavaScript's numbers.
 pub const TOKEN_END: u64 = 1 << 53;
 /// No lease is longer, whatever a message asks for: `origin_timeout` at most 20 s, and 5 s.
-pub const LEASE_MOST: Millis = Millis(25_000);
+pub const MAX_LEASE: Millis = Millis(25_000);
 /// The longest sleep of one `Wait`.
-pub const WAIT_MOST: Millis = Millis(5_000);
+pub const MAX_WAIT: Millis = Millis(5_000);
 /// The shortest wish of `Held`: so often at most does one isolate ask for one key.
-pub const RETRY_LEAST: Millis = Millis(250);
+pub const MIN_RETRY: Millis = Millis(250);
 
 /// How long a Worker waits for the answer to a message.
 #[must_use]
 pub fn time_limit(message: &Message) -> Millis {
     match message {
-        Message::Wait { .. } => WAIT_MOST.plus(OBJECT_TIMEOUT),
+        Message::Wait { .. } => MAX_WAIT.plus(OBJECT_TIMEOUT),
         Message::Acquire { .. }
         | Message::Commit { .. }
         | Message::Fail { .. }
@@ -66,7 +66,7 @@ impl Grant {
     /// answers long after the new one had been committed.
     fn retry_in(&self, now: Millis) -> Millis {
         let expected_end = self.granted_at.plus(self.expected.share(1.25));
-        expected_end.minus(now).max(RETRY_LEAST).min(self.remaining(now))
+        expected_end.minus(now).max(MIN_RETRY).min(self.remaining(now))
     }
 }
 
@@ -100,7 +100,7 @@ pub struct State {
     physical: Millis,
     /// Stored beside the rest, so that its bytes stay what they were.
     #[serde(skip)]
-    pub demand: Demand,
+    pub global_rate: GlobalRate,
 }
 
 /// What those who sleep on the key are told, all at once.
@@ -136,19 +136,19 @@ impl State {
     /// With what every answer carries.
     #[must_use]
     pub fn reply(&self, answer: Answer) -> Reply {
-        Reply { floor: self.floor, demand: self.demand.total(), answer }
+        Reply { floor: self.floor, global_rate: self.global_rate.total(), answer }
     }
 
     /// `Acquire`: newer entry, then live lease, then remembered failure, then the grant. It *is* the
     /// re-check inside the lock, and it compares generations, never freshness: an early trigger is
     /// always about an entry that is still fresh.
-    pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: Terms, now: Millis) -> Answer {
+    pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: LeaseRequest, now: Millis) -> Answer {
         // Expired for as long as it was fresh: what was told about it may no longer be so.
         let long_ago = |it: &Committed| it.stored_at.plus(it.lifetime.ttl).plus(it.lifetime.ttl) < now;
         if self.committed.as_ref().is_some_and(long_ago) {
-            self.demand = Demand::default();
+            self.global_rate = GlobalRate::default();
         }
-        self.demand.hear(terms.share);
+        self.global_rate.hear(terms.share);
         let seen = self.believed(seen, now);
         if let Some(newer) = self.newer(seen, now) {
             return newer;
@@ -168,7 +168,7 @@ impl State {
             token,
             nonce: nonce.map(str::to_owned),
             granted_at: now,
-            length: terms.lease.min(LEASE_MOST),
+            length: terms.lease.min(MAX_LEASE),
             expected: terms.expected,
         });
         self.touch(now, terms.physical);
@@ -183,7 +183,7 @@ impl State {
         }
         match self.grant.as_ref().filter(|grant| grant.is_live(now)) {
             Some(_) if waiters >= max_waiters => Waiting::Now(Answer::TooManyWaiters),
-            Some(grant) => Waiting::Sleep(grant.remaining(now).min(WAIT_MOST)),
+            Some(grant) => Waiting::Sleep(grant.remaining(now).min(MAX_WAIT)),
             None => Waiting::Now(self.failed(now).unwrap_or(Answer::Again)),
         }
     }
@@ -200,7 +200,7 @@ impl State {
         self.grant = None;
         self.remembered = None;
         self.failures_in_a_row = 0;
-        self.demand.committed();
+        self.global_rate.committed();
         self.committed = Some(Committed { generation: token, stored_at: now.minus(age), lifetime });
         self.touch(now, lifetime.physical());
         (Answer::Committed, Wake::With(Answer::Newer { generation: token, age, ttl: lifetime.ttl }))
@@ -290,7 +290,7 @@ impl State {
         let busy = waiters > 0 || self.grant.as_ref().is_some_and(|grant| grant.is_live(now));
         let wait = |until: Millis| until.minus(now).max(Millis::SECOND);
         if busy {
-            return CleanUp::Later(LEASE_MOST);
+            return CleanUp::Later(MAX_LEASE);
         }
         if now >= end && self.last < now.0 {
             return CleanUp::Forget;

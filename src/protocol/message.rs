@@ -10,7 +10,7 @@ use crate::{
     core::{
         entry::{Floor, Lifetime},
         failure::Failure,
-        global_rate::Share,
+        global_rate::RateShare,
         time::Millis,
     },
     protocol::codec,
@@ -22,7 +22,7 @@ pub const PROTOCOL: u32 = 1;
 /// What comes with an `Acquire`: lengths of time, all by the caller's configuration, and what the caller sees
 /// of the key's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
-pub struct Terms {
+pub struct LeaseRequest {
     /// How long the lease is to last.
     pub lease: Millis,
     /// How long the computation should take, by what it cost before.
@@ -32,7 +32,7 @@ pub struct Terms {
     /// How often the caller is asked for the key. It travels as the frame's body, where code that does not
     /// know of it finds nothing that it looks for.
     #[serde(skip)]
-    pub share: Share,
+    pub share: RateShare,
 }
 
 /// A Worker's message. A committed entry travels beside it as the frame's body.
@@ -45,7 +45,7 @@ pub enum Message {
         /// Makes a repeated message harmless; absent when there is no entropy.
         nonce: Option<String>,
         /// How long it is wanted for.
-        terms: Terms,
+        terms: LeaseRequest,
     },
     /// Sleeps until something happens. Never grants.
     Wait {
@@ -165,7 +165,7 @@ pub struct Reply {
     /// How often the key is asked for in the world, in requests per 1,000 seconds; 0 when nobody has told.
     /// Only `Committed` brings it, as the frame's body; the others read it in the entry.
     #[serde(skip)]
-    pub demand: u32,
+    pub global_rate: u32,
     /// The answer proper.
     pub answer: Answer,
 }
@@ -189,7 +189,7 @@ pub fn encode_message(message: &Message, entry: &[u8]) -> Vec<u8> {
 pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
     let (mut message, beside) = codec::split(PROTOCOL, bytes)?;
     if let Message::Acquire { terms, .. } = &mut message {
-        terms.share = Share::from_bytes(beside);
+        terms.share = RateShare::from_bytes(beside);
     }
     Some((message, beside))
 }
@@ -197,8 +197,8 @@ pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
 /// An answer as bytes, with the entry that travels beside `Newer`.
 #[must_use]
 pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
-    let demand = reply.demand.to_le_bytes();
-    let beside = if reply.answer == Answer::Committed { &demand } else { entry };
+    let global_rate = reply.global_rate.to_le_bytes();
+    let beside = if reply.answer == Answer::Committed { &global_rate } else { entry };
     codec::join(PROTOCOL, reply, beside)
 }
 
@@ -207,7 +207,7 @@ pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
 pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
     let (mut reply, beside): (Reply, _) = codec::split(PROTOCOL, bytes)?;
     if reply.answer == Answer::Committed {
-        reply.demand = beside.try_into().map_or(0, u32::from_le_bytes);
+        reply.global_rate = beside.try_into().map_or(0, u32::from_le_bytes);
     }
     Some((reply, beside))
 }

@@ -12,10 +12,10 @@ use super::{
 use crate::{
     core::{entry::Entry, failure::Failure, time::Millis},
     isolate::{
-        metrics::{self, Fact},
+        metrics::{self, MetricEvent},
         miss,
         origin_calls::CallId,
-        refresh::{self, Computed, Ending, Purpose, Refresh},
+        refresh::{self, Computed, Purpose, Refresh, RefreshOutcome},
     },
     protocol::{
         lease,
@@ -48,7 +48,7 @@ impl World {
         let (purpose, trigger, token, expected) =
             (refresh.purpose(), refresh.take_trigger(), refresh.token(), refresh.delta());
         if let Some(trigger) = trigger {
-            self.tally.fold(Fact::Triggered { purpose, trigger });
+            self.tally.fold(MetricEvent::Triggered { purpose, trigger });
         }
         if self.fault(|it| it.crash) {
             return self.cut_off(id);
@@ -102,13 +102,13 @@ impl World {
         self.wait_for(id, Waits::Origin(call, call_id), takes);
     }
 
-    pub(super) fn computation_ended(&mut self, id: u64, ending: Ending) {
+    pub(super) fn computation_ended(&mut self, id: u64, ending: RefreshOutcome) {
         let Some(Task { isolate, key, work, .. }) = self.tasks.remove(&id) else { return };
         let Work::Computing { refresh, owner, for_whom, .. } = work else { return };
         let now = self.clock_of(isolate);
         self.isolates[isolate].local.ended(self.keys[key].hash, owner, &refresh, &ending, now);
-        if let Ending::Rejected(_) = ending {
-            self.tally.fold(Fact::CommitRejected);
+        if let RefreshOutcome::Rejected(_) = ending {
+            self.tally.fold(MetricEvent::CommitRejected);
         }
         if let Some(whom) = for_whom {
             self.feed_cold(whom, miss::Event::Led(ending, refresh.floor()));
@@ -188,7 +188,7 @@ impl World {
         }
         let Answer::Newer { generation, age, ttl } = reply.answer else { return None };
         let Some(entry) = beside.filter(|entry| entry.generation == generation) else {
-            self.tally.fold(Fact::EntryUnreadable);
+            self.tally.fold(MetricEvent::EntryUnreadable);
             return None;
         };
         Some(Arc::new((*entry).clone().adopted(now, age, ttl)))
@@ -246,7 +246,7 @@ impl World {
         let now = self.clock_of(isolate);
         self.hear(isolate, key, &reply, entry, now);
         if let Answer::Granted { token } = reply.answer {
-            self.tally.fold(Fact::GrantGivenBack);
+            self.tally.fold(MetricEvent::GrantGivenBack);
             let id = self.spawn(Task::new(isolate, key, Work::GivingBack));
             self.ask(id, Message::Fail { token, failure: Failure::GivenBack }, None);
         }
@@ -262,7 +262,7 @@ impl World {
             _ => Purpose::Cold,
         };
         if self.isolates[isolate].local.calls.settle(call_id) {
-            self.tally.fold(Fact::Called { purpose, call: ended });
+            self.tally.fold(MetricEvent::Called { purpose, call: ended });
         }
         if let Some(Work::Uncached(..)) = work {
             return self.uncached_ended(id, result);
@@ -276,11 +276,11 @@ impl World {
         );
     }
 
-    /// Calls that nobody settled are counted as abandoned by their own isolate.
+    /// OriginCalls that nobody settled are counted as abandoned by their own isolate.
     pub(super) fn sweep(&mut self, isolate: usize) {
         let now = self.clock_of(isolate);
         for purpose in self.isolates[isolate].local.calls.sweep(now) {
-            self.tally.fold(Fact::Called { purpose, call: metrics::Call::Abandoned });
+            self.tally.fold(MetricEvent::Called { purpose, call: metrics::Call::Abandoned });
         }
     }
 

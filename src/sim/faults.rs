@@ -1,6 +1,6 @@
 //! What goes wrong beside the origin: which faults, and how often.
 
-use super::{origin::Mood, rng::Chance};
+use super::{origin::OriginFault, rng::Chance};
 use crate::core::time::Millis;
 
 /// The faults of a world. Shares are in [0, 1]; a mean distance of zero means never.
@@ -47,7 +47,7 @@ pub struct Faults {
     /// How long such a time is.
     pub unreachable_for: Millis,
     /// The ways in which the origin fails, one of them at random each time; none: it answers 500.
-    pub moods: Vec<Mood>,
+    pub moods: Vec<OriginFault>,
     /// After this the world is kind again, so that what should end can be seen to end.
     pub until: Millis,
 }
@@ -86,7 +86,7 @@ impl Faults {
         faults.purges_every = every(1_000, 20_000);
         faults.unreachable_every = every(3_000, 20_000);
         faults.unreachable_for = every(500, 8_000);
-        faults.moods = Mood::ALL.into_iter().filter(|_| chance.happens(0.5)).collect();
+        faults.moods = OriginFault::ALL.into_iter().filter(|_| chance.happens(0.5)).collect();
         faults
     }
 

@@ -2,8 +2,8 @@
 //! world that breaks a promise is made smaller until nothing can be left out.
 
 use super::{
-    Broken, Faults, Figures, Scenario, Strategy, World,
-    origin::{Mood, Outage},
+    Faults, Report, Scenario, Strategy, Violation, World,
+    origin::{OriginFault, Outage},
     rng::Chance,
     run,
 };
@@ -46,7 +46,7 @@ impl Scenario {
         scenario.outage = chance.happens(0.3).then_some(outage);
         scenario.faults = Faults::drawn(&mut chance, until).drawn_later(&mut Chance::new(seed, 6));
         if scenario.faults.moods.is_empty() {
-            scenario.faults.moods = vec![Mood::Error];
+            scenario.faults.moods = vec![OriginFault::Error];
         }
         scenario
     }
@@ -80,13 +80,13 @@ impl Scenario {
 ///
 /// # Errors
 /// The first broken promise.
-pub fn hostile(seed: u64) -> Result<Figures, Broken> {
+pub fn hostile(seed: u64) -> Result<Report, Violation> {
     run(Scenario::hostile(seed))
 }
 
 /// A smaller world that breaks the same promise; the given one where nothing can be left out.
 #[must_use]
-pub fn shrunk(scenario: Scenario, broken: &Broken) -> Scenario {
+pub fn shrunk(scenario: Scenario, broken: &Violation) -> Scenario {
     let mut best = scenario;
     loop {
         let is_like =

@@ -9,13 +9,13 @@ use crate::{
         entry::{CLOCK_TOLERANCE, Entry, Floor},
         time::Millis,
     },
-    isolate::metrics::{Counter, Tally},
+    isolate::metrics::{Counter, Counters},
     protocol::message::{Answer, Message},
 };
 
 /// A broken promise: which, when, and how it looked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken {
+pub struct Violation {
     /// Its name in the documentation.
     pub promise: &'static str,
     /// The instant, since the begin of the run.
@@ -24,7 +24,7 @@ pub struct Broken {
     pub what: String,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} broken at {} ms: {}", self.promise, self.at.0, self.what)
     }
@@ -46,7 +46,7 @@ struct OfKey {
     is_forgotten: bool,
     grant: Option<Grant>,
     committed: u64,
-    /// Calls to the origin under this token.
+    /// OriginCalls to the origin under this token.
     called: (u64, u32),
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Promises {
     kind_from: Millis,
     /// In a kind world a stale entry is overtaken within this.
     overtaken_within: Millis,
-    pub(super) first: Option<Broken>,
+    pub(super) first: Option<Violation>,
 }
 
 impl Promises {
@@ -84,7 +84,7 @@ impl Promises {
 
     fn demand(&mut self, holds: bool, promise: &'static str, at: Millis, what: impl FnOnce() -> String) {
         if self.is_on && !holds && self.first.is_none() {
-            self.first = Some(Broken { promise, at, what: what() });
+            self.first = Some(Violation { promise, at, what: what() });
         }
     }
 
@@ -207,7 +207,7 @@ impl Promises {
     }
 
     /// The counters' sums.
-    pub(super) fn sums(&mut self, at: Millis, tally: &Tally) {
+    pub(super) fn sums(&mut self, at: Millis, tally: &Counters) {
         let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
         let total = tally.get(Counter::TotalRequests)
             == sum(&[

@@ -29,9 +29,9 @@ use std::rc::Rc;
 
 pub use faults::Faults;
 pub use hostile::{hostile, shrunk, transcript};
-pub use invariants::Broken;
-pub use origin::{Mood, Outage};
-pub use report::{Cycle, Figures, SLOW, Second};
+pub use invariants::Violation;
+pub use origin::{OriginFault, Outage};
+pub use report::{Cycle, Report, SLOW, Second};
 pub use rule::rule_cycles;
 pub use world::World;
 
@@ -230,7 +230,7 @@ impl Scenario {
 ///
 /// # Errors
 /// The first broken promise.
-pub fn run(scenario: Scenario) -> Result<Figures, Broken> {
+pub fn run(scenario: Scenario) -> Result<Report, Violation> {
     let mut world = World::new(scenario);
     while world.step()? {}
     Ok(world.figures_now())

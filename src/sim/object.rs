@@ -76,8 +76,8 @@ impl Object {
         match self.state.committed_generation() {
             after if after == before => {}
             Some(generation) => {
-                let demand = self.state.demand.total();
-                self.entry = entry.map(|it| (generation, Arc::new(Entry { demand, ..(*it).clone() })));
+                let global_rate = self.state.global_rate.total();
+                self.entry = entry.map(|it| (generation, Arc::new(Entry { global_rate, ..(*it).clone() })));
             }
             None => self.entry = None,
         }

@@ -19,7 +19,7 @@ pub struct Outage {
 
 /// A way to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
+pub enum OriginFault {
     /// 500.
     Error,
     /// 503 with `Retry-After`.
@@ -38,7 +38,7 @@ pub enum Mood {
     Private,
 }
 
-impl Mood {
+impl OriginFault {
     /// Every way.
     pub const ALL: [Self; 8] = [
         Self::Error,
@@ -72,7 +72,7 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct Origin {
     chance: Chance,
-    /// Calls per key: now, and in all.
+    /// OriginCalls per key: now, and in all.
     pub(super) under_way: Vec<u32>,
     pub(super) calls: u64,
     /// When each computation began, by its number: how old a body really is.
@@ -112,24 +112,24 @@ impl Origin {
     fn failure(&mut self, scenario: &Scenario, takes: Millis) -> (Millis, Fate) {
         let moods = &scenario.faults.moods;
         let mood = match moods.len() {
-            0 => Mood::Error,
+            0 => OriginFault::Error,
             count => moods[self.chance.below(count as u64) as usize],
         };
         let soon = takes.share(0.1).max(Millis(1));
         match mood {
-            Mood::Error => (soon, transient(Reason::OriginError, None)),
-            Mood::Busy => (soon, transient(Reason::OriginBusy, Some(Millis(3_000)))),
-            Mood::Hang => (Millis(u64::MAX), transient(Reason::OriginTimeout, None)),
-            Mood::Reset => (soon, transient(Reason::OriginUnreachable, None)),
-            Mood::Truncate => (takes, transient(Reason::OriginTruncated, None)),
-            Mood::Garbage => (takes, transient(Reason::OriginNotJson, None)),
-            Mood::Refuse => {
+            OriginFault::Error => (soon, transient(Reason::OriginError, None)),
+            OriginFault::Busy => (soon, transient(Reason::OriginBusy, Some(Millis(3_000)))),
+            OriginFault::Hang => (Millis(u64::MAX), transient(Reason::OriginTimeout, None)),
+            OriginFault::Reset => (soon, transient(Reason::OriginUnreachable, None)),
+            OriginFault::Truncate => (takes, transient(Reason::OriginTruncated, None)),
+            OriginFault::Garbage => (takes, transient(Reason::OriginNotJson, None)),
+            OriginFault::Refuse => {
                 let content_type = "application/json".to_owned();
                 let no =
                     Failure::Negative { status: 404, content_type, body: "{}".to_owned(), ttl: Millis::ZERO };
                 (soon, Fate::Failure(no))
             }
-            Mood::Private => (takes, Fate::Body(Arc::from([]), false)),
+            OriginFault::Private => (takes, Fate::Body(Arc::from([]), false)),
         }
     }
 

@@ -1,13 +1,13 @@
 //! What a run has shown: counts, times and cycles, as data.
 
-use crate::{core::time::Millis, isolate::metrics::Tally};
+use crate::{core::time::Millis, isolate::metrics::Counters};
 
 /// One second of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Second {
     /// Requests that arrived.
     pub requests: u32,
-    /// Calls that the origin got.
+    /// OriginCalls that the origin got.
     pub calls: u32,
     /// Answers that took longer than [`SLOW`].
     pub slow: u32,
@@ -40,9 +40,9 @@ fn bound(bucket: usize) -> f64 {
 
 /// The figures of one run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figures {
+pub struct Report {
     /// The deployed counters, as the isolates counted them.
-    pub tally: Tally,
+    pub tally: Counters,
     /// Requests that were answered with a body.
     pub answers: u64,
     /// Requests that were answered with an error.
@@ -57,7 +57,7 @@ pub struct Figures {
     pub past_ttl: u64,
     /// The sum of the ages of all answers, in milliseconds.
     pub age_sum: u64,
-    /// Calls that the origin got, by its own count.
+    /// OriginCalls that the origin got, by its own count.
     pub calls: u64,
     /// The least calls that keep every answer of these arrivals within its TTL: each serves for a TTL
     /// from its end, and what comes during it may wait.
@@ -76,7 +76,7 @@ pub struct Figures {
     pub(super) slowest: Millis,
 }
 
-impl Figures {
+impl Report {
     pub(super) fn second(&mut self, at: Millis) -> &mut Second {
         let index = (at.0 / 1_000) as usize;
         if self.seconds.len() <= index {

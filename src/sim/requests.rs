@@ -11,7 +11,7 @@ use super::{
 use crate::{
     core::{config::OBJECT_TIMEOUT, entry::Entry, freshness::Verdict, time::Millis},
     isolate::{
-        metrics::{Class, Fact},
+        metrics::{MetricEvent, ServedAs},
         refresh::{Purpose, Refresh, Subject},
     },
 };
@@ -114,7 +114,7 @@ impl World {
         entry: &Entry,
         is_stale: bool,
     ) {
-        let class = if is_stale { Class::HitStale } else { Class::HitFresh };
+        let class = if is_stale { ServedAs::HitStale } else { ServedAs::HitFresh };
         let allowed = entry.lifetime.ttl.plus(entry.lifetime.stale_while_revalidate);
         self.answer(isolate, key, request, class, Some((entry, allowed)));
     }
@@ -124,12 +124,12 @@ impl World {
         isolate: usize,
         key: usize,
         request: Request,
-        class: Class,
+        class: ServedAs,
         served: Option<(&Entry, Millis)>,
     ) {
-        let is_own = class == Class::Miss;
+        let is_own = class == ServedAs::Miss;
         let took = self.now.minus(request.at);
-        self.tally.fold(Fact::Answered { class, took });
+        self.tally.fold(MetricEvent::Answered { class, took });
         let ended = served
             .and_then(|(entry, _)| origin::read(&entry.body))
             .map(|(_, number)| self.origin.ended[number]);
@@ -141,7 +141,7 @@ impl World {
             let swift = self.scenario.colo_delay;
             let is_warm = request.is_warm;
             let started = self.now;
-            let is_stale = class == Class::HitStale;
+            let is_stale = class == ServedAs::HitStale;
             let served = Served {
                 isolate,
                 is_stale,
@@ -163,7 +163,7 @@ impl World {
         self.triggered(key, entry.generation);
         let now = self.clock_of(isolate);
         match self.isolates[isolate].local.trigger(self.keys[key].hash, &self.route, now) {
-            Err(trigger) => self.tally.fold(Fact::Triggered { purpose, trigger }),
+            Err(trigger) => self.tally.fold(MetricEvent::Triggered { purpose, trigger }),
             Ok(owner) => {
                 let subject = self.subject(key, entry.generation, Some(entry.delta));
                 self.compute_for(isolate, key, Refresh::new(subject, purpose), owner, None);

@@ -11,7 +11,7 @@ use crate::core::{
 /// The unit of time: a millionth of a computation, so that rounding is far below chance.
 const DELTA: Millis = Millis(1_000_000);
 /// So many arrivals are drawn at most, over all cycles.
-const ARRIVALS_MOST: f64 = 2_000_000.0;
+const MAX_ARRIVALS: f64 = 2_000_000.0;
 
 /// Cycles of the rule: `count` of them, or fewer where each takes very many arrivals.
 #[must_use]
@@ -21,7 +21,7 @@ pub fn rule_cycles(law: Law, count: u32, seed: u64) -> Vec<Cycle> {
     let (rate, window) = (law.rate * law.delta, law.window / law.delta);
     // Earlier than this a trigger is out of the question.
     let start = (law.beta * ((rate * law.beta).max(1.0).ln() + 25.0)).min(window);
-    let count = f64::from(count).min((ARRIVALS_MOST / (rate * start).max(1.0)).max(20.0)) as u32;
+    let count = f64::from(count).min((MAX_ARRIVALS / (rate * start).max(1.0)).max(20.0)) as u32;
     let rule = Rule { delta: DELTA, beta: law.beta, window: DELTA.share(window) };
     (0..count).map(|_| cycle(&mut chance, rule, rate, start, law.delta)).collect()
 }

@@ -15,7 +15,7 @@ use crate::{
         time::Millis,
     },
     isolate::{
-        miss::{self, Cold},
+        miss::{self, Miss},
         origin_calls::CallId,
         refresh::{self, Refresh},
     },
@@ -67,7 +67,7 @@ pub(super) enum Work {
     /// A computation, for a request that waits or behind an answer.
     Computing { refresh: Refresh, owner: u64, for_whom: Option<u64>, is_repeated: bool },
     /// A request with nothing to serve.
-    Cold { cold: Cold, request: Request, delta: Option<Millis>, ends: Millis },
+    Cold { cold: Miss, request: Request, delta: Option<Millis>, ends: Millis },
     /// A request that goes uncached, as its key's answers must not be stored.
     Uncached(Request, Option<Arc<Entry>>),
     /// An acquire that nobody waits for any more: a grant is given back.

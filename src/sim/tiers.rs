@@ -9,7 +9,7 @@ use crate::{
         entry::{Entry, Floor},
         time::Millis,
     },
-    isolate::{coalesce::Collapse, state::Local},
+    isolate::{coalesce::Coalesce, state::IsolateState},
 };
 
 /// Off from the true time, by so many milliseconds.
@@ -76,15 +76,15 @@ pub(super) struct Isolate {
     pub(super) colo: usize,
     /// A restarted isolate has a new one.
     pub(super) name: u64,
-    pub(super) local: Local,
+    pub(super) local: IsolateState,
     /// Those who look a key up in the colo, and those who sleep at a key's object.
-    pub(super) looking: Collapse<Ticket>,
-    pub(super) waiting: Collapse<Ticket>,
+    pub(super) looking: Coalesce<Ticket>,
+    pub(super) waiting: Coalesce<Ticket>,
 }
 
 impl Isolate {
     pub(super) fn new(colo: usize, name: u64) -> Self {
-        let (looking, waiting) = (Collapse::default(), Collapse::default());
-        Self { colo, name, local: Local::new(32 << 20, 10_000), looking, waiting }
+        let (looking, waiting) = (Coalesce::default(), Coalesce::default());
+        Self { colo, name, local: IsolateState::new(32 << 20, 10_000), looking, waiting }
     }
 }

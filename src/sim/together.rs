@@ -77,7 +77,7 @@ impl World {
             Joined::Follows => {}
             Joined::TooMany => {
                 let floor = self.isolates[isolate].local.memory.floor(&hash);
-                let reply = Reply { floor, demand: 0, answer: Answer::TooManyWaiters };
+                let reply = Reply { floor, global_rate: 0, answer: Answer::TooManyWaiters };
                 self.feed_cold(id, miss::Event::Woken(reply, None));
             }
         }
@@ -100,9 +100,9 @@ impl World {
 
     /// Who is woken goes on in a turn of his own, which comes late in an isolate that has much to do.
     fn turn(&mut self) -> Millis {
-        const LATE_MOST: u64 = 500;
+        const MAX_LATE: u64 = 500;
         let is_late = self.fault(|it| it.delay);
-        Millis(if is_late { self.chance.below(LATE_MOST) } else { 1 })
+        Millis(if is_late { self.chance.below(MAX_LATE) } else { 1 })
     }
 
     /// A request that sleeps hears what its sleep has come to.

@@ -15,9 +15,9 @@ use crate::{
         time::Millis,
     },
     isolate::{
-        metrics::Class,
-        miss::{self, Cold, Outcome},
-        refresh::{Computed, Ending, Purpose, Refresh},
+        metrics::ServedAs,
+        miss::{self, Miss, Outcome},
+        refresh::{Computed, Purpose, Refresh, RefreshOutcome},
         refresh_gate::Blocked,
     },
 };
@@ -37,7 +37,7 @@ impl World {
         let usable = verdict == Verdict::Miss { usable_on_error: true };
         let seen = found.as_ref().map_or(0, |entry| entry.generation);
         let delta = found.as_ref().map(|entry| entry.delta);
-        let cold = Cold::new(seen, found.filter(|_| usable), now);
+        let cold = Miss::new(seen, found.filter(|_| usable), now);
         let ends = self.now.plus(self.route.patience());
         let id = self.spawn(Task::new(isolate, key, Work::Cold { cold, request, delta, ends }));
         self.schedule(self.route.patience(), What::Patience(id));
@@ -62,7 +62,7 @@ impl World {
         retry_after: Millis,
     ) -> miss::Event {
         let floor = self.isolates[isolate].local.memory.floor(&self.keys[key].hash);
-        miss::Event::Led(Ending::BackedOff { failure, retry_after }, floor)
+        miss::Event::Led(RefreshOutcome::BackedOff { failure, retry_after }, floor)
     }
 
     pub(super) fn on_patience(&mut self, id: u64) {
@@ -81,7 +81,7 @@ impl World {
         match action {
             miss::Action::Lead { seen } => {
                 if !self.isolates[isolate].local.has_room(&self.route) {
-                    let full = miss::Event::Led(Ending::Failed(Failure::GivenBack), Floor::default());
+                    let full = miss::Event::Led(RefreshOutcome::Failed(Failure::GivenBack), Floor::default());
                     return self.feed_cold(id, full);
                 }
                 let lease = self.route.lease();
@@ -137,7 +137,7 @@ impl World {
         match outcome {
             Outcome::Computed(entry, _) | Outcome::Collapsed(entry) => {
                 let served = Some((&*entry, allowed(&entry)));
-                self.answer(isolate, key, request, Class::Miss, served);
+                self.answer(isolate, key, request, ServedAs::Miss, served);
             }
             Outcome::Hit(entry) => {
                 let verdict = self.judge(isolate, key, Some(&entry), self.clock_of(isolate));
@@ -149,15 +149,15 @@ impl World {
                 self.hit(isolate, key, request, &entry, verdict == Verdict::Stale);
             }
             Outcome::Fallback(entry) => {
-                self.answer(isolate, key, request, Class::HitStale, Some((&entry, on_error(&entry))));
+                self.answer(isolate, key, request, ServedAs::HitStale, Some((&entry, on_error(&entry))));
             }
             Outcome::Uncached(fallback) => self.go_uncached(isolate, key, request, fallback),
-            Outcome::TooManyWaiters => self.answer(isolate, key, request, Class::Rejected, None),
+            Outcome::TooManyWaiters => self.answer(isolate, key, request, ServedAs::Rejected, None),
             Outcome::Passed(_)
             | Outcome::Negative { .. }
             | Outcome::Failed { .. }
             | Outcome::Unavailable
-            | Outcome::TimedOut => self.answer(isolate, key, request, Class::Miss, None),
+            | Outcome::TimedOut => self.answer(isolate, key, request, ServedAs::Miss, None),
         }
     }
 
@@ -179,7 +179,7 @@ impl World {
         fallback: Option<Arc<Entry>>,
     ) {
         if !self.isolates[isolate].local.has_room(&self.route) {
-            return self.answer(isolate, key, request, Class::Rejected, None);
+            return self.answer(isolate, key, request, ServedAs::Rejected, None);
         }
         let id = self.spawn(Task::new(isolate, key, Work::Uncached(request, fallback)));
         self.begin_call(id, isolate, key, Purpose::Cold);
@@ -197,9 +197,9 @@ impl World {
             {
                 let allowed =
                     entry.lifetime.ttl.plus(entry.lifetime.stale_if_error).plus(self.now.minus(request.at));
-                self.answer(isolate, key, request, Class::HitStale, Some((&entry, allowed)));
+                self.answer(isolate, key, request, ServedAs::HitStale, Some((&entry, allowed)));
             }
-            _ => self.answer(isolate, key, request, Class::Miss, None),
+            _ => self.answer(isolate, key, request, ServedAs::Miss, None),
         }
     }
 }

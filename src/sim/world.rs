@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    Cycle, Figures, Scenario,
+    Cycle, Report, Scenario,
     baselines::Plain,
     fault_schedule::skewed,
-    invariants::{Broken, Promises},
+    invariants::{Promises, Violation},
     object::{Object, Objects, Ticket},
     origin::{Call, Origin},
     rng::{Chance, Zipf},
@@ -25,7 +25,7 @@ use crate::{
         key::{self, Key, Scope},
         time::Millis,
     },
-    isolate::metrics::Tally,
+    isolate::metrics::Counters,
     protocol::message::{Message, Reply},
 };
 
@@ -153,8 +153,8 @@ pub struct World {
     /// Acquires that were given up, by what they were asked under: whose, and for which key.
     pub(super) late: BTreeMap<Ticket, (usize, usize)>,
     pub(super) plain: Plain,
-    pub(super) tally: Tally,
-    pub(super) figures: Figures,
+    pub(super) tally: Counters,
+    pub(super) figures: Report,
     pub(super) promises: Promises,
     covered: Vec<Option<Millis>>,
     cycle: CycleNow,
@@ -188,8 +188,8 @@ impl World {
             next_task: 0,
             late: BTreeMap::new(),
             plain: Plain::new(&scenario),
-            tally: Tally::default(),
-            figures: Figures::default(),
+            tally: Counters::default(),
+            figures: Report::default(),
             promises: Promises::new(&scenario),
             covered: vec![None; keys.len()],
             cycle: CycleNow::default(),
@@ -224,15 +224,15 @@ impl World {
 
     /// The figures until now.
     #[must_use]
-    pub fn figures_now(&self) -> Figures {
-        Figures { calls: self.origin.calls, tally: self.tally.clone(), ..self.figures.clone() }
+    pub fn figures_now(&self) -> Report {
+        Report { calls: self.origin.calls, tally: self.tally.clone(), ..self.figures.clone() }
     }
 
     /// The next event; false when nothing is left to happen.
     ///
     /// # Errors
     /// A broken promise.
-    pub fn step(&mut self) -> Result<bool, Broken> {
+    pub fn step(&mut self) -> Result<bool, Violation> {
         let Some(Scheduled { at, what, .. }) = self.queue.pop() else {
             self.finish();
             return self.promises.first.take().map_or(Ok(false), Err);

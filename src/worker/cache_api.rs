@@ -19,7 +19,7 @@ use crate::{
         key::Key,
         time::Millis,
     },
-    isolate::metrics::Fact,
+    isolate::metrics::MetricEvent,
     protocol::codec,
     worker::platform::clock,
 };
@@ -60,7 +60,7 @@ fn failed(error: &JsValue) {
         // A runtime without a cache: not a fault, and not worth asking again.
         isolate::with(|isolate| isolate.has_no_cache = true);
     } else {
-        isolate::count(Fact::CacheFailed);
+        isolate::count(MetricEvent::CacheFailed);
     }
 }
 
@@ -93,13 +93,13 @@ pub(super) async fn look_up(host: &str, key: &Key) -> Record {
 
 fn decode(bytes: &[u8], key: &Key) -> Record {
     let Some((head, rest)) = codec::split::<Head>(FORMAT, bytes) else {
-        isolate::count(Fact::EntryUnreadable);
+        isolate::count(MetricEvent::EntryUnreadable);
         return Record::default();
     };
     let entry = match rest {
         [] => None,
         bytes => entry::decode(bytes, &key.text)
-            .map_err(|_| isolate::count(Fact::EntryUnreadable))
+            .map_err(|_| isolate::count(MetricEvent::EntryUnreadable))
             .ok()
             .and_then(|entry| head.floor.applied(Arc::new(entry), clock::now()))
             .filter(|entry| !entry.is_gone(clock::now())),

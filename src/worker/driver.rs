@@ -20,8 +20,8 @@ use crate::{
     },
     isolate::{
         key_memo,
-        metrics::{Call, Fact},
-        refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
+        metrics::{Call, MetricEvent},
+        refresh::{Action, Computed, Event, Purpose, Refresh, RefreshOutcome, Subject},
     },
     protocol::message::{Answer, Message, Reply},
     worker::platform::clock,
@@ -106,12 +106,12 @@ impl Job {
     }
 
     /// Runs a computation to its end, counts and logs it, and leaves the marks in order.
-    pub(super) async fn run(self: &Rc<Self>, mut refresh: Refresh, owner: u64) -> (Ending, Floor) {
+    pub(super) async fn run(self: &Rc<Self>, mut refresh: Refresh, owner: u64) -> (RefreshOutcome, Floor) {
         let mut event = Event::Started;
         let ending = loop {
             let action = refresh.on(event, clock::now());
             if let Some(trigger) = refresh.take_trigger() {
-                isolate::count(Fact::Triggered { purpose: refresh.purpose(), trigger });
+                isolate::count(MetricEvent::Triggered { purpose: refresh.purpose(), trigger });
             }
             event = match action {
                 Action::LookInColo => Event::LookedInColo(self.look_up_colo().await),
@@ -134,28 +134,30 @@ impl Job {
         (ending, refresh.floor())
     }
 
-    fn ended(self: &Rc<Self>, refresh: &Refresh, ending: &Ending, owner: u64) {
+    fn ended(self: &Rc<Self>, refresh: &Refresh, ending: &RefreshOutcome, owner: u64) {
         isolate::with(|isolate| {
             isolate.local.ended(self.asked.key.hash, owner, refresh, ending, clock::now());
         });
-        if let Ending::Rejected(_) = ending {
-            isolate::count(Fact::CommitRejected);
+        if let RefreshOutcome::Rejected(_) = ending {
+            isolate::count(MetricEvent::CommitRejected);
         }
         self.log(refresh, ending);
         metrics_sender::arm(&self.visit, clock::now());
     }
 
     /// One line per computation. The key shows as a hash: its text may be personal.
-    fn log(&self, refresh: &Refresh, ending: &Ending) {
+    fn log(&self, refresh: &Refresh, ending: &RefreshOutcome) {
         let delta = match ending {
-            Ending::Stored(entry) | Ending::Uncommitted(entry) | Ending::Rejected(entry) => Some(entry.delta),
-            Ending::Passed(computed) => Some(computed.delta),
-            Ending::Adopted(_)
-            | Ending::AdoptedFromColo(_)
-            | Ending::Held { .. }
-            | Ending::BackedOff { .. }
-            | Ending::Failed(_)
-            | Ending::ObjectLost => None,
+            RefreshOutcome::Stored(entry)
+            | RefreshOutcome::Uncommitted(entry)
+            | RefreshOutcome::Rejected(entry) => Some(entry.delta),
+            RefreshOutcome::Passed(computed) => Some(computed.delta),
+            RefreshOutcome::Adopted(_)
+            | RefreshOutcome::AdoptedFromColo(_)
+            | RefreshOutcome::Held { .. }
+            | RefreshOutcome::BackedOff { .. }
+            | RefreshOutcome::Failed(_)
+            | RefreshOutcome::ObjectLost => None,
         };
         let line = canonical_json::object([
             ("event", "refresh".into()),
@@ -203,7 +205,7 @@ impl Job {
                     }
                 };
                 if read.is_none() {
-                    isolate::count(Fact::EntryUnreadable);
+                    isolate::count(MetricEvent::EntryUnreadable);
                 }
                 read.map(|entry| Arc::new(entry.adopted(now, *age, *ttl)))
             }
@@ -219,7 +221,7 @@ impl Job {
             (terms, isolate.dice.nonce())
         });
         if nonce.is_none() {
-            isolate::count(Fact::NoEntropy);
+            isolate::count(MetricEvent::NoEntropy);
         }
         let message = || Message::Acquire { seen, nonce: nonce.clone(), terms };
         let mut answered = self.send(message(), Vec::new()).await;
@@ -249,7 +251,7 @@ impl Job {
         let Ok((reply, _)) = late.await else { return };
         self.hear(reply.floor);
         if let Answer::Granted { token } = reply.answer {
-            isolate::count(Fact::GrantGivenBack);
+            isolate::count(MetricEvent::GrantGivenBack);
             let _ = self.send(Message::Fail { token, failure: Failure::GivenBack }, Vec::new()).await;
         }
     }
@@ -308,7 +310,7 @@ impl Job {
         let ended = Call::of(&result);
         isolate::with(|isolate| {
             if isolate.local.calls.settle(call) {
-                isolate.flusher.fold(Fact::Called { purpose, call: ended });
+                isolate.flusher.fold(MetricEvent::Called { purpose, call: ended });
             }
         });
         result

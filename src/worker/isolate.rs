@@ -21,28 +21,28 @@ use crate::{
         config::{Config, ConfigError, SETTINGS},
     },
     isolate::{
-        coalesce::Collapse,
-        key_memo::Recent,
-        metrics::{Call, Fact, Gauges},
-        state::Local,
+        coalesce::Coalesce,
+        key_memo::KeyMemo,
+        metrics::{Call, Gauges, MetricEvent},
+        state::IsolateState,
     },
-    worker::platform::{clock, rng::Dice},
+    worker::platform::{clock, rng::IsolateRng},
 };
 
 /// The most keys in memory, whatever they weigh.
-const KEYS_MOST: usize = 10_000;
+const MAX_KEYS: usize = 10_000;
 
 pub(super) struct Isolate {
     config: Option<Result<Rc<Config>, ConfigError>>,
-    pub(super) local: Local,
-    pub(super) recent: Recent<Known>,
+    pub(super) local: IsolateState,
+    pub(super) recent: KeyMemo<Known>,
     /// Those who look a key up in the colo.
-    pub(super) looking: Collapse<Rc<Sleeper>>,
+    pub(super) looking: Coalesce<Rc<Sleeper>>,
     /// Those who sleep at a key's object.
-    pub(super) waiting: Collapse<Rc<Sleeper>>,
+    pub(super) waiting: Coalesce<Rc<Sleeper>>,
     /// The names of the headers that are credentials on some route.
     pub(super) credentials: Array,
-    pub(super) dice: Dice,
+    pub(super) dice: IsolateRng,
     pub(super) flusher: Flusher,
     pub(super) has_no_cache: bool,
 }
@@ -62,7 +62,7 @@ pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
         if isolate.config.is_none() {
             let config = read(env).map(Rc::new);
             let memory_bytes = config.as_ref().map_or(0, |config| config.memory_bytes);
-            isolate.local = Local::new(memory_bytes, KEYS_MOST);
+            isolate.local = IsolateState::new(memory_bytes, MAX_KEYS);
             let routes = config.iter().flat_map(|config| &config.routes);
             isolate.credentials = routes
                 .flat_map(|route| &route.credential_headers)
@@ -75,7 +75,7 @@ pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
 }
 
 /// Counts a fact.
-pub(super) fn count(fact: Fact) {
+pub(super) fn count(fact: MetricEvent) {
     with(|isolate| isolate.flusher.fold(fact));
 }
 
@@ -83,12 +83,12 @@ impl Isolate {
     fn new() -> Self {
         Self {
             config: None,
-            local: Local::new(0, KEYS_MOST),
-            recent: Recent::default(),
-            looking: Collapse::default(),
-            waiting: Collapse::default(),
+            local: IsolateState::new(0, MAX_KEYS),
+            recent: KeyMemo::default(),
+            looking: Coalesce::default(),
+            waiting: Coalesce::default(),
             credentials: Array::new(),
-            dice: Dice::default(),
+            dice: IsolateRng::default(),
             flusher: Flusher::default(),
             has_no_cache: false,
         }
@@ -97,7 +97,7 @@ impl Isolate {
     /// Counts what was cut off, and tells what the isolate holds.
     pub(super) fn gauges(&mut self) -> Gauges {
         for purpose in self.local.calls.sweep(clock::now()) {
-            self.flusher.fold(Fact::Called { purpose, call: Call::Abandoned });
+            self.flusher.fold(MetricEvent::Called { purpose, call: Call::Abandoned });
         }
         Gauges {
             computations_in_flight: self.local.calls.under_way() as u64,

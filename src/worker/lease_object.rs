@@ -17,21 +17,21 @@ use super::{
     timer,
 };
 use crate::{
-    core::{entry, global_rate::Demand, time::Millis},
+    core::{entry, global_rate::GlobalRate, time::Millis},
     protocol::{
         codec,
         lease::{self, CleanUp, Waiting, Wake},
         message::{self, Answer, Message, PROTOCOL, Reply},
     },
-    worker::platform::{clock, rng::Dice},
+    worker::platform::{clock, rng::IsolateRng},
 };
 
 /// Bytes that one wake-up may send at most, over all sleepers; beyond it they are told to look around.
-const WAKE_BYTES_MOST: usize = 32 << 20;
+const MAX_WAKE_BYTES: usize = 32 << 20;
 
 type Sleepers = Vec<(u64, oneshot::Sender<Rc<[u8]>>)>;
 
-/// A key's object. Class name and binding are part of the deployment's contract.
+/// A key's object. ServedAs name and binding are part of the deployment's contract.
 #[wasm_bindgen]
 pub struct RefreshLease(Rc<Object>);
 
@@ -65,7 +65,7 @@ struct Object {
     has_tables: Cell<bool>,
     sleepers: RefCell<Sleepers>,
     next_sleeper: Cell<u64>,
-    dice: RefCell<Dice>,
+    dice: RefCell<IsolateRng>,
 }
 
 impl Object {
@@ -125,7 +125,7 @@ impl Object {
         match stored.lease.committed_generation() {
             after if after == before => {}
             Some(generation) => {
-                entry::stamp(&mut entry, stored.lease.demand.total());
+                entry::stamp(&mut entry, stored.lease.global_rate.total());
                 write_entry(&self.state, generation, &entry)?;
             }
             None => self.state.run(DROP_ENTRY, &[])?,
@@ -189,9 +189,9 @@ impl Object {
         let is_newer = matches!(reply.answer, Answer::Newer { .. });
         let beside = if is_newer { entry } else { &[] };
         let told: Rc<[u8]> = message::encode_reply(reply, beside).into();
-        let again = Reply { floor: reply.floor, demand: reply.demand, answer: Answer::Again };
+        let again = Reply { floor: reply.floor, global_rate: reply.global_rate, answer: Answer::Again };
         let again: Rc<[u8]> = message::encode_reply(&again, &[]).into();
-        let allowed = WAKE_BYTES_MOST / told.len().max(1);
+        let allowed = MAX_WAKE_BYTES / told.len().max(1);
         for (index, (_, sleeper)) in sleepers.into_iter().enumerate() {
             // One that has hung up hears nothing.
             let _ = sleeper.send(Rc::clone(if index < allowed { &told } else { &again }));
@@ -227,7 +227,7 @@ impl Stored {
             .and_then(|bytes| {
                 let (mut stored, beside): (Self, _) = codec::split(STATE_FORMAT, &bytes)?;
                 // Written by older code, there is nothing beside it.
-                stored.lease.demand = Demand::from_bytes(beside);
+                stored.lease.global_rate = GlobalRate::from_bytes(beside);
                 Some(stored)
             })
             .unwrap_or_default())
@@ -243,7 +243,7 @@ impl Stored {
     }
 
     fn save(&self, state: &ObjectState) -> Result<(), JsValue> {
-        let bytes = codec::join(STATE_FORMAT, self, self.lease.demand.as_bytes());
+        let bytes = codec::join(STATE_FORMAT, self, self.lease.global_rate.as_bytes());
         let bytes = Uint8Array::from(&bytes[..]);
         state.run("INSERT OR REPLACE INTO lease (id, state) VALUES (1, ?)", &[bytes.into()])
     }

@@ -11,12 +11,12 @@ use super::{
     platform::bindings::{self, ObjectState},
 };
 use crate::{
-    isolate::metrics::Book,
+    isolate::metrics::Ledger,
     protocol::codec,
-    worker::platform::{clock, rng::Dice},
+    worker::platform::{clock, rng::IsolateRng},
 };
 
-/// The counters' object. Class name and binding are part of the deployment's contract.
+/// The counters' object. ServedAs name and binding are part of the deployment's contract.
 #[wasm_bindgen]
 pub struct Metrics(Rc<ObjectState>);
 
@@ -61,12 +61,12 @@ fn answer(state: &ObjectState, request: Request) -> Result<Answer, JsValue> {
 }
 
 fn new_epoch() -> String {
-    Dice::default().nonce().unwrap_or_else(|| clock::now().0.to_string())
+    IsolateRng::default().nonce().unwrap_or_else(|| clock::now().0.to_string())
 }
 
 /// Loads the book; one that is missing or cannot be read begins a new epoch, and is saved at once, so
 /// that everybody hears the same name.
-fn load(state: &ObjectState) -> Result<Book, JsValue> {
+fn load(state: &ObjectState) -> Result<Ledger, JsValue> {
     state.run(
         "CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), counts BLOB NOT NULL)",
         &[],
@@ -75,14 +75,14 @@ fn load(state: &ObjectState) -> Result<Book, JsValue> {
     match bytes.and_then(|bytes| codec::split(FORMAT, &bytes).map(|(book, _)| book)) {
         Some(book) => Ok(book),
         None => {
-            let book = Book::new(new_epoch(), clock::now());
+            let book = Ledger::new(new_epoch(), clock::now());
             save(state, &book)?;
             Ok(book)
         }
     }
 }
 
-fn save(state: &ObjectState, book: &Book) -> Result<(), JsValue> {
+fn save(state: &ObjectState, book: &Ledger) -> Result<(), JsValue> {
     let counts = js_sys::Uint8Array::from(&codec::join(FORMAT, book, &[])[..]);
     state.run("INSERT OR REPLACE INTO book (id, counts) VALUES (1, ?)", &[counts.into()])
 }

@@ -7,7 +7,7 @@ use worker::Env;
 use super::{isolate, object_stub, platform::bindings, router::Visit, timer};
 use crate::{
     core::{config::OBJECT_TIMEOUT, time::Millis},
-    isolate::metrics::{Batch, Book, Fact, Gauges, Tally},
+    isolate::metrics::{Batch, Counters, Gauges, Ledger, MetricEvent},
     protocol::codec,
     worker::platform::clock,
 };
@@ -32,11 +32,11 @@ pub(super) enum Request {
 pub(super) struct Answer {
     pub(super) epoch: String,
     pub(super) since: Millis,
-    pub(super) shown: Option<(Tally, Gauges)>,
+    pub(super) shown: Option<(Counters, Gauges)>,
 }
 
 impl Answer {
-    pub(super) fn of(book: &Book, show: bool, now: Millis) -> Self {
+    pub(super) fn of(book: &Ledger, show: bool, now: Millis) -> Self {
         Self {
             epoch: book.epoch.clone(),
             since: book.since,
@@ -48,7 +48,7 @@ impl Answer {
 /// What has been counted and not yet arrived.
 #[derive(Default)]
 pub(super) struct Flusher {
-    tally: Tally,
+    tally: Counters,
     unconfirmed: Option<Batch>,
     isolate: Option<String>,
     sequence: u64,
@@ -57,7 +57,7 @@ pub(super) struct Flusher {
 }
 
 impl Flusher {
-    pub(super) fn fold(&mut self, fact: Fact) {
+    pub(super) fn fold(&mut self, fact: MetricEvent) {
         self.tally.fold(fact);
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The largest body of an origin's considered no that is relayed.
-const REFUSAL_MOST: usize = 65_536;
+const MAX_REFUSAL: usize = 65_536;
 
 /// What is to be computed.
 pub(super) struct Question<'a> {
@@ -121,7 +121,7 @@ impl Begun {
         let status = http::status(response.status(), retry_after);
         let is_refusal = status == http::Status::Refusal;
         let content_type = response::get(&headers, "content-type").unwrap_or_default();
-        let most = if is_refusal { REFUSAL_MOST.min(max_response) } else { max_response };
+        let most = if is_refusal { MAX_REFUSAL.min(max_response) } else { max_response };
         // What is encoded has another length than what is read.
         let announced = match response::get(&headers, "content-encoding") {
             None => response::get(&headers, "content-length").and_then(|length| length.parse::<usize>().ok()),

@@ -13,7 +13,7 @@ use super::{driver::Asked, helpers, response};
 use crate::core::{config::Route, entry::Entry, http::CacheStatus, time::Millis};
 
 /// A larger body is not kept a second time: copying it costs less than the memory is worth.
-const BODY_MOST: usize = 8_192;
+const MAX_BODY: usize = 8_192;
 
 /// A question's key, and the answer it was last given.
 pub(super) struct Known {
@@ -43,7 +43,7 @@ impl Known {
         status: CacheStatus,
         now: Millis,
     ) -> Response {
-        if entry.body.len() > BODY_MOST {
+        if entry.body.len() > MAX_BODY {
             return response::of_entry(route, entry, status, now);
         }
         let seconds = entry.age(now).0 / 1_000;

@@ -22,12 +22,12 @@ use crate::{
         failure::{Failure, Reason},
         freshness::Verdict,
         http::{self, CacheStatus},
-        key::{self, FIELD_MOST, Key, Scope},
+        key::{self, Key, MAX_FIELD, Scope},
         time::Millis,
     },
     isolate::{
         key_memo::Question,
-        metrics::{Class, Fact},
+        metrics::{MetricEvent, ServedAs},
         miss::Outcome,
         refresh::{Computed, Purpose},
         refresh_gate::Blocked,
@@ -65,7 +65,7 @@ pub(super) fn begin(visit: &Visit, place: usize) -> Step {
 }
 
 fn refused(visit: &Visit, problem: &Problem) -> Step {
-    visit.answered(Class::Rejected, clock::now());
+    visit.answered(ServedAs::Rejected, clock::now());
     Step::Answer(problem.response())
 }
 
@@ -150,7 +150,7 @@ pub(super) fn answer_now(
     let (asked, question) = match asked {
         Ok(asked) => asked,
         Err(problem) => {
-            visit.answered(Class::Rejected, started);
+            visit.answered(ServedAs::Rejected, started);
             return Ok(problem.response());
         }
     };
@@ -200,9 +200,9 @@ fn ask(visit: &Visit, place: usize, body: Vec<u8>) -> Result<(Rc<Asked>, Option<
         return Ok((asked, Some(question)));
     }
     let is_long =
-        |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|it| it.len() > FIELD_MOST);
+        |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|it| it.len() > MAX_FIELD);
     if let Some((name, _)) = question.headers.iter().find(|it| is_long(it)) {
-        let detail = format!("The header {name} may have {FIELD_MOST} bytes at most.");
+        let detail = format!("The header {name} may have {MAX_FIELD} bytes at most.");
         return Err(Problem::new(431, "header_too_large", detail));
     }
     let body = key::canonical_body(&question.body, route.fields.as_deref())
@@ -258,7 +258,7 @@ fn judge(job: &Job, entry: Option<&Entry>, now: Millis) -> Verdict {
     })
 }
 
-async fn serve(job: &Rc<Job>, found: Option<Arc<Entry>>, arrived: Millis) -> (Class, Response) {
+async fn serve(job: &Rc<Job>, found: Option<Arc<Entry>>, arrived: Millis) -> (ServedAs, Response) {
     let verdict = judge(job, found.as_deref(), arrived);
     match (found, verdict) {
         (None, _) => {
@@ -286,7 +286,7 @@ fn trigger(job: &Rc<Job>, entry: &Entry, purpose: Purpose) {
     let begun = isolate::with(|isolate| isolate.local.trigger(job.asked.key.hash, &job.route, clock::now()));
     match begun {
         Ok(owner) => job.refresh_behind(entry, purpose, owner),
-        Err(trigger) => isolate::count(Fact::Triggered { purpose, trigger }),
+        Err(trigger) => isolate::count(MetricEvent::Triggered { purpose, trigger }),
     }
 }
 
@@ -300,9 +300,9 @@ fn trigger_by(job: &Rc<Job>, entry: &Entry, verdict: Verdict) {
 }
 
 /// An entry as it was judged: a clock that has stepped can make one stale before its expiry.
-fn hit(job: &Job, entry: &Arc<Entry>, is_stale: bool, now: Millis) -> (Class, Response) {
+fn hit(job: &Job, entry: &Arc<Entry>, is_stale: bool, now: Millis) -> (ServedAs, Response) {
     let ttl = if is_stale { remaining(entry, now).min(-1) } else { remaining(entry, now) };
-    let class = if is_stale { Class::HitStale } else { Class::HitFresh };
+    let class = if is_stale { ServedAs::HitStale } else { ServedAs::HitFresh };
     let status = CacheStatus::Hit { ttl, is_stale };
     (class, entry_response(job, entry, status, now))
 }
@@ -317,8 +317,8 @@ fn remaining(entry: &Entry, now: Millis) -> i64 {
     }
 }
 
-async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
-    let miss = |entry, status| (Class::Miss, entry_response(job, entry, status, clock::now()));
+async fn tell(job: &Rc<Job>, outcome: Outcome) -> (ServedAs, Response) {
+    let miss = |entry, status| (ServedAs::Miss, entry_response(job, entry, status, clock::now()));
     match outcome {
         Outcome::Computed(entry, true) => miss(&entry, CacheStatus::Stored),
         Outcome::Computed(entry, false) => miss(&entry, CacheStatus::Miss),
@@ -329,9 +329,9 @@ async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
             hit(job, &entry, verdict == Verdict::Stale, clock::now())
         }
         Outcome::Fallback(entry) => fall_back(job, &entry),
-        Outcome::Passed(computed) => (Class::Miss, uncached_response(&computed)),
+        Outcome::Passed(computed) => (ServedAs::Miss, uncached_response(&computed)),
         Outcome::Uncached(fallback) => match (job.compute(Purpose::Cold).await, fallback) {
-            (Ok(computed), _) => (Class::Miss, uncached_response(&computed)),
+            (Ok(computed), _) => (ServedAs::Miss, uncached_response(&computed)),
             (Err(Failure::Transient { .. } | Failure::GivenBack), Some(entry))
                 if entry.generation >= job.floor().hard =>
             {
@@ -340,38 +340,41 @@ async fn tell(job: &Rc<Job>, outcome: Outcome) -> (Class, Response) {
             (Err(failure), _) => tell_failure(failure),
         },
         Outcome::Negative { status, content_type, body } => {
-            (Class::Miss, negative(status, &content_type, &body, CacheStatus::Miss))
+            (ServedAs::Miss, negative(status, &content_type, &body, CacheStatus::Miss))
         }
         Outcome::Failed { reason, retry_after } => failed(reason, retry_after),
         Outcome::TooManyWaiters => {
             let problem = Problem::new(503, "too_many_waiters", "Too many requests wait for this answer.");
-            (Class::Rejected, problem.retry_after(Millis::SECOND).cache_status(CacheStatus::Miss).response())
+            (
+                ServedAs::Rejected,
+                problem.retry_after(Millis::SECOND).cache_status(CacheStatus::Miss).response(),
+            )
         }
         Outcome::Unavailable => {
-            (Class::Miss, Problem::unavailable().cache_status(CacheStatus::Miss).response())
+            (ServedAs::Miss, Problem::unavailable().cache_status(CacheStatus::Miss).response())
         }
         Outcome::TimedOut => failed(Reason::OriginTimeout, Millis::SECOND),
     }
 }
 
-fn fall_back(job: &Job, entry: &Arc<Entry>) -> (Class, Response) {
+fn fall_back(job: &Job, entry: &Arc<Entry>) -> (ServedAs, Response) {
     let now = clock::now();
     let status = CacheStatus::FellBack { ttl: remaining(entry, now).min(-1) };
-    (Class::HitStale, entry_response(job, entry, status, now))
+    (ServedAs::HitStale, entry_response(job, entry, status, now))
 }
 
-fn tell_failure(failure: Failure) -> (Class, Response) {
+fn tell_failure(failure: Failure) -> (ServedAs, Response) {
     match failure {
         Failure::Transient { reason, retry_after } => failed(reason, retry_after.unwrap_or(Millis::SECOND)),
         Failure::Negative { status, content_type, body, .. } => {
-            (Class::Miss, negative(status, &content_type, &body, CacheStatus::Miss))
+            (ServedAs::Miss, negative(status, &content_type, &body, CacheStatus::Miss))
         }
         Failure::Pass | Failure::GivenBack => failed(Reason::TooManyOriginCalls, Millis::SECOND),
     }
 }
 
-fn failed(reason: Reason, retry_after: Millis) -> (Class, Response) {
-    let class = if reason == Reason::TooManyOriginCalls { Class::Rejected } else { Class::Miss };
+fn failed(reason: Reason, retry_after: Millis) -> (ServedAs, Response) {
+    let class = if reason == Reason::TooManyOriginCalls { ServedAs::Rejected } else { ServedAs::Miss };
     (class, Problem::of(reason, retry_after).cache_status(CacheStatus::Miss).response())
 }
 

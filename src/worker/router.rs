@@ -17,7 +17,7 @@ use crate::{
         http::{self, CACHE_NAME},
         time::Millis,
     },
-    isolate::metrics::{Class, Fact},
+    isolate::metrics::{MetricEvent, ServedAs},
     worker::platform::clock,
 };
 
@@ -57,9 +57,9 @@ impl Visit {
     }
 
     /// Counts what this request was answered with.
-    pub(super) fn answered(&self, class: Class, started: Millis) {
+    pub(super) fn answered(&self, class: ServedAs, started: Millis) {
         let now = clock::now();
-        isolate::count(Fact::Answered { class, took: now.minus(started) });
+        isolate::count(MetricEvent::Answered { class, took: now.minus(started) });
         metrics_sender::arm(self, now);
     }
 }
@@ -209,7 +209,7 @@ pub(super) async fn end(visit: &Rc<Visit>, step: Step) -> Response {
 async fn pass(visit: &Visit, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
     let started = clock::now();
     let response = forward::forward(visit, origin, path_and_query).await;
-    visit.answered(Class::Bypass, started);
+    visit.answered(ServedAs::Bypass, started);
     response
 }
 
@@ -240,7 +240,7 @@ fn loops(visit: &Visit, origin: Option<&OriginUrl>) -> Option<Problem> {
 }
 
 fn reject(visit: &Visit, problem: &Problem) -> Response {
-    visit.answered(Class::Rejected, clock::now());
+    visit.answered(ServedAs::Rejected, clock::now());
     problem.response()
 }
 
@@ -249,7 +249,7 @@ pub(super) fn refuse(refused: &ConfigError, path: &str) -> Response {
     let sentence = refused.to_string();
     web_sys::console::error_1(&format!("configuration refused: {sentence}").into());
     if !path.starts_with("/_xfetch/") {
-        isolate::count(Fact::Answered { class: Class::Rejected, took: Millis::ZERO });
+        isolate::count(MetricEvent::Answered { class: ServedAs::Rejected, took: Millis::ZERO });
     }
     Problem::new(503, "configuration_refused", sentence).response()
 }

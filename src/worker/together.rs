@@ -13,7 +13,7 @@ use super::{
 use crate::{
     core::{config::OBJECT_TIMEOUT, entry::Entry, time::Millis},
     isolate::{
-        coalesce::{Collapse, Joined},
+        coalesce::{Coalesce, Joined},
         miss,
     },
     protocol::{
@@ -73,7 +73,7 @@ impl Job {
             Heard::Object(Err(lost)) => miss::Event::WaitBroken { is_overloaded: lost == Lost::Overloaded },
             Heard::Colo(_) | Heard::Nothing => miss::Event::WaitBroken { is_overloaded: false },
             Heard::TooMany => {
-                let reply = Reply { floor: self.floor(), demand: 0, answer: Answer::TooManyWaiters };
+                let reply = Reply { floor: self.floor(), global_rate: 0, answer: Answer::TooManyWaiters };
                 miss::Event::Woken(reply, None)
             }
         }
@@ -83,7 +83,7 @@ impl Job {
     /// `waitUntil`, so that a client that hangs up does not leave the others asleep.
     async fn together(
         &self,
-        of: fn(&mut Isolate) -> &mut Collapse<Rc<Sleeper>>,
+        of: fn(&mut Isolate) -> &mut Coalesce<Rc<Sleeper>>,
         seen: u64,
         at_most: u32,
         length: Millis,

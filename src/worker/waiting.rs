@@ -13,11 +13,11 @@ use crate::{
         time::Millis,
     },
     isolate::{
-        miss::{self, Cold, Outcome},
-        refresh::{Ending, Purpose, Refresh},
+        miss::{self, Miss, Outcome},
+        refresh::{Purpose, Refresh, RefreshOutcome},
         refresh_gate::Blocked,
     },
-    protocol::lease::WAIT_MOST,
+    protocol::lease::MAX_WAIT,
     worker::platform::clock,
 };
 
@@ -26,7 +26,7 @@ impl Job {
     pub(super) async fn run_cold(self: &Rc<Self>, found: Option<&Arc<Entry>>, fallback: bool) -> Outcome {
         let seen = found.map_or(0, |entry| entry.generation);
         let delta = found.map(|entry| entry.delta);
-        let mut cold = Cold::new(seen, found.filter(|_| fallback).cloned(), clock::now());
+        let mut cold = Miss::new(seen, found.filter(|_| fallback).cloned(), clock::now());
         let (mut slept, mut patience) = (Millis::ZERO, None);
         let mut event = match self.blocked() {
             // An outage is not one object call per request.
@@ -41,7 +41,7 @@ impl Job {
                 miss::Action::Wait { seen } if patience.is_none() => {
                     let since = clock::now();
                     event = self.wait(seen).await;
-                    slept = clock::now().minus(since).min(WAIT_MOST);
+                    slept = clock::now().minus(since).min(MAX_WAIT);
                     continue;
                 }
                 miss::Action::Lead { seen } => Box::pin(self.lead(seen, delta)),
@@ -69,14 +69,14 @@ impl Job {
     }
 
     fn backing_off(&self, failure: Failure, retry_after: Millis) -> miss::Event {
-        miss::Event::Led(Ending::BackedOff { failure, retry_after }, self.floor())
+        miss::Event::Led(RefreshOutcome::BackedOff { failure, retry_after }, self.floor())
     }
 
     /// Leads in `waitUntil`, so that a client that hangs up does not lose the computation.
     async fn lead(self: &Rc<Self>, seen: u64, delta: Option<Millis>) -> miss::Event {
         if !self.has_room() {
             // Asking for a lease only to give it back would wake everybody who waits.
-            return miss::Event::Led(Ending::Failed(Failure::GivenBack), Floor::default());
+            return miss::Event::Led(RefreshOutcome::Failed(Failure::GivenBack), Floor::default());
         }
         let owner = isolate::with(|isolate| {
             isolate.local.marks.begin(self.asked.key.hash, clock::now(), self.route.lease())
@@ -92,9 +92,9 @@ impl Job {
 
     /// The pause keeps those who were woken together from asking together.
     async fn look_around(self: &Rc<Self>) -> miss::Event {
-        const PAUSE_MOST: Millis = Millis(100);
+        const MAX_PAUSE: Millis = Millis(100);
         let share = isolate::with(|isolate| isolate.dice.draw()).value();
-        timer::sleep(PAUSE_MOST.share(share)).await;
+        timer::sleep(MAX_PAUSE.share(share)).await;
         let found = match self.look_up_memory() {
             Some(entry) => Some(entry),
             None => self.newest(self.look_up_colo_together().await, None, clock::now()),

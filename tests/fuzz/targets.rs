@@ -8,7 +8,7 @@ use xfetch_edge::{
         config::Config,
         entry::{self, Entry, Floor, Lifetime},
         failure::{Failure, Reason},
-        global_rate::Demand,
+        global_rate::GlobalRate,
         http::{self, StoringHeaders},
         key,
         time::Millis,
@@ -17,7 +17,7 @@ use xfetch_edge::{
     protocol::{
         codec,
         lease::{self, Waiting},
-        message::{self, Answer, Message, Reply, Terms},
+        message::{self, Answer, LeaseRequest, Message, Reply},
     },
 };
 
@@ -87,7 +87,7 @@ fn example() -> Entry {
             stale_while_revalidate: Millis(60_000),
             stale_if_error: Millis(600_000),
         },
-        demand: 0,
+        global_rate: 0,
         committed: true,
         key: "key".into(),
         status: 200,
@@ -197,11 +197,11 @@ pub(crate) fn fields(input: &[u8]) {
 }
 
 fn messages() -> Vec<Vec<u8>> {
-    let terms = Terms {
+    let terms = LeaseRequest {
         lease: Millis(25_000),
         expected: Millis(1_000),
         physical: Millis(600_000),
-        ..Terms::default()
+        ..LeaseRequest::default()
     };
     let failure = Failure::Transient { reason: Reason::OriginBusy, retry_after: Some(Millis(3_000)) };
     let all = [
@@ -215,7 +215,7 @@ fn messages() -> Vec<Vec<u8>> {
     let mut seeds: Vec<_> = all.iter().map(|it| message::encode_message(it, b"entry")).collect();
     let newer = Answer::Newer { generation: 3, age: Millis(1), ttl: Millis(2) };
     seeds.push(message::encode_reply(
-        &Reply { floor: Floor { soft: 1, hard: 2 }, demand: 0, answer: newer },
+        &Reply { floor: Floor { soft: 1, hard: 2 }, global_rate: 0, answer: newer },
         b"entry",
     ));
     seeds
@@ -244,10 +244,10 @@ pub(crate) fn message(input: &[u8]) {
         let before = state.reply(Answer::Again).floor.highest();
         take(&mut state, &message, now);
         assert!(state.reply(Answer::Again).floor.highest() >= before, "a floor went down");
-        let stored = codec::join(1, &state, state.demand.as_bytes());
+        let stored = codec::join(1, &state, state.global_rate.as_bytes());
         let (mut read, beside) =
             codec::split::<lease::State>(1, &stored).expect("it was written a moment ago");
-        read.demand = Demand::from_bytes(beside);
+        read.global_rate = GlobalRate::from_bytes(beside);
         assert_eq!(read, state);
     }
 }

@@ -7,20 +7,20 @@ use xfetch_edge::{
     core::{
         entry::{self, Entry, Floor, Unreadable},
         failure::{Failure, PASS_TTL, Reason},
-        global_rate::Share,
+        global_rate::RateShare,
         key::{self, Scope},
         time::Millis,
         xfetch::Draw,
     },
     isolate::{
         metrics::Call,
-        miss::{self, Cold, Outcome},
-        refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject},
-        refresh_gate::{Blocked, Marks},
+        miss::{self, Miss, Outcome},
+        refresh::{Action, Computed, Event, Purpose, Refresh, RefreshOutcome, Subject},
+        refresh_gate::{Blocked, RefreshGate},
     },
     protocol::{
         lease::{self, State, Waiting, Wake},
-        message::{Answer, Message, Reply, Terms},
+        message::{Answer, LeaseRequest, Message, Reply},
     },
 };
 
@@ -29,9 +29,9 @@ use super::{
     traces::{LIFETIME, NOW, at, transient},
 };
 
-fn terms(lease: u64) -> Terms {
+fn terms(lease: u64) -> LeaseRequest {
     let (lease, expected, physical) = (Millis(lease), Millis(1_000), LIFETIME.physical());
-    Terms { lease, expected, physical, share: Share::default() }
+    LeaseRequest { lease, expected, physical, share: RateShare::default() }
 }
 
 fn granted(state: &mut State, seen: u64, lease: u64, now: Millis) -> u64 {
@@ -42,7 +42,7 @@ fn granted(state: &mut State, seen: u64, lease: u64, now: Millis) -> u64 {
 }
 
 fn reply(floor: Floor, answer: Answer) -> Reply {
-    Reply { floor, demand: 0, answer }
+    Reply { floor, global_rate: 0, answer }
 }
 
 fn hard(hard: u64) -> Floor {
@@ -72,7 +72,7 @@ fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
 fn what_is_rejected_is_stored_nowhere_and_answers_its_own_client() {
     let (mut refresh, entry) = handed_in(Floor::default());
     let next = refresh.on(Event::Replied(reply(Floor::default(), Answer::Rejected), None), NOW);
-    assert_eq!(next, Action::End(Ending::Rejected(entry)));
+    assert_eq!(next, Action::End(RefreshOutcome::Rejected(entry)));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_was_purged_between_its_commit_and_the_answer_is_stored_nowhere() {
     for (heard_before, heard_now) in [(hard(0), hard(10)), (hard(10), hard(0))] {
         let (mut refresh, entry) = handed_in(heard_before);
         let next = refresh.on(Event::Replied(reply(heard_now, Answer::Committed), None), NOW);
-        assert_eq!(next, Action::End(Ending::Rejected(entry)), "{heard_before:?} {heard_now:?}");
+        assert_eq!(next, Action::End(RefreshOutcome::Rejected(entry)), "{heard_before:?} {heard_now:?}");
     }
     let (mut refresh, entry) = handed_in(hard(9));
     let next = refresh.on(Event::Replied(reply(hard(9), Answer::Committed), None), NOW);
@@ -106,15 +106,15 @@ fn a_refusal_for_one_client_only_counts_as_a_refusal() {
 #[test]
 fn an_ending_knows_its_reason_where_something_has_failed() {
     let timed_out = || Failure::Transient { reason: Reason::OriginTimeout, retry_after: None };
-    let backed_off = |failure| Ending::BackedOff { failure, retry_after: Millis::SECOND };
+    let backed_off = |failure| RefreshOutcome::BackedOff { failure, retry_after: Millis::SECOND };
     for (ending, reason) in [
-        (Ending::Failed(timed_out()), Some(Reason::OriginTimeout)),
+        (RefreshOutcome::Failed(timed_out()), Some(Reason::OriginTimeout)),
         (backed_off(timed_out()), Some(Reason::OriginTimeout)),
-        (Ending::Failed(Failure::GivenBack), Some(Reason::TooManyOriginCalls)),
+        (RefreshOutcome::Failed(Failure::GivenBack), Some(Reason::TooManyOriginCalls)),
         (backed_off(Failure::Pass), None),
-        (Ending::ObjectLost, None),
-        (Ending::Held { retry_in: Millis::SECOND }, None),
-        (Ending::Passed(computed(200, false)), None),
+        (RefreshOutcome::ObjectLost, None),
+        (RefreshOutcome::Held { retry_in: Millis::SECOND }, None),
+        (RefreshOutcome::Passed(computed(200, false)), None),
     ] {
         assert_eq!(ending.reason(), reason, "{ending:?}");
     }
@@ -124,15 +124,15 @@ fn an_ending_knows_its_reason_where_something_has_failed() {
 
 #[test]
 fn an_overloaded_object_is_not_asked_again() {
-    let mut cold = Cold::new(0, None, NOW);
+    let mut cold = Miss::new(0, None, NOW);
     cold.on(miss::Event::Started { led_here: true }, NOW);
     assert_eq!(cold.on(miss::Event::WaitBroken { is_overloaded: true }, NOW), miss::Action::WatchMemory);
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
+    let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
     cold.on(miss::Event::Started { led_here: true }, NOW);
     let next = cold.on(miss::Event::WaitBroken { is_overloaded: true }, NOW);
     assert_eq!(next, miss::Action::Answer(Outcome::Fallback(old)));
-    let mut cold = Cold::new(0, None, NOW);
+    let mut cold = Miss::new(0, None, NOW);
     cold.on(miss::Event::Started { led_here: true }, NOW);
     let next = cold.on(miss::Event::WaitBroken { is_overloaded: false }, NOW);
     assert_eq!(next, miss::Action::LookAround, "one that has restarted is");
@@ -141,10 +141,10 @@ fn an_overloaded_object_is_not_asked_again() {
 #[test]
 fn where_answers_must_not_be_stored_the_old_entry_is_kept_in_hand() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let passed = || miss::Event::Led(Ending::Failed(Failure::Pass), Floor::default());
-    let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
+    let passed = || miss::Event::Led(RefreshOutcome::Failed(Failure::Pass), Floor::default());
+    let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
     assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(Outcome::Uncached(Some(old))));
-    let mut cold = Cold::new(0, None, NOW);
+    let mut cold = Miss::new(0, None, NOW);
     assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(Outcome::Uncached(None)));
 }
 
@@ -152,7 +152,7 @@ fn where_answers_must_not_be_stored_the_old_entry_is_kept_in_hand() {
 fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let woken = |floor| {
-        let mut cold = Cold::new(7, Some(Arc::clone(&old)), NOW);
+        let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
         cold.on(miss::Event::Started { led_here: true }, NOW);
         let told = Answer::Failed { failure: transient(None), retry_after: Millis::SECOND };
         cold.on(miss::Event::Woken(reply(floor, told), None), NOW)
@@ -219,10 +219,10 @@ fn a_key_whose_answers_must_not_be_stored_goes_uncached_for_ten_seconds() {
 fn a_message_that_waits_has_longer_than_the_object_lets_it_sleep() {
     let wait = lease::time_limit(&Message::Wait { seen: 0, max_waiters: 1 });
     let other = lease::time_limit(&Message::Inspect);
-    assert_eq!(wait, lease::WAIT_MOST.plus(other));
+    assert_eq!(wait, lease::MAX_WAIT.plus(other));
     let mut state = State::default();
     granted(&mut state, 0, 20_000, NOW);
-    assert_eq!(state.wait(0, 0, 9, NOW), Waiting::Sleep(lease::WAIT_MOST));
+    assert_eq!(state.wait(0, 0, 9, NOW), Waiting::Sleep(lease::MAX_WAIT));
 }
 
 // What an isolate knows.
@@ -231,7 +231,7 @@ fn a_message_that_waits_has_longer_than_the_object_lets_it_sleep() {
 fn a_mark_is_lengthened_by_its_owner_only() {
     let key = [1; 32];
     for is_held in [true, false] {
-        let mut marks = Marks::new(10);
+        let mut marks = RefreshGate::new(10);
         let first = marks.begin(key, NOW, Millis(1_000));
         let second = marks.begin(key, at(1_000), Millis(1_000));
         let mut end = |owner| {

@@ -25,12 +25,12 @@ use xfetch_edge::{
         xfetch::Draw,
     },
     isolate::{
-        miss::{self, Cold, Outcome},
+        miss::{self, Miss, Outcome},
         refresh::{self, Computed, Purpose, Refresh, Subject},
     },
     protocol::{
         lease::{self, Waiting, Wake},
-        message::{Answer, Message, Reply, Terms},
+        message::{Answer, LeaseRequest, Message, Reply},
     },
 };
 
@@ -81,7 +81,7 @@ impl Value {
             stored_at: Millis(self.stored_at),
             delta: Millis(1_000),
             lifetime: Lifetime { ttl: Millis(self.ttl), ..lifetime(self.is_short) },
-            demand: 0,
+            global_rate: 0,
             committed: self.committed,
             key: "k".into(),
             status: 200,
@@ -168,7 +168,7 @@ enum Fed {
 #[derive(Clone, Debug, PartialEq, Hash)]
 enum Machine {
     Warm(Refresh),
-    Cold(Cold, Option<Refresh>, bool),
+    Cold(Miss, Option<Refresh>, bool),
     Purge(bool),
 }
 
@@ -336,7 +336,7 @@ fn reply_of(heard: &Heard, floor: Floor) -> (Reply, Option<Arc<Entry>>) {
         Heard::Closed => Answer::Closed { applied: true, retry_after: TICK },
         Heard::Purged => Answer::Purged,
     };
-    (Reply { floor, demand: 0, answer }, entry)
+    (Reply { floor, global_rate: 0, answer }, entry)
 }
 
 fn wish_of(action: refresh::Action) -> Wish {
@@ -366,7 +366,7 @@ impl Machine {
 }
 
 fn on_cold(
-    cold: &mut Cold,
+    cold: &mut Miss,
     leading: &mut Option<Refresh>,
     is_short: bool,
     fed: Fed,
@@ -563,7 +563,12 @@ impl State {
         let before = lease.clone();
         let nonce = format!("n{who}");
         let lifetime = lifetime(self.participants[who].is_short);
-        let terms = Terms { lease: LEASE, expected: TICK, physical: lifetime.physical(), ..Terms::default() };
+        let terms = LeaseRequest {
+            lease: LEASE,
+            expected: TICK,
+            physical: lifetime.physical(),
+            ..LeaseRequest::default()
+        };
         // Ages travel, instants do not: what the sender's clock says of it stays there.
         let skew = self.participants[who].skew;
         let (answer, wake) = match ask {
@@ -699,8 +704,12 @@ impl Model for World {
         let mut value = None;
         if self.is_warm {
             let lifetime = lifetime(self.is_short);
-            let terms =
-                Terms { lease: LEASE, expected: TICK, physical: lifetime.physical(), ..Terms::default() };
+            let terms = LeaseRequest {
+                lease: LEASE,
+                expected: TICK,
+                physical: lifetime.physical(),
+                ..LeaseRequest::default()
+            };
             // It has just expired; or, long ago, so that nothing but the TTL matters.
             let before = Millis(if self.is_short { START - 1_000 } else { START - 2_000 });
             let Answer::Granted { token } = lease.acquire(0, None, terms, before) else {
@@ -814,7 +823,7 @@ impl Model for World {
                 let seen = participant.memory.map_or(0, |value| value.generation);
                 let made = match participant.role {
                     Role::Warm => Some(Machine::Warm(machine(seen, Purpose::Stale, is_short))),
-                    Role::Cold => Some(Machine::Cold(Cold::new(0, None, now), None, is_short)),
+                    Role::Cold => Some(Machine::Cold(Miss::new(0, None, now), None, is_short)),
                     Role::Asks => ask_when_it_likes(participant.memory, now, is_short),
                     Role::Purge { hard } => Some(Machine::Purge(hard)),
                 };
@@ -923,7 +932,7 @@ fn ask_when_it_likes(memory: Option<Value>, now: Millis, is_short: bool) -> Opti
         Verdict::Stale => Some(Machine::Warm(machine(seen, Purpose::Stale, is_short))),
         Verdict::Miss { usable_on_error } => {
             let fallback = entry.filter(|_| usable_on_error);
-            Some(Machine::Cold(Cold::new(seen, fallback, now), None, is_short))
+            Some(Machine::Cold(Miss::new(seen, fallback, now), None, is_short))
         }
     }
 }
@@ -934,7 +943,12 @@ impl State {
         let mut lease = self.object.clone();
         let now = Millis(self.now).plus(AT_REST);
         let seen = self.stored.map_or(0, |value| value.generation);
-        let terms = Terms { lease: LEASE, expected: TICK, physical: LIFETIME.physical(), ..Terms::default() };
+        let terms = LeaseRequest {
+            lease: LEASE,
+            expected: TICK,
+            physical: LIFETIME.physical(),
+            ..LeaseRequest::default()
+        };
         let Answer::Granted { token } = lease.acquire(seen, Some("late"), terms, now) else {
             return false;
         };

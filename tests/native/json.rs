@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use xfetch_edge::core::{
     canonical_json,
-    key::{self, BadBody, FIELD_MOST, Key},
+    key::{self, BadBody, Key, MAX_FIELD},
 };
 
 #[test]
@@ -49,7 +49,7 @@ fn a_field_has_a_byte_at_least_and_so_many_at_most() {
     let read = |text: &str| {
         key::canonical_body(serde_json::to_string(&json!({ "a": text })).unwrap().as_bytes(), Some(&fields))
     };
-    for (length, is_read) in [(0, false), (1, true), (FIELD_MOST, true), (FIELD_MOST + 1, false)] {
+    for (length, is_read) in [(0, false), (1, true), (MAX_FIELD, true), (MAX_FIELD + 1, false)] {
         let text = "x".repeat(length);
         let wanted =
             if is_read { Ok(format!(r#"{{"a":"{text}"}}"#)) } else { Err(BadBody::BadText("a".to_owned())) };

@@ -13,9 +13,9 @@ use xfetch_edge::{
     },
     isolate::{
         memory::Memory,
-        refresh::{Ending, Purpose, Refresh, Subject, Trigger},
-        refresh_gate::{Blocked, Marks},
-        state::Local,
+        refresh::{Purpose, Refresh, RefreshOutcome, Subject, TriggerOutcome},
+        refresh_gate::{Blocked, RefreshGate},
+        state::IsolateState,
     },
 };
 
@@ -39,8 +39,8 @@ fn known() -> Key {
     key::key(&Scope { version: "1", route: "o", method: "POST", path: "/", headers: &[] }, "{}")
 }
 
-fn local() -> Local {
-    Local::new(1 << 20, 10)
+fn local() -> IsolateState {
+    IsolateState::new(1 << 20, 10)
 }
 
 fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
@@ -49,7 +49,7 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
         stored_at: NOW,
         delta: Millis(1_500),
         lifetime: Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL },
-        demand: 0,
+        global_rate: 0,
         committed: true,
         key: Arc::clone(&key.text),
         status: 200,
@@ -73,20 +73,20 @@ fn failed() -> Failure {
 fn a_refresh_begins_where_none_is_under_way_and_each_has_a_mark_of_its_own() {
     let (mut local, route, key) = (local(), route(), known().hash);
     let first = local.trigger(key, &route, NOW).expect("nothing is under way");
-    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Contention));
+    assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention));
     assert_eq!(local.begin(key, NOW, TTL), Err(Blocked::UnderWay));
     let other = local.begin([9; 32], NOW, TTL).expect("another key");
     assert_ne!(first, other);
     // A mark that was not set blocks nobody, and one of another name ends nothing.
     local.marks.end(&key, other);
-    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Contention));
+    assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention));
     local.marks.end(&key, first);
     let second = local.trigger(key, &route, NOW).expect("it has ended");
     assert_ne!(first, second);
     assert_eq!(local.trigger(key, &route, NOW.plus(route.lease())).map(|_| ()), Ok(()), "a lease later");
     let owner = local.marks.begin(key, NOW, route.lease());
     local.marks.end_failed(key, owner, &failed(), NOW, Millis(3_000));
-    assert_eq!(local.trigger(key, &route, at(2_999)), Err(Trigger::Backoff));
+    assert_eq!(local.trigger(key, &route, at(2_999)), Err(TriggerOutcome::Backoff));
     assert_eq!(local.trigger(key, &route, at(3_000)).map(|_| ()), Ok(()));
 }
 
@@ -98,9 +98,9 @@ fn the_origin_is_asked_for_so_many_keys_at_once_and_no_more() {
         local.calls.begin(Purpose::Cold, NOW, route.lease());
     }
     assert!(!local.has_room(&route));
-    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Backoff), "there is no room");
+    assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Backoff), "there is no room");
     local.marks.begin(key, NOW, route.lease());
-    assert_eq!(local.trigger(key, &route, NOW), Err(Trigger::Contention), "it is under way already");
+    assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention), "it is under way already");
     assert_eq!(local.calls.sweep(NOW.plus(route.lease())).len(), 2);
     assert!(local.has_room(&route));
 }
@@ -127,7 +127,7 @@ fn without_the_object_the_origin_is_called_once_per_computation_time_and_cold_on
 }
 
 /// Whether, and why, a refresh need not begin at this instant, one having ended so.
-fn after(purpose: Purpose, ending: &Ending, milliseconds: u64) -> Option<Blocked> {
+fn after(purpose: Purpose, ending: &RefreshOutcome, milliseconds: u64) -> Option<Blocked> {
     let (mut local, key, route) = (local(), known().hash, route());
     let owner = local.marks.begin(key, NOW, route.lease());
     local.ended(key, owner, &refresh(purpose, Some(Millis(2_000))), ending, NOW);
@@ -137,34 +137,34 @@ fn after(purpose: Purpose, ending: &Ending, milliseconds: u64) -> Option<Blocked
 #[test]
 fn how_a_refresh_ended_is_remembered_as_long_as_it_matters() {
     let stored = entry(&known(), b"{}");
-    let backed_off = Ending::BackedOff { failure: failed(), retry_after: Millis(4_000) };
+    let backed_off = RefreshOutcome::BackedOff { failure: failed(), retry_after: Millis(4_000) };
     let told = |seconds: u64| Failure::Transient {
         reason: Reason::OriginError,
         retry_after: Some(Millis(seconds * 1_000)),
     };
     for (purpose, ending, milliseconds) in [
-        (Purpose::Stale, Ending::Held { retry_in: Millis(700) }, 700),
-        (Purpose::Cold, Ending::Held { retry_in: Millis(700) }, 700),
+        (Purpose::Stale, RefreshOutcome::Held { retry_in: Millis(700) }, 700),
+        (Purpose::Cold, RefreshOutcome::Held { retry_in: Millis(700) }, 700),
         (Purpose::Stale, backed_off.clone(), 4_000),
         (Purpose::Cold, backed_off, 4_000),
-        (Purpose::Stale, Ending::Failed(told(3)), 3_000),
-        (Purpose::Cold, Ending::Failed(failed()), 1_000),
+        (Purpose::Stale, RefreshOutcome::Failed(told(3)), 3_000),
+        (Purpose::Cold, RefreshOutcome::Failed(failed()), 1_000),
         // As long as a computation takes, where the next request would ask a lost object again.
-        (Purpose::Stale, Ending::ObjectLost, 2_000),
-        (Purpose::Early, Ending::Uncommitted(Arc::clone(&stored)), 2_000),
+        (Purpose::Stale, RefreshOutcome::ObjectLost, 2_000),
+        (Purpose::Early, RefreshOutcome::Uncommitted(Arc::clone(&stored)), 2_000),
     ] {
         assert!(after(purpose, &ending, milliseconds - 1).is_some(), "{purpose:?} {ending:?}");
         assert_eq!(after(purpose, &ending, milliseconds), None, "{purpose:?} {ending:?}");
     }
     for (purpose, ending) in [
         // Who has nothing to serve watches memory meanwhile, and asks again at once.
-        (Purpose::Cold, Ending::ObjectLost),
-        (Purpose::Cold, Ending::Uncommitted(Arc::clone(&stored))),
-        (Purpose::Stale, Ending::Stored(Arc::clone(&stored))),
-        (Purpose::Stale, Ending::Adopted(Arc::clone(&stored))),
-        (Purpose::Stale, Ending::AdoptedFromColo(Arc::clone(&stored))),
-        (Purpose::Stale, Ending::Rejected(stored)),
-        (Purpose::Stale, Ending::Failed(Failure::GivenBack)),
+        (Purpose::Cold, RefreshOutcome::ObjectLost),
+        (Purpose::Cold, RefreshOutcome::Uncommitted(Arc::clone(&stored))),
+        (Purpose::Stale, RefreshOutcome::Stored(Arc::clone(&stored))),
+        (Purpose::Stale, RefreshOutcome::Adopted(Arc::clone(&stored))),
+        (Purpose::Stale, RefreshOutcome::AdoptedFromColo(Arc::clone(&stored))),
+        (Purpose::Stale, RefreshOutcome::Rejected(stored)),
+        (Purpose::Stale, RefreshOutcome::Failed(Failure::GivenBack)),
     ] {
         assert_eq!(after(purpose, &ending, 0), None, "{purpose:?} {ending:?}");
     }
@@ -188,7 +188,7 @@ fn what_comes_with_the_question_for_the_lease() {
 
 #[test]
 fn full_of_live_marks_an_isolate_still_replaces_those_of_its_own_keys() {
-    let mut marks = Marks::new(2);
+    let mut marks = RefreshGate::new(2);
     for key in [1, 2] {
         marks.begin([key; 32], NOW, TTL);
     }
@@ -226,7 +226,7 @@ fn memory_weighs_what_it_holds_and_takes_an_entry_that_just_fits() {
 #[test]
 fn what_the_colo_holds_is_taken_into_memory_unless_it_was_purged() {
     let known = known();
-    let look = |local: &mut Local, floor| {
+    let look = |local: &mut IsolateState, floor| {
         let found = local.adopt_from_colo(known.hash, floor, Some(entry(&known, b"{}")), at(1));
         let kept = local.memory.get(&known.hash, &known.text, at(1));
         let expiry = |entry: Option<Arc<Entry>>| entry.map(|entry| entry.expiry());

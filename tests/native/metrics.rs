@@ -3,20 +3,20 @@
 use xfetch_edge::{
     core::{failure::Reason, time::Millis},
     isolate::{
-        metrics::{BUCKETS, Batch, Book, COUNTERS, Call, Class, Counter, Fact, Gauges, Tally},
-        refresh::{Purpose, Trigger},
+        metrics::{BUCKETS, Batch, COUNTERS, Call, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs},
+        refresh::{Purpose, TriggerOutcome},
     },
 };
 
-fn tally(facts: impl IntoIterator<Item = Fact>) -> Tally {
-    facts.into_iter().fold(Tally::default(), |mut tally, fact| {
+fn tally(facts: impl IntoIterator<Item = MetricEvent>) -> Counters {
+    facts.into_iter().fold(Counters::default(), |mut tally, fact| {
         tally.fold(fact);
         tally
     })
 }
 
-const fn answered(took: u64) -> Fact {
-    Fact::Answered { class: Class::HitFresh, took: Millis(took) }
+const fn answered(took: u64) -> MetricEvent {
+    MetricEvent::Answered { class: ServedAs::HitFresh, took: Millis(took) }
 }
 
 #[test]
@@ -33,14 +33,14 @@ fn a_bucket_holds_what_is_no_more_than_its_bound() {
 
 #[test]
 fn nothing_is_counted_where_nothing_has_happened() {
-    assert!(Tally::default().is_empty());
+    assert!(Counters::default().is_empty());
     assert!(!tally([answered(0)]).is_empty());
-    assert_eq!(Tally::default().answer_time.count(), 0);
+    assert_eq!(Counters::default().answer_time.count(), 0);
 }
 
 #[test]
 fn two_tallies_are_added_bucket_by_bucket() {
-    let called = |delta| Fact::Called { purpose: Purpose::Cold, call: Call::Ok(Millis(delta)) };
+    let called = |delta| MetricEvent::Called { purpose: Purpose::Cold, call: Call::Ok(Millis(delta)) };
     let facts = [answered(1), answered(7), called(900), called(30_000)];
     let (mut left, right) = (tally([answered(7), called(900)]), tally(facts));
     left.merge(&right);
@@ -51,7 +51,7 @@ fn two_tallies_are_added_bucket_by_bucket() {
 }
 
 /// The counters that a fact moves, and by how much.
-fn moved(fact: Fact) -> Vec<(&'static str, u64)> {
+fn moved(fact: MetricEvent) -> Vec<(&'static str, u64)> {
     let seen = tally([fact]);
     let all = COUNTERS.iter().enumerate().map(|(place, (name, _))| (*name, seen.at(place)));
     all.filter(|(_, count)| *count > 0).collect()
@@ -59,41 +59,41 @@ fn moved(fact: Fact) -> Vec<(&'static str, u64)> {
 
 #[test]
 fn each_fact_moves_its_own_counters_by_one() {
-    let mut cases: Vec<(Fact, Vec<&str>)> = vec![
-        (Fact::CommitRejected, vec!["commits_rejected"]),
-        (Fact::GrantGivenBack, vec!["grants_given_back"]),
-        (Fact::CacheFailed, vec!["cache_api_errors"]),
-        (Fact::EntryUnreadable, vec!["entries_unreadable"]),
-        (Fact::NoEntropy, vec!["entropy_errors"]),
+    let mut cases: Vec<(MetricEvent, Vec<&str>)> = vec![
+        (MetricEvent::CommitRejected, vec!["commits_rejected"]),
+        (MetricEvent::GrantGivenBack, vec!["grants_given_back"]),
+        (MetricEvent::CacheFailed, vec!["cache_api_errors"]),
+        (MetricEvent::EntryUnreadable, vec!["entries_unreadable"]),
+        (MetricEvent::NoEntropy, vec!["entropy_errors"]),
     ];
     for (class, name) in [
-        (Class::HitFresh, "cache_hit_fresh"),
-        (Class::HitStale, "cache_hit_stale"),
-        (Class::Miss, "cache_miss"),
-        (Class::Bypass, "bypass"),
-        (Class::Rejected, "rejected"),
+        (ServedAs::HitFresh, "cache_hit_fresh"),
+        (ServedAs::HitStale, "cache_hit_stale"),
+        (ServedAs::Miss, "cache_miss"),
+        (ServedAs::Bypass, "bypass"),
+        (ServedAs::Rejected, "rejected"),
     ] {
-        cases.push((Fact::Answered { class, took: Millis(1) }, vec!["total_requests", name]));
+        cases.push((MetricEvent::Answered { class, took: Millis(1) }, vec!["total_requests", name]));
     }
     for (trigger, name) in [
-        (Trigger::Started, "refreshes_started"),
-        (Trigger::Contention, "xfetch_lock_contention_total"),
-        (Trigger::RecheckSkip, "xfetch_recheck_skips_total"),
-        (Trigger::LockError, "refresh_lock_errors"),
-        (Trigger::Backoff, "refresh_backoffs"),
+        (TriggerOutcome::Started, "refreshes_started"),
+        (TriggerOutcome::Contention, "xfetch_lock_contention_total"),
+        (TriggerOutcome::RecheckSkip, "xfetch_recheck_skips_total"),
+        (TriggerOutcome::LockError, "refresh_lock_errors"),
+        (TriggerOutcome::Backoff, "refresh_backoffs"),
     ] {
         for (purpose, triggers, contention) in [
             (Purpose::Early, "xfetch_early_triggers", "xfetch_lock_contention_early"),
             (Purpose::Stale, "xfetch_stale_triggers", "xfetch_lock_contention_stale"),
         ] {
             let mut names = vec!["xfetch_triggers", triggers, name];
-            if trigger == Trigger::Contention {
+            if trigger == TriggerOutcome::Contention {
                 names.push(contention);
             }
-            cases.push((Fact::Triggered { purpose, trigger }, names));
+            cases.push((MetricEvent::Triggered { purpose, trigger }, names));
         }
         // Nobody triggers a cold computation: it is asked for.
-        cases.push((Fact::Triggered { purpose: Purpose::Cold, trigger }, vec![]));
+        cases.push((MetricEvent::Triggered { purpose: Purpose::Cold, trigger }, vec![]));
     }
     for (purpose, calls) in [
         (Purpose::Cold, "compute_calls_cold"),
@@ -102,7 +102,7 @@ fn each_fact_moves_its_own_counters_by_one() {
     ] {
         let mut called = |call, names: &[&'static str]| {
             let all = ["compute_calls", calls].into_iter().chain(names.iter().copied());
-            cases.push((Fact::Called { purpose, call }, all.collect()));
+            cases.push((MetricEvent::Called { purpose, call }, all.collect()));
         };
         called(Call::Ok(Millis(1)), &["compute_ok"]);
         called(Call::Abandoned, &["compute_abandoned"]);
@@ -131,8 +131,8 @@ fn batch(isolate: &str, sequence: u64, epoch: Option<&str>, in_flight: u64) -> B
 
 #[test]
 fn a_batch_counts_once_and_only_in_its_own_epoch() {
-    let mut book = Book::new("first".to_owned(), Millis(1));
-    let requests = |book: &Book| book.tally.get(Counter::TotalRequests);
+    let mut book = Ledger::new("first".to_owned(), Millis(1));
+    let requests = |book: &Ledger| book.tally.get(Counter::TotalRequests);
     book.take(&batch("a", 1, None, 0), Millis(1));
     assert_eq!(requests(&book), 1, "an isolate that knows of no epoch yet");
     book.take(&batch("a", 1, Some("first"), 0), Millis(2));
@@ -152,7 +152,7 @@ fn a_batch_counts_once_and_only_in_its_own_epoch() {
 
 #[test]
 fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
-    let mut book = Book::new("first".to_owned(), Millis(0));
+    let mut book = Ledger::new("first".to_owned(), Millis(0));
     book.take(&batch("a", 1, None, 5), Millis(1_000));
     book.take(&batch("b", 1, None, 7), Millis(31_000));
     let seen = |now| book.gauges(Millis(now));
@@ -170,13 +170,13 @@ fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
 #[test]
 fn of_too_many_isolates_the_one_that_was_silent_for_longest_is_forgotten() {
     const MOST: u64 = 2_000;
-    let mut book = Book::new("first".to_owned(), Millis(0));
+    let mut book = Ledger::new("first".to_owned(), Millis(0));
     for number in 0..MOST {
         book.take(&batch(&number.to_string(), 1, None, 0), Millis(1));
     }
     book.take(&batch("0", 2, None, 0), Millis(2));
     book.take(&batch("new", 1, None, 0), Millis(3));
-    let requests = |book: &Book| book.tally.get(Counter::TotalRequests);
+    let requests = |book: &Ledger| book.tally.get(Counter::TotalRequests);
     assert_eq!((requests(&book), book.gauges(Millis(3)).memory_entries), (MOST + 2, 2 * MOST));
     book.take(&batch("0", 2, None, 0), Millis(4));
     assert_eq!(requests(&book), MOST + 2, "it has been heard of since");

@@ -17,8 +17,8 @@ use xfetch_edge::{
     },
     isolate::{
         memory::Memory,
-        metrics::{Batch, Book, Call, Class, Counter, Fact, Gauges, Tally},
-        refresh::{Purpose, Trigger},
+        metrics::{Batch, Call, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs},
+        refresh::{Purpose, TriggerOutcome},
     },
     protocol::message::{decode_message, decode_reply},
 };
@@ -35,7 +35,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 stale_while_revalidate: Millis(swr),
                 stale_if_error: Millis(sie),
             },
-            demand: 0,
+            global_rate: 0,
             committed,
             key: "key".into(),
             status: 200,
@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn no_changed_byte_of_a_stored_body_is_served(entry in any_entry(), place in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let mut bytes = entry::encode(&entry);
-        // Four bytes after it tell of the key's demand.
+        // Four bytes after it tell of the key's global_rate.
         let end = bytes.len() - 4;
         let body = end - entry.body.len()..end;
         if !body.is_empty() {
@@ -230,19 +230,19 @@ proptest! {
 
     #[test]
     fn the_sums_hold_after_every_fact(facts in prop::collection::vec((0_u8..3, 0_u8..5, any::<bool>()), 0..60)) {
-        let mut tally = Tally::default();
+        let mut tally = Counters::default();
         for (kind, which, flag) in facts {
             let purpose = if flag { Purpose::Early } else { Purpose::Stale };
             tally.fold(match kind {
-                0 => Fact::Answered {
-                    class: [Class::HitFresh, Class::HitStale, Class::Miss, Class::Bypass, Class::Rejected][usize::from(which)],
+                0 => MetricEvent::Answered {
+                    class: [ServedAs::HitFresh, ServedAs::HitStale, ServedAs::Miss, ServedAs::Bypass, ServedAs::Rejected][usize::from(which)],
                     took: Millis(which.into()),
                 },
-                1 => Fact::Triggered {
+                1 => MetricEvent::Triggered {
                     purpose,
-                    trigger: [Trigger::Started, Trigger::Contention, Trigger::RecheckSkip, Trigger::LockError, Trigger::Backoff][usize::from(which)],
+                    trigger: [TriggerOutcome::Started, TriggerOutcome::Contention, TriggerOutcome::RecheckSkip, TriggerOutcome::LockError, TriggerOutcome::Backoff][usize::from(which)],
                 },
-                _ => Fact::Called {
+                _ => MetricEvent::Called {
                     purpose: if which == 0 { Purpose::Cold } else { purpose },
                     call: match which { 0 | 1 => Call::Ok(Millis(7)), 2 | 3 => Call::Failed(None), _ => Call::Abandoned },
                 },
@@ -259,10 +259,10 @@ proptest! {
 
     #[test]
     fn a_batch_counts_once_however_often_it_arrives(repeats in prop::collection::vec(0_usize..4, 1..12)) {
-        let mut book = Book::new("epoch".to_owned(), Millis(0));
+        let mut book = Ledger::new("epoch".to_owned(), Millis(0));
         let batch = |sequence: u64| {
-            let mut tally = Tally::default();
-            tally.fold(Fact::CommitRejected);
+            let mut tally = Counters::default();
+            tally.fold(MetricEvent::CommitRejected);
             Batch { isolate: "a".to_owned(), sequence, epoch: Some("epoch".to_owned()), tally, gauges: Gauges::default() }
         };
         let mut sent = 0;

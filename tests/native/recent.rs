@@ -1,7 +1,7 @@
 //! The memo of recent questions: never an answer to another question, bounded, and no worse than forgetful.
 
 use proptest::prelude::*;
-use xfetch_edge::isolate::key_memo::{Question, Recent};
+use xfetch_edge::isolate::key_memo::{KeyMemo, Question};
 
 fn question(route: usize, header: Option<&str>, body: &[u8]) -> Question {
     let headers = vec![("accept-language".to_owned(), header.map(str::to_owned))];
@@ -10,7 +10,7 @@ fn question(route: usize, header: Option<&str>, body: &[u8]) -> Question {
 
 #[test]
 fn a_question_is_known_again_and_nothing_else_is() {
-    let mut recent = Recent::default();
+    let mut recent = KeyMemo::default();
     let asked = question(0, Some("de"), br#"{"home":"A"}"#);
     assert_eq!(recent.get(&asked), None);
     recent.put(&asked, 1);
@@ -28,7 +28,7 @@ fn a_question_is_known_again_and_nothing_else_is() {
 
 #[test]
 fn a_long_question_is_not_remembered() {
-    let mut recent = Recent::default();
+    let mut recent = KeyMemo::default();
     for (length, is_known) in [(1_024, true), (1_025, false)] {
         let asked = question(0, None, &vec![b' '; length]);
         assert_eq!(recent.put(&asked, length), is_known, "{length}");
@@ -43,7 +43,7 @@ fn a_long_question_is_not_remembered() {
 
 #[test]
 fn it_is_bounded_in_number() {
-    let mut recent = Recent::default();
+    let mut recent = KeyMemo::default();
     let all: Vec<_> = (0..10_000).map(|number| question(0, None, format!("{number}").as_bytes())).collect();
     for (number, asked) in all.iter().enumerate() {
         recent.put(asked, number);
@@ -55,7 +55,7 @@ fn it_is_bounded_in_number() {
 #[test]
 fn questions_that_differ_in_little_have_slots_of_their_own() {
     for body in ["{\"match\":NNN}", "NNN{\"home_team\":\"Arsenal\",\"away_team\":\"Chelsea\"}", "NNN"] {
-        let mut recent = Recent::default();
+        let mut recent = KeyMemo::default();
         let bodies = (0..256).map(|number| body.replace("NNN", &format!("{number:03}")));
         let all: Vec<_> = bodies.map(|body| question(0, None, body.as_bytes())).collect();
         for asked in &all {
@@ -70,7 +70,7 @@ fn questions_that_differ_in_little_have_slots_of_their_own() {
 proptest! {
     #[test]
     fn what_it_knows_is_what_was_last_put(steps in prop::collection::vec((0usize..3, "[ab]{0,3}", any::<bool>()), 1..200)) {
-        let mut recent = Recent::default();
+        let mut recent = KeyMemo::default();
         let mut last = std::collections::BTreeMap::new();
         for (number, (route, body, puts)) in steps.into_iter().enumerate() {
             let asked = question(route, None, body.as_bytes());

@@ -4,7 +4,7 @@
 use xfetch_edge::{
     core::{entry::Lifetime, theory::Law, time::Millis},
     isolate::metrics::Counter,
-    sim::{self, Cycle, Figures, Scenario, Strategy},
+    sim::{self, Cycle, Report, Scenario, Strategy},
 };
 
 /// As many hostile worlds as `npm test` has time for; `npm run simulate` runs any number.
@@ -52,7 +52,7 @@ fn a_seed_gives_the_same_world_again() {
 
 #[test]
 fn hostile_worlds_are_hostile() {
-    let all: Vec<Figures> = (1..100).filter_map(|seed| sim::hostile(seed).ok()).collect();
+    let all: Vec<Report> = (1..100).filter_map(|seed| sim::hostile(seed).ok()).collect();
     let sum = |counter: Counter| all.iter().map(|it| it.tally.get(counter)).sum::<u64>();
     for counter in [
         Counter::CacheHitStale,
@@ -88,7 +88,7 @@ fn plain(strategy: Strategy) -> Scenario {
     }
 }
 
-fn run(scenario: Scenario) -> Figures {
+fn run(scenario: Scenario) -> Report {
     sim::run(scenario).unwrap_or_else(|broken| panic!("{broken}"))
 }
 
@@ -167,7 +167,7 @@ fn auto_is_late_as_rarely_as_it_was_asked_and_gives_up_less_than_beta_1() {
     let late = mean(&auto.cycles[20..], |it| f64::from(u8::from(it.late)));
     assert!(late.0 < 0.01 + 4.0 * late.1.max(0.003), "late in {} of the cycles", late.0);
     let paper = run(plain(Strategy::LeaseBetaOne));
-    let gap = |figures: &Figures| mean(&figures.cycles[20..], |it| it.gap).0;
+    let gap = |figures: &Report| mean(&figures.cycles[20..], |it| it.gap).0;
     assert!(gap(&auto) < 0.7 * gap(&paper), "{} against {}", gap(&auto), gap(&paper));
     assert!(auto.calls < paper.calls);
 }

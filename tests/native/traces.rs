@@ -7,22 +7,22 @@ use xfetch_edge::{
     core::{
         entry::{Entry, Floor, Lifetime},
         failure::{Failure, Reason},
-        global_rate::Share,
+        global_rate::RateShare,
         key::Key,
         time::Millis,
         xfetch::Draw,
     },
     isolate::{
         memory::Memory,
-        metrics::{Call, Counter, Fact, Tally},
-        miss::{self, Cold, Outcome},
-        refresh::{Action, Computed, Ending, Event, Purpose, Refresh, Subject, Trigger},
-        refresh_gate::{Blocked, Marks},
-        state::Local,
+        metrics::{Call, Counter, Counters, MetricEvent},
+        miss::{self, Miss, Outcome},
+        refresh::{Action, Computed, Event, Purpose, Refresh, RefreshOutcome, Subject, TriggerOutcome},
+        refresh_gate::{Blocked, RefreshGate},
+        state::IsolateState,
     },
     protocol::{
         lease::{CleanUp, State, Waiting, Wake},
-        message::{Answer, Reply, Terms},
+        message::{Answer, LeaseRequest, Reply},
     },
 };
 
@@ -30,11 +30,11 @@ use super::promises::entry;
 
 pub(super) const LIFETIME: Lifetime =
     Lifetime { ttl: Millis(5_000), stale_while_revalidate: Millis(10_000), stale_if_error: Millis(60_000) };
-const TERMS: Terms = Terms {
+const TERMS: LeaseRequest = LeaseRequest {
     lease: Millis(20_000),
     expected: Millis(1_000),
     physical: Millis(65_000),
-    share: Share { isolate: 0, millihertz: 0 },
+    share: RateShare { isolate: 0, millihertz: 0 },
 };
 pub(super) const NOW: Millis = Millis(1_000_000);
 
@@ -94,7 +94,7 @@ fn the_check_before_the_lock_compares_generations_and_not_freshness() {
     let newer = Arc::new(entry(6, NOW.0 - 20_000));
     let mut refresh = start();
     assert_eq!(refresh.on(Event::LookedInColo(Some(newer.clone())), NOW), Action::Store(newer));
-    assert_eq!(refresh.take_trigger(), Some(Trigger::RecheckSkip));
+    assert_eq!(refresh.take_trigger(), Some(TriggerOutcome::RecheckSkip));
 }
 
 // Tokens.
@@ -365,16 +365,16 @@ fn contending_for(retry_in: Millis) -> Refresh {
     refresh.on(Event::LookedInColo(None), NOW);
     let next = refresh.on(told(Answer::Held { retry_in }), NOW);
     assert_eq!(next, Action::Wait { seen: 5 });
-    assert_eq!(refresh.take_trigger(), Some(Trigger::Contention));
+    assert_eq!(refresh.take_trigger(), Some(TriggerOutcome::Contention));
     refresh
 }
 
 fn told(answer: Answer) -> Event {
-    Event::Replied(Reply { floor: Floor::default(), demand: 0, answer }, None)
+    Event::Replied(Reply { floor: Floor::default(), global_rate: 0, answer }, None)
 }
 
 fn held(retry_in: u64) -> Action {
-    Action::End(Ending::Held { retry_in: Millis(retry_in) })
+    Action::End(RefreshOutcome::Held { retry_in: Millis(retry_in) })
 }
 
 #[test]
@@ -382,17 +382,17 @@ fn who_finds_the_lease_held_takes_what_is_committed_meanwhile() {
     let mut refresh = contending();
     let newer = Arc::new(entry(9, NOW.0));
     let answer = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
-    let reply = Reply { floor: Floor::default(), demand: 0, answer };
+    let reply = Reply { floor: Floor::default(), global_rate: 0, answer };
     let next = refresh.on(Event::Replied(reply, Some(Arc::clone(&newer))), at(700));
     assert_eq!(next, Action::Store(Arc::clone(&newer)));
-    assert_eq!(refresh.on(Event::Stored, at(700)), Action::End(Ending::Adopted(newer)));
+    assert_eq!(refresh.on(Event::Stored, at(700)), Action::End(RefreshOutcome::Adopted(newer)));
     assert_eq!(refresh.take_trigger(), None, "a trigger has led to one thing");
 }
 
 #[test]
 fn who_waits_for_a_computation_that_fails_remembers_the_failure() {
     let failed = Answer::Failed { failure: transient(None), retry_after: Millis(7_000) };
-    let ending = Ending::BackedOff { failure: transient(None), retry_after: Millis(7_000) };
+    let ending = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Millis(7_000) };
     assert_eq!(contending().on(told(failed), at(700)), Action::End(ending));
 }
 
@@ -441,7 +441,7 @@ fn a_computation_knows_its_token_its_floor_and_its_cost() {
     refresh.on(Event::Started, NOW);
     assert_eq!((refresh.token(), refresh.floor()), (None, Floor::default()));
     let floor = Floor { soft: 3, hard: 2 };
-    let reply = Reply { floor, demand: 0, answer: Answer::Granted { token: 9 } };
+    let reply = Reply { floor, global_rate: 0, answer: Answer::Granted { token: 9 } };
     assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::Compute);
     assert_eq!((refresh.token(), refresh.floor()), (Some(9), floor));
 }
@@ -457,18 +457,18 @@ fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
         assert_eq!(next, Action::Fail(9, transient(None)));
         refresh.on(told(Answer::Closed { applied: true, retry_after: Millis(remembered) }), NOW)
     };
-    assert_eq!(ended(7_000), Action::End(Ending::Failed(transient(Some(Millis(7_000))))));
-    assert_eq!(ended(0), Action::End(Ending::Failed(transient(None))), "nothing is remembered");
+    assert_eq!(ended(7_000), Action::End(RefreshOutcome::Failed(transient(Some(Millis(7_000))))));
+    assert_eq!(ended(0), Action::End(RefreshOutcome::Failed(transient(None))), "nothing is remembered");
 }
 
 // Cold requests.
 
 #[test]
 fn a_cold_request_overtakes_what_the_object_holds_past_every_window() {
-    let mut cold = Cold::new(0, None, NOW);
+    let mut cold = Miss::new(0, None, NOW);
     assert_eq!(cold.on(miss::Event::Started { led_here: false }, NOW), miss::Action::Lead { seen: 0 });
     let dead = Arc::new(entry(7, NOW.0 - 70_000));
-    let next = cold.on(miss::Event::Led(Ending::Adopted(dead), Floor::default()), NOW);
+    let next = cold.on(miss::Event::Led(RefreshOutcome::Adopted(dead), Floor::default()), NOW);
     assert_eq!(next, miss::Action::Lead { seen: 7 });
 }
 
@@ -478,31 +478,31 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
     let newer = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
-    let reply = Reply { floor: Floor::default(), demand: 0, answer: newer };
+    let reply = Reply { floor: Floor::default(), global_rate: 0, answer: newer };
     assert_eq!(refresh.on(Event::Replied(reply.clone(), None), NOW), Action::Acquire { seen: 9 });
-    assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::End(Ending::ObjectLost));
+    assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::End(RefreshOutcome::ObjectLost));
 }
 
 #[test]
 fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let fallback = || Cold::new(7, Some(old.clone()), NOW);
+    let fallback = || Miss::new(7, Some(old.clone()), NOW);
     let led = |ending| miss::Event::Led(ending, Floor::default());
     let outcome = miss::Action::Answer(Outcome::Fallback(old.clone()));
-    let failed = Ending::Failed(transient(None));
+    let failed = RefreshOutcome::Failed(transient(None));
     assert_eq!(fallback().on(led(failed), NOW), outcome);
-    let backed_off = Ending::BackedOff { failure: transient(None), retry_after: Millis::SECOND };
+    let backed_off = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Millis::SECOND };
     assert_eq!(fallback().on(led(backed_off), NOW), outcome);
-    assert_eq!(fallback().on(led(Ending::ObjectLost), NOW), outcome);
+    assert_eq!(fallback().on(led(RefreshOutcome::ObjectLost), NOW), outcome);
     assert_eq!(fallback().on(miss::Event::TimedOut, NOW), outcome);
 }
 
 #[test]
 fn an_old_entry_in_hand_that_was_purged_meanwhile_answers_nobody() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let mut cold = Cold::new(7, Some(old), NOW);
+    let mut cold = Miss::new(7, Some(old), NOW);
     cold.hear(Floor { soft: 0, hard: 8 });
-    let lost = miss::Event::Led(Ending::ObjectLost, Floor::default());
+    let lost = miss::Event::Led(RefreshOutcome::ObjectLost, Floor::default());
     assert_eq!(cold.on(lost, NOW), miss::Action::WatchMemory);
 }
 
@@ -511,7 +511,7 @@ fn what_was_warm_when_the_request_came_is_served_whatever_the_look_brings() {
     let key = Key { text: "key".into(), hash: [1; 32] };
     let stale = Arc::new(entry(7, NOW.0 - 6_000));
     let older = Arc::new(entry(9, NOW.0 - 60_000));
-    let mut local = Local::new(1 << 20, 10);
+    let mut local = IsolateState::new(1 << 20, 10);
     // Memory has nothing any more, or a committed generation that is older in time.
     assert_eq!(local.after_colo(&key, None, Some(stale.clone()), NOW), Some(stale.clone()));
     assert_eq!(local.after_colo(&key, Some(older.clone()), Some(stale.clone()), NOW), Some(stale.clone()));
@@ -528,7 +528,7 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
     refresh.on(Event::Started, NOW);
     refresh.on(Event::LookedInColo(None), NOW);
     assert_eq!(refresh.on(Event::ObjectLost { may_compute: true }, NOW), Action::Compute);
-    assert_eq!(refresh.take_trigger(), Some(Trigger::LockError));
+    assert_eq!(refresh.take_trigger(), Some(TriggerOutcome::LockError));
     let computed = Computed {
         status: 200,
         headers: Vec::new(),
@@ -555,7 +555,7 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
         panic!("it is kept")
     };
     assert_eq!(left, kept);
-    assert_eq!(refresh.on(Event::Stored, NOW), Action::End(Ending::Uncommitted(left)));
+    assert_eq!(refresh.on(Event::Stored, NOW), Action::End(RefreshOutcome::Uncommitted(left)));
     let old = entry(4, NOW.0 - 6_000);
     assert!(kept.supersedes(&old) && !old.supersedes(&kept));
     assert!(entry(5, NOW.0).supersedes(&kept));
@@ -564,9 +564,9 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
 #[test]
 fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let failed = || Ending::Failed(transient(None));
+    let failed = || RefreshOutcome::Failed(transient(None));
     let outcome = |floor: Floor, now: Millis| {
-        Cold::new(7, Some(old.clone()), NOW).on(miss::Event::Led(failed(), floor), now)
+        Miss::new(7, Some(old.clone()), NOW).on(miss::Event::Led(failed(), floor), now)
     };
     let told = |action: &miss::Action| matches!(action, miss::Action::Answer(Outcome::Failed { .. }));
     assert!(told(&outcome(Floor { soft: 0, hard: 8 }, NOW)), "purged");
@@ -581,10 +581,10 @@ fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_colla
         (NOW.0, Outcome::Collapsed as fn(Arc<Entry>) -> Outcome),
     ] {
         let held = Arc::new(entry(7, stored_at));
-        let mut cold = Cold::new(0, None, NOW);
+        let mut cold = Miss::new(0, None, NOW);
         cold.on(miss::Event::Started { led_here: true }, NOW);
         let answer = Answer::Newer { generation: 7, age: Millis::ZERO, ttl: LIFETIME.ttl };
-        let reply = Reply { floor: Floor::default(), demand: 0, answer };
+        let reply = Reply { floor: Floor::default(), global_rate: 0, answer };
         let action = cold.on(miss::Event::Woken(reply, Some(held.clone())), at(10));
         assert_eq!(action, miss::Action::Answer(outcome(held)));
     }
@@ -592,7 +592,7 @@ fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_colla
 
 #[test]
 fn a_failure_is_remembered_by_the_isolate_with_its_reason() {
-    let mut marks = Marks::new(4);
+    let mut marks = RefreshGate::new(4);
     let owner = marks.begin([1; 32], NOW, Millis(20_000));
     marks.end_failed([1; 32], owner, &transient(None), NOW, Millis(2_000));
     let blocked = Blocked::BackingOff { failure: transient(None), retry_after: Millis(500) };
@@ -641,11 +641,11 @@ fn an_entry_under_a_foreign_key_is_no_entry() {
     assert!(memory.get(&[1; 32], "another key", NOW).is_none());
 }
 
-// Marks.
+// RefreshGate.
 
 #[test]
 fn a_mark_blocks_no_longer_than_the_lease_and_not_from_the_future() {
-    let mut marks = Marks::new(10);
+    let mut marks = RefreshGate::new(10);
     marks.begin([1; 32], NOW, Millis(20_000));
     assert_eq!(marks.blocked(&[1; 32], at(19_999)), Some(Blocked::UnderWay));
     assert_eq!(marks.blocked(&[1; 32], at(20_000)), None);
@@ -654,7 +654,7 @@ fn a_mark_blocks_no_longer_than_the_lease_and_not_from_the_future() {
 
 #[test]
 fn a_mark_is_removed_by_its_owner_only() {
-    let mut marks = Marks::new(10);
+    let mut marks = RefreshGate::new(10);
     let first = marks.begin([1; 32], NOW, Millis(1_000));
     let second = marks.begin([1; 32], at(1_000), Millis(1_000));
     marks.end(&[1; 32], first);
@@ -665,7 +665,7 @@ fn a_mark_is_removed_by_its_owner_only() {
 
 #[test]
 fn a_flood_of_keys_does_not_grow_the_marks() {
-    let mut marks = Marks::new(4);
+    let mut marks = RefreshGate::new(4);
     for place in 0..50_u8 {
         marks.begin([place; 32], NOW, Millis(1_000));
     }
@@ -675,7 +675,7 @@ fn a_flood_of_keys_does_not_grow_the_marks() {
 
 #[test]
 fn without_the_object_a_key_is_computed_once_per_pause() {
-    let mut marks = Marks::new(4);
+    let mut marks = RefreshGate::new(4);
     assert!(marks.may_compute_without_lease([1; 32], NOW, Millis(1_000)));
     assert!(!marks.may_compute_without_lease([1; 32], at(999), Millis(1_000)));
     assert!(marks.may_compute_without_lease([1; 32], at(1_000), Millis(1_000)));
@@ -715,10 +715,10 @@ fn a_counter_that_a_clock_ahead_has_left_is_not_forgotten() {
 
 #[test]
 fn a_refresh_that_dies_is_missing_on_both_sides_of_each_sum() {
-    let mut tally = Tally::default();
-    tally.fold(Fact::Triggered { purpose: Purpose::Early, trigger: Trigger::Contention });
-    tally.fold(Fact::Triggered { purpose: Purpose::Stale, trigger: Trigger::Started });
-    tally.fold(Fact::Triggered { purpose: Purpose::Cold, trigger: Trigger::Started });
+    let mut tally = Counters::default();
+    tally.fold(MetricEvent::Triggered { purpose: Purpose::Early, trigger: TriggerOutcome::Contention });
+    tally.fold(MetricEvent::Triggered { purpose: Purpose::Stale, trigger: TriggerOutcome::Started });
+    tally.fold(MetricEvent::Triggered { purpose: Purpose::Cold, trigger: TriggerOutcome::Started });
     let sum = [
         Counter::RefreshesStarted,
         Counter::XfetchLockContentionTotal,
@@ -732,12 +732,12 @@ fn a_refresh_that_dies_is_missing_on_both_sides_of_each_sum() {
 
 #[test]
 fn an_abandoned_call_counts_once_and_its_late_result_nothing() {
-    let mut calls = xfetch_edge::isolate::origin_calls::Calls::default();
+    let mut calls = xfetch_edge::isolate::origin_calls::OriginCalls::default();
     let call = calls.begin(Purpose::Early, NOW, Millis(20_000));
     assert_eq!(calls.sweep(at(19_999)), []);
     assert_eq!(calls.sweep(at(20_000)), [Purpose::Early]);
     assert!(!calls.settle(call));
-    let mut tally = Tally::default();
-    tally.fold(Fact::Called { purpose: Purpose::Early, call: Call::Abandoned });
+    let mut tally = Counters::default();
+    tally.fold(MetricEvent::Called { purpose: Purpose::Early, call: Call::Abandoned });
     assert_eq!(tally.get(Counter::ComputeCalls), tally.get(Counter::ComputeAbandoned));
 }

@@ -4,26 +4,26 @@ use std::{rc::Rc, sync::Arc};
 
 use xfetch_edge::{
     core::{
-        arrival_rate::Rate,
+        arrival_rate::ArrivalRate,
         canonical_json,
         config::{Config, Route},
         entry::{Entry, Floor, Lifetime},
         failure::{self, Failure, Reason},
         freshness,
-        global_rate::{Demand, SEVERAL, SHARES_MOST, Share},
+        global_rate::{GlobalRate, MAX_SHARES, RateShare, SEVERAL},
         time::Millis,
         xfetch::Draw,
     },
     isolate::{
-        coalesce::{Collapse, Joined, SLEEPERS_MOST},
+        coalesce::{Coalesce, Joined, MAX_SLEEPERS},
         memory::Memory,
-        miss::{Action, Cold, Event, Outcome},
-        origin_calls::Calls,
-        refresh::{Ending, Purpose},
+        miss::{Action, Event, Miss, Outcome},
+        origin_calls::OriginCalls,
+        refresh::{Purpose, RefreshOutcome},
     },
     protocol::{
         lease::{self, CleanUp, TOKEN_END},
-        message::{Answer, Reply, Terms},
+        message::{Answer, LeaseRequest, Reply},
     },
 };
 
@@ -40,7 +40,7 @@ fn entry(generation: u64, stored_at: Millis) -> Entry {
             stale_while_revalidate: Millis(2_000),
             stale_if_error: Millis(5_000),
         },
-        demand: 0,
+        global_rate: 0,
         committed: true,
         key: "key".into(),
         status: 200,
@@ -52,7 +52,7 @@ fn entry(generation: u64, stored_at: Millis) -> Entry {
 
 #[test]
 fn calls_under_way_are_counted_settled_once_and_swept_at_the_end_of_their_lease() {
-    let mut calls = Calls::default();
+    let mut calls = OriginCalls::default();
     assert_eq!(calls.under_way(), 0);
     let first = calls.begin(Purpose::Cold, NOW, LEASE);
     let second = calls.begin(Purpose::Early, NOW.plus(Millis(5_000)), LEASE);
@@ -69,71 +69,79 @@ fn calls_under_way_are_counted_settled_once_and_swept_at_the_end_of_their_lease(
 
 #[test]
 fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
-    let share = |isolate, per_second| Share::new(isolate, Some(per_second));
-    assert_eq!(share(7, 1.5), Share { isolate: 7, millihertz: 1_500 });
-    assert_eq!(Share::new(7, None).millihertz, 0);
-    let mut demand = Demand::default();
-    assert_eq!(demand.total(), 0);
-    for told in [share(1, 10.0), share(2, 5.0), share(1, 12.0), share(0, 99.0), Share::new(2, None)] {
-        demand.hear(told);
+    let share = |isolate, per_second| RateShare::new(isolate, Some(per_second));
+    assert_eq!(share(7, 1.5), RateShare { isolate: 7, millihertz: 1_500 });
+    assert_eq!(RateShare::new(7, None).millihertz, 0);
+    let mut global_rate = GlobalRate::default();
+    assert_eq!(global_rate.total(), 0);
+    for told in [share(1, 10.0), share(2, 5.0), share(1, 12.0), share(0, 99.0), RateShare::new(2, None)] {
+        global_rate.hear(told);
     }
-    assert_eq!(demand.total(), 17_000, "the newest of each that is known; none without a name");
-    demand.committed();
-    demand.hear(share(2, 6.0));
-    assert_eq!(demand.total(), 18_000, "the first is still remembered");
-    demand.committed();
-    assert_eq!(demand.total(), 18_000, "and once more");
-    demand.committed();
-    assert_eq!(demand.total(), 6_000, "the first has not spoken for two generations");
-    let stored = demand.as_bytes().to_vec();
-    assert_eq!(Demand::from_bytes(&stored), demand);
-    assert_eq!(Demand::from_bytes(&stored[..stored.len() - 1]).total(), 0, "cut short");
-    demand.committed();
-    assert_eq!(demand.total(), 0);
-    assert_eq!(Demand::from_bytes(b""), demand);
-    for isolate in 1..=SHARES_MOST as u64 + 5 {
-        demand.hear(share(isolate, 1.0));
+    assert_eq!(global_rate.total(), 17_000, "the newest of each that is known; none without a name");
+    global_rate.committed();
+    global_rate.hear(share(2, 6.0));
+    assert_eq!(global_rate.total(), 18_000, "the first is still remembered");
+    global_rate.committed();
+    assert_eq!(global_rate.total(), 18_000, "and once more");
+    global_rate.committed();
+    assert_eq!(global_rate.total(), 6_000, "the first has not spoken for two generations");
+    let stored = global_rate.as_bytes().to_vec();
+    assert_eq!(GlobalRate::from_bytes(&stored), global_rate);
+    assert_eq!(GlobalRate::from_bytes(&stored[..stored.len() - 1]).total(), 0, "cut short");
+    global_rate.committed();
+    assert_eq!(global_rate.total(), 0);
+    assert_eq!(GlobalRate::from_bytes(b""), global_rate);
+    for isolate in 1..=MAX_SHARES as u64 + 5 {
+        global_rate.hear(share(isolate, 1.0));
     }
-    assert_eq!(demand.total(), 1_000 * SHARES_MOST as u32, "no more are kept, and the newest always");
-    assert_eq!(demand.as_bytes().len(), 13 * SHARES_MOST);
-    demand.hear(share(3, 1e12));
-    demand.hear(share(4, f64::INFINITY));
-    assert_eq!(demand.total(), SEVERAL - 1, "no sum is taken for what is not known");
+    assert_eq!(global_rate.total(), 1_000 * MAX_SHARES as u32, "no more are kept, and the newest always");
+    assert_eq!(global_rate.as_bytes().len(), 13 * MAX_SHARES);
+    global_rate.hear(share(3, 1e12));
+    global_rate.hear(share(4, f64::INFINITY));
+    assert_eq!(global_rate.total(), SEVERAL - 1, "no sum is taken for what is not known");
 }
 
 #[test]
 fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
-    let mut demand = Demand::default();
-    let total = |demand: &Demand| demand.total();
-    demand.hear(Share::new(1, None));
-    assert_eq!(total(&demand), 0, "one that does not know is nothing");
-    demand.hear(Share::new(0, None));
-    demand.hear(Share::new(1, None));
-    assert_eq!(total(&demand), 0, "nor is the same one twice, or one without a name");
-    demand.hear(Share::new(2, None));
-    assert_eq!(total(&demand), SEVERAL);
-    demand.hear(Share::new(1, Some(15.0)));
-    assert_eq!(total(&demand), 30_000, "one knows, the other is taken to be like it");
+    let mut global_rate = GlobalRate::default();
+    let total = |global_rate: &GlobalRate| global_rate.total();
+    global_rate.hear(RateShare::new(1, None));
+    assert_eq!(total(&global_rate), 0, "one that does not know is nothing");
+    global_rate.hear(RateShare::new(0, None));
+    global_rate.hear(RateShare::new(1, None));
+    assert_eq!(total(&global_rate), 0, "nor is the same one twice, or one without a name");
+    global_rate.hear(RateShare::new(2, None));
+    assert_eq!(total(&global_rate), SEVERAL);
+    global_rate.hear(RateShare::new(1, Some(15.0)));
+    assert_eq!(total(&global_rate), 30_000, "one knows, the other is taken to be like it");
     for isolate in 3..9 {
-        demand.hear(Share::new(isolate, None));
+        global_rate.hear(RateShare::new(isolate, None));
     }
-    assert_eq!(total(&demand), 30_000);
-    let records = demand.as_bytes().len() / 13;
+    assert_eq!(total(&global_rate), 30_000);
+    let records = global_rate.as_bytes().len() / 13;
     assert_eq!(records, 2, "and who comes when somebody knows is one that is seldom asked");
-    demand.hear(Share::new(2, Some(5.0)));
-    assert_eq!(total(&demand), 20_000);
-    let mut demand = Demand::default();
+    global_rate.hear(RateShare::new(2, Some(5.0)));
+    assert_eq!(total(&global_rate), 20_000);
+    let mut global_rate = GlobalRate::default();
     for (isolate, rate) in [(1, None), (2, None), (3, None), (1, Some(10.0)), (2, Some(5.0))] {
-        demand.hear(Share::new(isolate, rate));
+        global_rate.hear(RateShare::new(isolate, rate));
     }
-    assert_eq!(total(&demand), 22_500, "two know, and the third is taken to be as one of them on average");
-    let mut demand = Demand::default();
+    assert_eq!(
+        total(&global_rate),
+        22_500,
+        "two know, and the third is taken to be as one of them on average"
+    );
+    let mut global_rate = GlobalRate::default();
     for isolate in 1..200 {
-        demand.hear(Share::new(isolate, None));
+        global_rate.hear(RateShare::new(isolate, None));
     }
-    assert_eq!((total(&demand), demand.as_bytes().len()), (SEVERAL, 13 * SHARES_MOST));
-    demand.hear(Share::new(3, Some(1e-9)));
-    assert_eq!(total(&demand), 2, "a rate that is known is never none, and the others count for as much");
+    assert_eq!((total(&global_rate), global_rate.as_bytes().len()), (SEVERAL, 13 * MAX_SHARES));
+    global_rate.hear(RateShare::new(3, Some(1e-9)));
+    assert_eq!(
+        total(&global_rate),
+        2,
+        "a rate that is known is never none, and the others count for as much"
+    );
 }
 
 #[test]
@@ -146,18 +154,22 @@ fn where_several_ask_and_nobody_knows_how_often_auto_takes_twice_what_it_sees() 
 fn shares_of_a_key_that_nobody_has_refreshed_for_long_are_forgotten() {
     let told_after = |ms: u64| {
         let mut state = lease::State::default();
-        let ask = |isolate| Terms { lease: LEASE, share: Share::new(isolate, Some(1.0)), ..Terms::default() };
+        let ask = |isolate| LeaseRequest {
+            lease: LEASE,
+            share: RateShare::new(isolate, Some(1.0)),
+            ..LeaseRequest::default()
+        };
         let Answer::Granted { token } = state.acquire(0, Some("a"), ask(1), NOW) else { panic!("the first") };
         state.commit(token, Millis::ZERO, entry(1, NOW).lifetime, NOW);
         state.acquire(token, Some("b"), ask(2), NOW.plus(Millis(ms)));
-        state.demand.total()
+        state.global_rate.total()
     };
     assert_eq!(told_after(2_000), 2_000, "a TTL beyond expiry");
     assert_eq!(told_after(2_001), 1_000, "and later");
 }
 
 fn granted(state: &mut lease::State, seen: u64, now: Millis) -> u64 {
-    match state.acquire(seen, Some("a"), Terms { lease: LEASE, ..Terms::default() }, now) {
+    match state.acquire(seen, Some("a"), LeaseRequest { lease: LEASE, ..LeaseRequest::default() }, now) {
         Answer::Granted { token } => token,
         other => panic!("{other:?}"),
     }
@@ -201,7 +213,7 @@ fn what_a_caller_has_seen_is_believed_up_to_the_last_token_but_one() {
     let lifetime = entry(1, NOW).lifetime;
     let (mut state, token) = committed(lifetime, 0, Millis(TOKEN_END));
     assert_eq!(token, TOKEN_END - 1);
-    let ask = |state: &mut lease::State, seen, now| state.acquire(seen, None, Terms::default(), now);
+    let ask = |state: &mut lease::State, seen, now| state.acquire(seen, None, LeaseRequest::default(), now);
     assert!(matches!(ask(&mut state, token, Millis(TOKEN_END)), Answer::Newer { .. }), "not believed");
     let half = Millis(TOKEN_END / 2 + 1);
     let (mut state, token) = committed(lifetime, 0, half);
@@ -235,19 +247,19 @@ fn a_soft_purge_does_not_make_a_failing_origin_be_asked_more_often() {
 #[test]
 fn a_few_requests_at_one_instant_are_no_rate() {
     let memory = Millis(10_000);
-    let mut rate = Rate::default();
+    let mut rate = ArrivalRate::default();
     assert_eq!(rate.per_second(memory), None);
     for at in [0, 1, 2, 3] {
         rate.arrived(NOW.plus(Millis(at)), memory);
     }
     assert!(rate.per_second(memory).is_some_and(|it| it < 1.0), "{rate:?}");
-    let mut steady = Rate::default();
+    let mut steady = ArrivalRate::default();
     for at in 0..40 {
         steady.arrived(NOW.plus(Millis(250 * at)), memory);
     }
     let seen = steady.per_second(memory).expect("forty requests");
     assert!((seen - 4.0).abs() < 0.1, "{seen}");
-    let mut rare = Rate::default();
+    let mut rare = ArrivalRate::default();
     for at in [0, 100_000, 200_000] {
         rare.arrived(NOW.plus(Millis(at)), Millis(300_000));
     }
@@ -256,10 +268,10 @@ fn a_few_requests_at_one_instant_are_no_rate() {
 
 #[test]
 fn a_share_travels_as_twelve_bytes_and_nothing_else_is_one() {
-    let share = Share { isolate: 0x0102_0304_0506_0708, millihertz: 30_000 };
-    assert_eq!(Share::from_bytes(&share.to_bytes()), share);
+    let share = RateShare { isolate: 0x0102_0304_0506_0708, millihertz: 30_000 };
+    assert_eq!(RateShare::from_bytes(&share.to_bytes()), share);
     for strange in [&b""[..], b"01234567890", b"0123456789012", b"01234567"] {
-        assert_eq!(Share::from_bytes(strange), Share::default());
+        assert_eq!(RateShare::from_bytes(strange), RateShare::default());
     }
 }
 
@@ -283,19 +295,19 @@ fn auto_takes_the_larger_of_its_own_rate_and_the_worlds() {
 fn autos_window_is_two_and_a_half_computations_whatever_share_of_the_ttl_that_is() {
     for (ttl, share) in [(10_000, 0.25), (100_000, 0.025), (3_600_000, 2.5 / 3_600.0)] {
         let lifetime = Lifetime { ttl: Millis(ttl), ..Lifetime::default() };
-        let entry = Entry { lifetime, delta: Millis(1_000), demand: 50_000, ..entry(1, NOW) };
+        let entry = Entry { lifetime, delta: Millis(1_000), global_rate: 50_000, ..entry(1, NOW) };
         let seen = freshness::eagerness(Some(&entry), NOW.plus(Millis(ttl - 1)), &route(1.0), || None);
         assert!((seen.early_window - share).abs() < 1e-9, "{} of {ttl} ms", seen.early_window);
     }
 }
 
-/// The beta for an entry of this demand, half a second before expiry, for an isolate that sees this rate.
-fn lookup_beta(demand: u32, rate: Option<f64>) -> f64 {
-    beta_at(500, 1.0, demand, rate)
+/// The beta for an entry of this global_rate, half a second before expiry, for an isolate that sees this rate.
+fn lookup_beta(global_rate: u32, rate: Option<f64>) -> f64 {
+    beta_at(500, 1.0, global_rate, rate)
 }
 
-fn beta_at(age: u64, early_window: f64, demand: u32, rate: Option<f64>) -> f64 {
-    let entry = Entry { demand, ..entry(1, NOW) };
+fn beta_at(age: u64, early_window: f64, global_rate: u32, rate: Option<f64>) -> f64 {
+    let entry = Entry { global_rate, ..entry(1, NOW) };
     freshness::eagerness(Some(&entry), NOW.plus(Millis(age)), &route(early_window), || rate).beta
 }
 
@@ -392,9 +404,9 @@ fn an_entry_weighs_its_parts() {
     assert!((30..200).contains(&header), "{header}");
 }
 
-fn failed(cold: &mut Cold, now: Millis) -> Action {
+fn failed(cold: &mut Miss, now: Millis) -> Action {
     let failure = Failure::Transient { reason: Reason::OriginError, retry_after: None };
-    cold.on(Event::Led(Ending::Failed(failure), Floor::default()), now)
+    cold.on(Event::Led(RefreshOutcome::Failed(failure), Floor::default()), now)
 }
 
 #[test]
@@ -402,7 +414,7 @@ fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else
     let old = Arc::new(entry(3, NOW));
     for (age, is_usable) in [(4_000, true), (5_999, true), (6_000, false)] {
         let now = NOW.plus(Millis(age));
-        let mut cold = Cold::new(3, Some(Arc::clone(&old)), now);
+        let mut cold = Miss::new(3, Some(Arc::clone(&old)), now);
         cold.on(Event::Started { led_here: false }, now);
         let action = failed(&mut cold, now);
         let fell_back = matches!(action, Action::Answer(Outcome::Fallback(_)));
@@ -413,11 +425,11 @@ fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else
 #[test]
 fn what_may_not_be_used_takes_the_place_of_nothing_that_may() {
     let now = NOW.plus(Millis(4_000));
-    let mut cold = Cold::new(3, Some(Arc::new(entry(3, NOW))), now);
+    let mut cold = Miss::new(3, Some(Arc::new(entry(3, NOW))), now);
     cold.on(Event::Started { led_here: false }, now);
     let brief = Lifetime { ttl: Millis(1_000), ..Lifetime::default() };
     let newer = Arc::new(Entry { lifetime: brief, ..entry(4, NOW) });
-    let action = cold.on(Event::Led(Ending::Adopted(newer), Floor::default()), now);
+    let action = cold.on(Event::Led(RefreshOutcome::Adopted(newer), Floor::default()), now);
     assert!(matches!(action, Action::Lead { seen: 4 }), "{action:?}");
     let action = failed(&mut cold, now);
     assert!(matches!(&action, Action::Answer(Outcome::Fallback(it)) if it.generation == 3), "{action:?}");
@@ -447,10 +459,10 @@ fn memory_is_never_above_its_bytes_however_few_entries_fill_it() {
 #[test]
 fn who_waits_too_long_is_told_whether_it_was_the_object_that_was_missing() {
     for (is_lost, told) in [(true, "Unavailable"), (false, "TimedOut")] {
-        let mut cold = Cold::new(0, None, NOW);
+        let mut cold = Miss::new(0, None, NOW);
         cold.on(Event::Started { led_here: false }, NOW);
         if is_lost {
-            cold.on(Event::Led(Ending::ObjectLost, Floor::default()), NOW);
+            cold.on(Event::Led(RefreshOutcome::ObjectLost, Floor::default()), NOW);
         }
         let action = cold.on(Event::TimedOut, NOW.plus(Millis(60_000)));
         assert!(matches!(&action, Action::Answer(outcome) if format!("{outcome:?}") == told), "{action:?}");
@@ -462,10 +474,10 @@ fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_use
     let held = Arc::new(entry(7, NOW));
     for (age, falls_back) in [(4_000, true), (6_500, false)] {
         let now = NOW.plus(Millis(age));
-        let mut cold = Cold::new(0, None, now);
+        let mut cold = Miss::new(0, None, now);
         cold.on(Event::Started { led_here: false }, now);
         let newer = Answer::Newer { generation: 7, age: Millis(age), ttl: held.lifetime.ttl };
-        let reply = Reply { floor: Floor::default(), demand: 0, answer: newer };
+        let reply = Reply { floor: Floor::default(), global_rate: 0, answer: newer };
         let action = cold.on(Event::Woken(reply, Some(Arc::clone(&held))), now);
         assert!(matches!(action, Action::Lead { seen: 7 }), "{action:?}");
         let action = failed(&mut cold, now);
@@ -475,7 +487,7 @@ fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_use
 
 #[test]
 fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
-    let mut sleeps = Collapse::default();
+    let mut sleeps = Coalesce::default();
     let mut join = |key: u8, seen, who: &'static str| sleeps.join([key; 32], seen, who, 2, LEASE, NOW);
     let firsts = [join(1, 0, "a"), join(1, 7, "b"), join(2, 0, "c"), join(255, 1, "f"), join(255, 2, "g")];
     assert_eq!(join(1, 0, "d"), Joined::Follows);
@@ -492,7 +504,7 @@ fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
 fn nobody_sleeps_by_a_message_that_is_lost_or_from_the_future() {
     let key = [1; 32];
     let began = || {
-        let mut sleeps = Collapse::default();
+        let mut sleeps = Coalesce::default();
         let name = owner(sleeps.join(key, 0, "first", 9, LEASE, NOW)).expect("it is the first");
         (sleeps, name)
     };
@@ -521,7 +533,7 @@ fn owner(joined: Joined) -> Option<u64> {
 
 #[test]
 fn sleeps_that_nobody_has_ended_do_not_pile_up() {
-    let mut sleeps = Collapse::default();
+    let mut sleeps = Coalesce::default();
     let dropped = Rc::new(());
     for number in 0..10_000_u64 {
         let mut key = [0; 32];
@@ -541,17 +553,17 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
         key
     };
     let full = || {
-        let mut sleeps = Collapse::default();
-        let firsts: Vec<_> = (0..SLEEPERS_MOST / 2)
+        let mut sleeps = Coalesce::default();
+        let firsts: Vec<_> = (0..MAX_SLEEPERS / 2)
             .map(|it| owner(sleeps.join(key(it), 0, it, 9, LEASE, NOW)).expect("there is room"))
             .collect();
-        for it in 0..SLEEPERS_MOST / 2 {
+        for it in 0..MAX_SLEEPERS / 2 {
             assert_eq!(sleeps.join(key(it), 0, it, 9, LEASE, NOW), Joined::Follows);
         }
         (sleeps, firsts)
     };
     let (mut sleeps, firsts) = full();
-    for it in [0, SLEEPERS_MOST] {
+    for it in [0, MAX_SLEEPERS] {
         assert_eq!(
             sleeps.join(key(it), 0, it, 9, LEASE, NOW),
             Joined::TooMany,
@@ -561,13 +573,13 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
     // Whoever is woken leaves a place.
     assert_eq!(sleeps.end(key(1), 0, firsts[1]), [1, 1]);
     assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::Follows);
-    assert!(owner(sleeps.join(key(SLEEPERS_MOST), 0, 0, 9, LEASE, NOW)).is_some());
+    assert!(owner(sleeps.join(key(MAX_SLEEPERS), 0, 0, 9, LEASE, NOW)).is_some());
     assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
     // And so do those whom nobody has woken in time, or who sleep by a message of the future.
     for later in [NOW.plus(LEASE), Millis(NOW.0 - 1)] {
         let (mut sleeps, _) = full();
         assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
-        for it in 0..SLEEPERS_MOST {
+        for it in 0..MAX_SLEEPERS {
             assert!(owner(sleeps.join(key(it), 0, it, 9, LEASE, later)).is_some(), "{it}");
         }
         assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, later), Joined::TooMany);

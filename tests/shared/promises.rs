@@ -24,7 +24,7 @@ pub(crate) fn entry(generation: u64, stored_at: u64) -> Entry {
             stale_while_revalidate: Millis(10_000),
             stale_if_error: Millis(60_000),
         },
-        demand: 0,
+        global_rate: 0,
         committed: true,
         key: "key".into(),
         status: 200,

@@ -91,7 +91,7 @@ pub const OBJECT_TIMEOUT: Millis = Millis(2_000);
 /// A lease outlives the origin call by this much.
 const LEASE_BEYOND_TIMEOUT: Millis = Millis(5_000);
 /// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
-const REFRESH_MOST: Millis = Millis(25_000);
+const MAX_REFRESH: Millis = Millis(25_000);
 
 const NAMES: [&str; 22] = [
     "path",
@@ -170,7 +170,7 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         cache_control: cache_control(reader),
     };
     let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Millis::SECOND);
-    reader.demand(whole <= REFRESH_MOST, "origin_timeout", "at most 20 seconds");
+    reader.demand(whole <= MAX_REFRESH, "origin_timeout", "at most 20 seconds");
     route
 }
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tally;
+use super::Counters;
 use crate::core::time::Millis;
 
 /// What one isolate holds right now. Not counted, only shown.
@@ -27,7 +27,7 @@ pub struct Batch {
     /// The epoch that the counts belong to; `None` from an isolate that knows of none yet.
     pub epoch: Option<String>,
     /// The counts.
-    pub tally: Tally,
+    pub tally: Counters,
     /// The isolate's gauges.
     pub gauges: Gauges,
 }
@@ -42,26 +42,26 @@ struct Isolate {
 
 /// All counts of all isolates, since an instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Book {
+pub struct Ledger {
     /// Names this run of counters: it changes whenever they start from zero.
     pub epoch: String,
     /// When they did.
     pub since: Millis,
     /// The counts.
-    pub tally: Tally,
+    pub tally: Counters,
     isolates: Vec<Isolate>,
 }
 
 /// Gauges of an isolate that has not been heard of for so long are forgotten.
 const GAUGES_KEPT: Millis = Millis(60_000);
 /// So many isolates are remembered, to know their batches again.
-const ISOLATES_MOST: usize = 2_000;
+const MAX_ISOLATES: usize = 2_000;
 
-impl Book {
+impl Ledger {
     /// A book that begins now. The epoch's name must be new.
     #[must_use]
     pub fn new(epoch: String, now: Millis) -> Self {
-        Self { epoch, since: now, tally: Tally::default(), isolates: Vec::new() }
+        Self { epoch, since: now, tally: Counters::default(), isolates: Vec::new() }
     }
 
     /// Takes a batch once, however often it is sent. Counts of another epoch are dropped whole: they
@@ -81,7 +81,7 @@ impl Book {
             seen: now,
             gauges: batch.gauges,
         });
-        if self.isolates.len() > ISOLATES_MOST {
+        if self.isolates.len() > MAX_ISOLATES {
             self.isolates.remove(0);
         }
     }
@@ -90,7 +90,7 @@ impl Book {
     pub fn reset(&mut self, epoch: String, now: Millis) {
         self.epoch = epoch;
         self.since = now;
-        self.tally = Tally::default();
+        self.tally = Counters::default();
     }
 
     /// The sum of the gauges of the isolates that are alive.

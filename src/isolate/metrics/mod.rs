@@ -9,24 +9,24 @@
 //! - `compute_calls = compute_calls_cold + compute_calls_refresh = compute_ok + compute_failed +
 //!   compute_abandoned`
 //!
-//! [`Book`] adds up what all isolates send.
+//! [`Ledger`] adds up what all isolates send.
 
 mod ledger;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::ledger::{Batch, Book, Gauges};
+pub use self::ledger::{Batch, Gauges, Ledger};
 use crate::{
     core::{
         failure::{Failure, Reason},
         time::Millis,
     },
-    isolate::refresh::{Computed, Purpose, Trigger},
+    isolate::refresh::{Computed, Purpose, TriggerOutcome},
 };
 
 /// How a request was answered: by what was *served*, from whatever tier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ServedAs {
     /// An entry before its expiry; an early refresh behind it changes nothing.
     HitFresh,
     /// An entry past its expiry, `stale_if_error` included.
@@ -39,7 +39,7 @@ pub enum Class {
     Rejected,
 }
 
-impl Class {
+impl ServedAs {
     fn counter(self) -> Counter {
         match self {
             Self::HitFresh => Counter::CacheHitFresh,
@@ -77,11 +77,11 @@ impl Call {
 
 /// A fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fact {
+pub enum MetricEvent {
     /// A request was answered.
     Answered {
         /// With what.
-        class: Class,
+        class: ServedAs,
         /// After how long, by the isolate's clock.
         took: Millis,
     },
@@ -90,7 +90,7 @@ pub enum Fact {
         /// Early or stale.
         purpose: Purpose,
         /// With what result.
-        trigger: Trigger,
+        trigger: TriggerOutcome,
     },
     /// An origin call of the cache has ended.
     Called {
@@ -146,7 +146,7 @@ impl Histogram {
 
 /// Counters and histograms. Their set is fixed: keys never become labels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct Counters {
     counters: Vec<u64>,
     /// How long answers took, in milliseconds.
     pub answer_time: Histogram,
@@ -215,7 +215,7 @@ impl Counter {
     }
 }
 
-impl Tally {
+impl Counters {
     /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -223,20 +223,20 @@ impl Tally {
     }
 
     /// Folds a fact in.
-    pub fn fold(&mut self, fact: Fact) {
+    pub fn fold(&mut self, fact: MetricEvent) {
         match fact {
-            Fact::Answered { class, took } => {
+            MetricEvent::Answered { class, took } => {
                 self.add(Counter::TotalRequests);
                 self.add(class.counter());
                 self.answer_time.observe(took);
             }
-            Fact::Triggered { purpose, trigger } => self.triggered(purpose, trigger),
-            Fact::Called { purpose, call } => self.called(purpose, call),
-            Fact::CommitRejected => self.add(Counter::CommitsRejected),
-            Fact::GrantGivenBack => self.add(Counter::GrantsGivenBack),
-            Fact::CacheFailed => self.add(Counter::CacheApiErrors),
-            Fact::EntryUnreadable => self.add(Counter::EntriesUnreadable),
-            Fact::NoEntropy => self.add(Counter::EntropyErrors),
+            MetricEvent::Triggered { purpose, trigger } => self.triggered(purpose, trigger),
+            MetricEvent::Called { purpose, call } => self.called(purpose, call),
+            MetricEvent::CommitRejected => self.add(Counter::CommitsRejected),
+            MetricEvent::GrantGivenBack => self.add(Counter::GrantsGivenBack),
+            MetricEvent::CacheFailed => self.add(Counter::CacheApiErrors),
+            MetricEvent::EntryUnreadable => self.add(Counter::EntriesUnreadable),
+            MetricEvent::NoEntropy => self.add(Counter::EntropyErrors),
         }
     }
 
@@ -261,7 +261,7 @@ impl Tally {
         self.counters.get(place).copied().unwrap_or(0)
     }
 
-    fn triggered(&mut self, purpose: Purpose, trigger: Trigger) {
+    fn triggered(&mut self, purpose: Purpose, trigger: TriggerOutcome) {
         let is_early = match purpose {
             Purpose::Early => true,
             Purpose::Stale => false,
@@ -271,13 +271,13 @@ impl Tally {
         self.add(Counter::XfetchTriggers);
         self.add(if is_early { Counter::XfetchEarlyTriggers } else { Counter::XfetchStaleTriggers });
         self.add(match trigger {
-            Trigger::Started => Counter::RefreshesStarted,
-            Trigger::Contention => Counter::XfetchLockContentionTotal,
-            Trigger::RecheckSkip => Counter::XfetchRecheckSkipsTotal,
-            Trigger::LockError => Counter::RefreshLockErrors,
-            Trigger::Backoff => Counter::RefreshBackoffs,
+            TriggerOutcome::Started => Counter::RefreshesStarted,
+            TriggerOutcome::Contention => Counter::XfetchLockContentionTotal,
+            TriggerOutcome::RecheckSkip => Counter::XfetchRecheckSkipsTotal,
+            TriggerOutcome::LockError => Counter::RefreshLockErrors,
+            TriggerOutcome::Backoff => Counter::RefreshBackoffs,
         });
-        if trigger == Trigger::Contention {
+        if trigger == TriggerOutcome::Contention {
             self.add(if is_early {
                 Counter::XfetchLockContentionEarly
             } else {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Action, Ending, Refresh};
+use super::{Action, Refresh, RefreshOutcome};
 use crate::{
     core::{entry::Entry, time::Millis},
     protocol::{
-        lease::{RETRY_LEAST, WAIT_MOST},
+        lease::{MAX_WAIT, MIN_RETRY},
         message::Answer,
     },
 };
@@ -27,7 +27,7 @@ impl Waiting {
     }
 
     fn is_worth_another(self, now: Millis) -> bool {
-        !self.is_last && self.slept(now) >= WAIT_MOST && self.left(now) > Millis::ZERO
+        !self.is_last && self.slept(now) >= MAX_WAIT && self.left(now) > Millis::ZERO
     }
 
     fn slept(self, now: Millis) -> Millis {
@@ -39,7 +39,7 @@ impl Waiting {
     }
 
     pub(super) fn held(self, now: Millis) -> Action {
-        Action::End(Ending::Held { retry_in: self.left(now).max(RETRY_LEAST) })
+        Action::End(RefreshOutcome::Held { retry_in: self.left(now).max(MIN_RETRY) })
     }
 }
 
@@ -59,19 +59,19 @@ impl Refresh {
     ) -> Action {
         match answer {
             Answer::Newer { .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
-                Some(newer) => self.store(Arc::clone(&newer), Ending::Adopted(newer)),
+                Some(newer) => self.store(Arc::clone(&newer), RefreshOutcome::Adopted(newer)),
                 None => waiting.held(now),
             },
             Answer::Failed { failure, retry_after } => {
-                Action::End(Ending::BackedOff { failure, retry_after })
+                Action::End(RefreshOutcome::BackedOff { failure, retry_after })
             }
             // A sleep has an end: once more, and no further, as all of this must fit into `waitUntil`.
             Answer::Again if waiting.is_worth_another(now) => {
                 self.wait(Waiting { since: now, retry_in: waiting.left(now), is_last: true })
             }
             // One that was short was ended by a purge, or by a holder who gave up.
-            Answer::Again if waiting.slept(now) < WAIT_MOST => {
-                Action::End(Ending::Held { retry_in: RETRY_LEAST })
+            Answer::Again if waiting.slept(now) < MAX_WAIT => {
+                Action::End(RefreshOutcome::Held { retry_in: MIN_RETRY })
             }
             Answer::Again
             | Answer::Held { .. }

@@ -11,7 +11,7 @@ mod outcome;
 use std::sync::Arc;
 
 use self::holder_wait::Waiting;
-pub use self::outcome::Ending;
+pub use self::outcome::RefreshOutcome;
 use crate::{
     core::{
         entry::{self, Entry, Floor, Lifetime},
@@ -47,7 +47,7 @@ impl Purpose {
 
 /// What a trigger led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Trigger {
+pub enum TriggerOutcome {
     /// The lease was granted.
     Started,
     /// Somebody else refreshes, here or elsewhere.
@@ -60,7 +60,7 @@ pub enum Trigger {
     Backoff,
 }
 
-impl Trigger {
+impl TriggerOutcome {
     /// The name of its counter.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -146,7 +146,7 @@ pub enum Action {
     /// Give it to the colo's cache and to memory; an uncommitted entry to memory only.
     Store(Arc<Entry>),
     /// It is over.
-    End(Ending),
+    End(RefreshOutcome),
 }
 
 /// What the machine must know of its key.
@@ -171,8 +171,8 @@ pub struct Refresh {
     /// It waits for somebody else's computation.
     waiting: Option<Waiting>,
     floor: Floor,
-    outcome: Option<Ending>,
-    trigger: Option<Trigger>,
+    outcome: Option<RefreshOutcome>,
+    trigger: Option<TriggerOutcome>,
 }
 
 impl Refresh {
@@ -214,7 +214,7 @@ impl Refresh {
     }
 
     /// What the trigger led to, once, as soon as it is known.
-    pub fn take_trigger(&mut self) -> Option<Trigger> {
+    pub fn take_trigger(&mut self) -> Option<TriggerOutcome> {
         self.trigger.take()
     }
 
@@ -234,7 +234,7 @@ impl Refresh {
             Event::Computed(computed) => self.computed(computed),
             Event::Failed(failure) => match self.token {
                 Some(token) => self.give_up(token, failure),
-                None => Action::End(Ending::Failed(failure)),
+                None => Action::End(RefreshOutcome::Failed(failure)),
             },
             Event::Stored => self.finish(),
         }
@@ -248,8 +248,8 @@ impl Refresh {
     fn looked_in_colo(&mut self, found: Option<Arc<Entry>>) -> Action {
         match found.filter(|entry| entry.generation > self.subject.seen) {
             Some(newer) => {
-                self.trigger = Some(Trigger::RecheckSkip);
-                self.store(Arc::clone(&newer), Ending::AdoptedFromColo(newer))
+                self.trigger = Some(TriggerOutcome::RecheckSkip);
+                self.store(Arc::clone(&newer), RefreshOutcome::AdoptedFromColo(newer))
             }
             None => self.acquire(),
         }
@@ -263,13 +263,13 @@ impl Refresh {
         match reply.answer {
             Answer::Granted { token } => {
                 self.token = Some(token);
-                self.trigger = Some(Trigger::Started);
+                self.trigger = Some(TriggerOutcome::Started);
                 Action::Compute
             }
             Answer::Newer { generation, .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
                 Some(newer) => {
-                    self.trigger = Some(Trigger::RecheckSkip);
-                    self.store(Arc::clone(&newer), Ending::Adopted(newer))
+                    self.trigger = Some(TriggerOutcome::RecheckSkip);
+                    self.store(Arc::clone(&newer), RefreshOutcome::Adopted(newer))
                 }
                 // It cannot be read: overtake it.
                 None if generation > self.subject.seen => {
@@ -279,25 +279,26 @@ impl Refresh {
                 None => self.object_lost(false),
             },
             Answer::Held { retry_in } => {
-                self.trigger = Some(Trigger::Contention);
+                self.trigger = Some(TriggerOutcome::Contention);
                 match self.purpose {
                     Purpose::Early | Purpose::Stale => self.wait(Waiting::new(now, retry_in)),
                     // Its request waits by itself.
-                    Purpose::Cold => Action::End(Ending::Held { retry_in }),
+                    Purpose::Cold => Action::End(RefreshOutcome::Held { retry_in }),
                 }
             }
             Answer::Failed { failure, retry_after } => {
-                self.trigger = Some(Trigger::Backoff);
-                Action::End(Ending::BackedOff { failure, retry_after })
+                self.trigger = Some(TriggerOutcome::Backoff);
+                Action::End(RefreshOutcome::BackedOff { failure, retry_after })
             }
-            Answer::Committed => self.committed(reply.demand, now),
+            Answer::Committed => self.committed(reply.global_rate, now),
             Answer::Rejected => match self.outcome.take() {
-                Some(Ending::Stored(entry)) => Action::End(Ending::Rejected(entry)),
-                _ => Action::End(Ending::ObjectLost),
+                Some(RefreshOutcome::Stored(entry)) => Action::End(RefreshOutcome::Rejected(entry)),
+                _ => Action::End(RefreshOutcome::ObjectLost),
             },
             Answer::Closed { retry_after, .. } => {
                 // What the key's object remembers is what the client is told.
-                if let Some(Ending::Failed(Failure::Transient { retry_after: told, .. })) = &mut self.outcome
+                if let Some(RefreshOutcome::Failed(Failure::Transient { retry_after: told, .. })) =
+                    &mut self.outcome
                     && retry_after > Millis::ZERO
                 {
                     *told = Some(retry_after);
@@ -318,13 +319,13 @@ impl Refresh {
     fn object_lost(&mut self, may_compute: bool) -> Action {
         match self.outcome.take() {
             None => {
-                self.trigger = Some(Trigger::LockError);
-                if may_compute { Action::Compute } else { Action::End(Ending::ObjectLost) }
+                self.trigger = Some(TriggerOutcome::LockError);
+                if may_compute { Action::Compute } else { Action::End(RefreshOutcome::ObjectLost) }
             }
-            Some(Ending::Stored(entry)) => {
+            Some(RefreshOutcome::Stored(entry)) => {
                 let kept =
                     Arc::new(Entry { generation: self.subject.seen, committed: false, ..(*entry).clone() });
-                self.store(Arc::clone(&kept), Ending::Uncommitted(kept))
+                self.store(Arc::clone(&kept), RefreshOutcome::Uncommitted(kept))
             }
             Some(ending) => Action::End(ending),
         }
@@ -333,9 +334,9 @@ impl Refresh {
     fn computed(&mut self, computed: Computed) -> Action {
         if !computed.storable {
             let Some(token) = self.token else {
-                return Action::End(Ending::Passed(computed));
+                return Action::End(RefreshOutcome::Passed(computed));
             };
-            self.outcome = Some(Ending::Passed(computed));
+            self.outcome = Some(RefreshOutcome::Passed(computed));
             return Action::Fail(token, Failure::Pass);
         }
         let entry = Arc::new(Entry {
@@ -343,7 +344,7 @@ impl Refresh {
             stored_at: computed.at,
             delta: xfetch::smooth_delta(self.subject.delta, computed.delta),
             lifetime: self.subject.lifetime,
-            demand: 0,
+            global_rate: 0,
             committed: self.token.is_some(),
             key: Arc::clone(&self.subject.key),
             status: computed.status,
@@ -352,29 +353,29 @@ impl Refresh {
             body: computed.body,
         });
         if self.token.is_some() {
-            self.outcome = Some(Ending::Stored(Arc::clone(&entry)));
+            self.outcome = Some(RefreshOutcome::Stored(Arc::clone(&entry)));
             Action::Commit(entry)
         } else {
-            self.store(Arc::clone(&entry), Ending::Uncommitted(entry))
+            self.store(Arc::clone(&entry), RefreshOutcome::Uncommitted(entry))
         }
     }
 
     fn give_up(&mut self, token: u64, failure: Failure) -> Action {
-        self.outcome = Some(Ending::Failed(failure.clone()));
+        self.outcome = Some(RefreshOutcome::Failed(failure.clone()));
         Action::Fail(token, failure)
     }
 
     /// A purge may have come between commit and its answer: the floor in the answer says so.
-    fn committed(&mut self, demand: u32, now: Millis) -> Action {
+    fn committed(&mut self, global_rate: u32, now: Millis) -> Action {
         match self.outcome.take() {
-            Some(Ending::Stored(entry)) => match self.floor.applied(Arc::clone(&entry), now) {
+            Some(RefreshOutcome::Stored(entry)) => match self.floor.applied(Arc::clone(&entry), now) {
                 Some(mut entry) => {
-                    Arc::make_mut(&mut entry).demand = demand;
-                    self.store(Arc::clone(&entry), Ending::Stored(entry))
+                    Arc::make_mut(&mut entry).global_rate = global_rate;
+                    self.store(Arc::clone(&entry), RefreshOutcome::Stored(entry))
                 }
-                None => Action::End(Ending::Rejected(entry)),
+                None => Action::End(RefreshOutcome::Rejected(entry)),
             },
-            _ => Action::End(Ending::ObjectLost),
+            _ => Action::End(RefreshOutcome::ObjectLost),
         }
     }
 
@@ -382,13 +383,13 @@ impl Refresh {
         self.floor.applied(Arc::clone(entry), now)
     }
 
-    fn store(&mut self, entry: Arc<Entry>, ending: Ending) -> Action {
+    fn store(&mut self, entry: Arc<Entry>, ending: RefreshOutcome) -> Action {
         self.outcome = Some(ending);
         Action::Store(entry)
     }
 
     fn finish(&mut self) -> Action {
         // Every path that leads here has set its outcome.
-        Action::End(self.outcome.take().unwrap_or(Ending::ObjectLost))
+        Action::End(self.outcome.take().unwrap_or(RefreshOutcome::ObjectLost))
     }
 }

@@ -11,7 +11,7 @@ use crate::core::{
 
 /// How a computation ended.
 #[derive(Clone, Debug, PartialEq, Hash)]
-pub enum Ending {
+pub enum RefreshOutcome {
     /// Computed, committed and stored.
     Stored(Arc<Entry>),
     /// The object had a newer one; it was adopted.
@@ -42,7 +42,7 @@ pub enum Ending {
     ObjectLost,
 }
 
-impl Ending {
+impl RefreshOutcome {
     /// The word for it in the log.
     #[must_use]
     pub fn as_str(&self) -> &'static str {

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-const CHECK_MOST: Millis = Millis(1_000);
+const MAX_CHECK: Millis = Millis(1_000);
 const REMEMBERED: Millis = Millis(10_000);
 
 thread_local! {
@@ -72,7 +72,7 @@ pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
 }
 
 async fn check(works: impl Future<Output = bool> + 'static) -> bool {
-    timer::within(CHECK_MOST, Box::pin(works)).await.unwrap_or(false)
+    timer::within(MAX_CHECK, Box::pin(works)).await.unwrap_or(false)
 }
 
 /// Both objects, each asked something that changes nothing.
@@ -82,7 +82,7 @@ async fn objects(env: &Env) -> (bool, bool) {
         object_stub::send(lease_env, "health".to_owned(), None, Message::Inspect, Vec::new()).await.is_ok()
     });
     let metrics = check(async move { metrics_sender::flush(&metrics_env, true).await.is_some() });
-    debug_assert!(CHECK_MOST < OBJECT_TIMEOUT);
+    debug_assert!(MAX_CHECK < OBJECT_TIMEOUT);
     futures_util::future::join(lease, metrics).await
 }
 

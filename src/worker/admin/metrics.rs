@@ -5,7 +5,7 @@ use web_sys::Response;
 
 use crate::{
     core::canonical_json,
-    isolate::metrics::{BUCKETS, COUNTERS, Gauges, Histogram, Tally},
+    isolate::metrics::{BUCKETS, COUNTERS, Counters, Gauges, Histogram},
     worker::{
         metrics_sender::{self, Answer},
         response::{self, Problem},
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-fn histograms(tally: &Tally) -> [(&'static str, &'static str, &Histogram); 2] {
+fn histograms(tally: &Counters) -> [(&'static str, &'static str, &Histogram); 2] {
     [
         ("answer_milliseconds", "Time to the answer.", &tally.answer_time),
         ("delta_milliseconds", "Cost of the computations.", &tally.delta),

@@ -31,7 +31,7 @@ use crate::{
 /// What a request must look like.
 const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}";
 /// The largest request: a body within a JSON text.
-const REQUEST_MOST: usize = 2 << 20;
+const MAX_REQUEST: usize = 2 << 20;
 
 struct Subject {
     route: Rc<Route>,
@@ -41,7 +41,7 @@ struct Subject {
 
 async fn subject(visit: &Visit) -> Result<Subject, Problem> {
     let bad = |why: String| Problem::new(400, "bad_body", format!("{SHAPE}: {why}."));
-    let bytes = body::read(visit.request.body(), REQUEST_MOST).await;
+    let bytes = body::read(visit.request.body(), MAX_REQUEST).await;
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.ok_or_else(|| bad("it is too large, or not UTF-8".to_owned()))?;
     let named = canonical_json::parse(&text).map_err(bad)?;
@@ -198,7 +198,7 @@ fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
     let probability = xfetch::probability(entry.expiry().minus(now), rule);
     // Without a draw: whether it refreshes early is chance, and shown as such.
     let verdict = freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY);
-    let demand = if entry.demand == SEVERAL { 0 } else { entry.demand };
+    let global_rate = if entry.global_rate == SEVERAL { 0 } else { entry.global_rate };
     canonical_json::object([
         ("generation", entry.generation.into()),
         ("committed", entry.committed.into()),
@@ -206,7 +206,7 @@ fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
         ("ttl", entry.lifetime.ttl.as_seconds().into()),
         ("remaining", (entry.expiry().as_seconds() - now.as_seconds()).into()),
         ("delta", entry.delta.as_seconds().into()),
-        ("demand", (f64::from(demand) / 1e3).into()),
+        ("demand", (f64::from(global_rate) / 1e3).into()),
         ("beta", eagerness.beta.into()),
         ("early_window", rule.window.as_seconds().into()),
         ("refresh_probability", probability.into()),

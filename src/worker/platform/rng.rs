@@ -8,12 +8,12 @@ use crate::core::{canonical_json, xfetch::Draw};
 /// The isolate's source of chance. Seeded on first use, because the platform allows no entropy in
 /// global scope.
 #[derive(Debug, Default)]
-pub struct Dice {
+pub struct IsolateRng {
     generator: Option<Rng>,
     name: u64,
 }
 
-impl Dice {
+impl IsolateRng {
     /// A uniform draw on (0, 1]; without entropy the draw that never refreshes early.
     pub fn draw(&mut self) -> Draw {
         self.bits().map_or(Draw::NEVER_EARLY, Draw::from_bits)
