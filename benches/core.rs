@@ -9,7 +9,7 @@ use xfetch_edge::{
         config::{Config, Route},
         entry::{self, Entry, Lifetime},
         key::{self, Key, Scope},
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
@@ -23,7 +23,7 @@ use xfetch_edge::{
     },
 };
 
-const NOW: Millis = Millis(1_700_000_000_000);
+const NOW: Instant = Instant(1_700_000_000_000);
 const BODY: &[u8] = br#"{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}"#;
 
 /// A decision with what it needs, made ready once and then taken again and again.
@@ -51,11 +51,11 @@ fn entry() -> Entry {
     Entry {
         generation: 1_700_000_000_000,
         stored_at: NOW,
-        delta: Millis(1_000),
+        delta: Span(1_000),
         lifetime: Lifetime {
-            ttl: Millis(60_000),
-            stale_while_revalidate: Millis(600_000),
-            stale_if_error: Millis(86_400_000),
+            ttl: Span(60_000),
+            stale_while_revalidate: Span(600_000),
+            stale_if_error: Span(86_400_000),
         },
         global_rate: 0,
         committed: true,
@@ -79,7 +79,7 @@ fn warm() -> (IsolateState, Route, Key) {
     let key = asked();
     local.memory.accept(key.hash, &Arc::new(entry()), NOW);
     for second in 0..10 {
-        local.arrived(&key, &route(), NOW.plus(Millis(second * 1_000)));
+        local.arrived(&key, &route(), NOW.plus(Span(second * 1_000)));
     }
     (local, route(), key)
 }
@@ -87,7 +87,7 @@ fn warm() -> (IsolateState, Route, Key) {
 /// The verdict on an entry in its early window, beta chosen by the rate.
 fn verdict() -> Box<dyn FnMut()> {
     let (local, route, key) = warm();
-    let (entry, now) = (entry(), NOW.plus(Millis(58_000)));
+    let (entry, now) = (entry(), NOW.plus(Span(58_000)));
     Box::new(move || {
         let draw = Draw::from_bits(black_box(u64::MAX / 2));
         black_box(local.judge(&key.hash, &route, Some(&entry), now, draw));
@@ -117,23 +117,23 @@ fn recent() -> Box<dyn FnMut()> {
 /// A lease granted and its commit accepted.
 fn lease_step() -> Box<dyn FnMut()> {
     let terms = LeaseRequest {
-        lease: Millis(25_000),
-        expected: Millis(1_000),
-        physical: Millis(86_460_000),
+        lease: Span(25_000),
+        expected: Span(1_000),
+        physical: Span(86_460_000),
         ..LeaseRequest::default()
     };
     let (mut state, mut now, mut seen) = (lease::State::default(), NOW, 0);
     Box::new(move || {
-        now = now.plus(Millis(10_000));
+        now = now.plus(Span(10_000));
         if let Answer::Granted { token } = state.acquire(seen, Some("nonce"), terms, now) {
-            black_box(state.commit(token, Millis::ZERO, entry_lifetime(), now));
+            black_box(state.commit(token, Span::ZERO, entry_lifetime(), now));
             seen = token;
         }
     })
 }
 
 fn entry_lifetime() -> Lifetime {
-    Lifetime { ttl: Millis(60_000), ..Lifetime::default() }
+    Lifetime { ttl: Span(60_000), ..Lifetime::default() }
 }
 
 /// A stored entry of 2 KB read.
@@ -146,9 +146,9 @@ fn read_entry() -> Box<dyn FnMut()> {
 /// A request arrives: the entry in memory, and the key's rate.
 fn memory() -> Box<dyn FnMut()> {
     let (mut local, route, key) = warm();
-    let mut now = NOW.plus(Millis(10_000));
+    let mut now = NOW.plus(Span(10_000));
     Box::new(move || {
-        now = now.plus(Millis(1));
+        now = now.plus(Span(1));
         black_box(local.arrived(&key, &route, now));
     })
 }
@@ -157,7 +157,7 @@ fn memory() -> Box<dyn FnMut()> {
 fn count() -> Box<dyn FnMut()> {
     let mut tally = Counters::default();
     Box::new(move || {
-        tally.fold(black_box(MetricEvent::Answered { class: ServedAs::HitFresh, took: Millis(1) }))
+        tally.fold(black_box(MetricEvent::Answered { class: ServedAs::HitFresh, took: Span(1) }))
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use xfetch_edge::{
-    core::time::Millis,
+    core::time::Span,
     isolate::metrics::Counter,
     sim::{self, Scenario, Strategy},
 };
@@ -100,11 +100,9 @@ fn one(seed: u64) -> bool {
 fn growth(what: &str, count: u64) -> bool {
     let scenario = match what {
         "colos" => {
-            Scenario { colos: count as u32, rate: 60.0, duration: Millis(600_000), ..Scenario::default() }
+            Scenario { colos: count as u32, rate: 60.0, duration: Span(600_000), ..Scenario::default() }
         }
-        "requests" => {
-            Scenario { rate: 100.0, duration: Millis(count * 10), keys: 100, ..Scenario::default() }
-        }
+        "requests" => Scenario { rate: 100.0, duration: Span(count * 10), keys: 100, ..Scenario::default() },
         _ => return false,
     };
     let began = Instant::now();
@@ -143,13 +141,13 @@ fn storms(count: u64) -> bool {
                 colos,
                 isolates: 1,
                 rate: 30.0,
-                duration: Millis(60_000),
+                duration: Span(60_000),
                 spread: 0.3,
-                object_delay: Millis(1),
-                colo_delay: Millis(1),
+                object_delay: Span(1),
+                colo_delay: Span(1),
                 ..Scenario::default()
             };
-            scenario.lifetime.ttl = Millis(ttl * 1_000);
+            scenario.lifetime.ttl = Span(ttl * 1_000);
             let Some(figures) = kept(scenario) else {
                 return false;
             };
@@ -197,8 +195,8 @@ fn strategies(seconds: u64) -> bool {
             "an outage of 20 s in the middle",
             Scenario {
                 outage: Some(sim::Outage {
-                    from: Millis(seconds * 500 - 10_000),
-                    until: Millis(seconds * 500 + 10_000),
+                    from: Span(seconds * 500 - 10_000),
+                    until: Span(seconds * 500 + 10_000),
                 }),
                 ..Scenario::default()
             },
@@ -208,7 +206,7 @@ fn strategies(seconds: u64) -> bool {
         println!("\n{story}");
         print_row(&head.map(str::to_owned));
         for strategy in Strategy::ALL {
-            let duration = Millis(seconds * 1_000);
+            let duration = Span(seconds * 1_000);
             match sim::run(Scenario { strategy, duration, ..scenario.clone() }) {
                 Ok(figures) => print_row(&row(strategy, &figures)),
                 Err(broken) => {

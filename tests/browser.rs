@@ -10,7 +10,7 @@ use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use xfetch_edge::{
     core::{
         entry,
-        time::Millis,
+        time::{Instant, Span},
         xfetch::{self, Rule},
     },
     worker::platform::{clock, rng::IsolateRng},
@@ -21,7 +21,7 @@ wasm_bindgen_test_configure!(run_in_browser);
 #[wasm_bindgen_test]
 fn the_clock_tells_this_century_and_does_not_go_back() {
     let first = clock::now();
-    assert!(first > Millis(1_700_000_000_000) && first < Millis(4_100_000_000_000));
+    assert!(first > Span(1_700_000_000_000) && first < Span(4_100_000_000_000));
     assert!(clock::now() >= first);
 }
 
@@ -50,11 +50,11 @@ fn no_two_isolates_share_a_name_or_a_sequence() {
 
 #[wasm_bindgen_test]
 fn the_rule_with_the_browsers_chance_follows_its_law() {
-    let rule = Rule { delta: Millis(1_000), beta: 1.0, window: Millis(10_000) };
+    let rule = Rule { delta: Span(1_000), beta: 1.0, window: Span(10_000) };
     let mut dice = IsolateRng::default();
     let count = 40_000;
-    let hits = (0..count).filter(|_| xfetch::triggers(Millis(700), rule, dice.draw())).count();
-    let law = xfetch::probability(Millis(700), rule);
+    let hits = (0..count).filter(|_| xfetch::triggers(Span(700), rule, dice.draw())).count();
+    let law = xfetch::probability(Span(700), rule);
     let error = (law * (1.0 - law) / f64::from(count)).sqrt();
     assert!((hits as f64 / f64::from(count) - law).abs() < 4.0 * error);
 }
@@ -63,7 +63,7 @@ fn the_rule_with_the_browsers_chance_follows_its_law() {
 fn values_beyond_32_bits_survive_the_conversions_of_this_target() {
     let whole = promises::entry(1 << 52, 1_795_000_000_123);
     assert_eq!(entry::decode(&entry::encode(&whole), "key"), Ok(whole));
-    assert_eq!(Millis::from_seconds(f64::NAN), Millis::ZERO);
-    assert_eq!(Millis::from_seconds(-1.0), Millis::ZERO);
-    assert_eq!(Millis::from_seconds(f64::INFINITY), Millis(u64::MAX));
+    assert_eq!(Span::from_seconds(f64::NAN), Span::ZERO);
+    assert_eq!(Span::from_seconds(-1.0), Span::ZERO);
+    assert_eq!(Span::from_seconds(f64::INFINITY), Span(u64::MAX));
 }

@@ -5,27 +5,27 @@
 //! rate is taken to be lower than the quotient: a few requests at the same instant are no rate, and one that is too
 //! low errs on the early side.
 
-use crate::core::time::Millis;
+use crate::core::time::{Instant, Span};
 
 /// The share of a memory that has to be seen, in weighted time: after half a memory it is `1 - exp(-1/2)` of it.
 const MIN_SEEN: f64 = 0.39;
 /// No more than so much of it.
-const MAX_SEEN: Millis = Millis(10_000);
+const MAX_SEEN: Span = Span(10_000);
 
 /// A decaying estimate of one key's request rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ArrivalRate {
-    last: Option<Millis>,
+    last: Option<Instant>,
     arrivals: f64,
     seconds: f64,
 }
 
 impl ArrivalRate {
     /// Notes an arrival. `memory` is how far back the estimate looks.
-    pub fn arrived(&mut self, now: Millis, memory: Millis) {
+    pub fn arrived(&mut self, now: Instant, memory: Span) {
         if let Some(last) = self.last {
-            let memory = memory.max(Millis::SECOND).as_seconds();
-            let kept = (-now.minus(last).as_seconds() / memory).exp();
+            let memory = memory.max(Span::SECOND).as_seconds();
+            let kept = (-now.since(last).as_seconds() / memory).exp();
             self.arrivals = self.arrivals * kept + 1.0;
             self.seconds = self.seconds * kept + memory * (1.0 - kept);
         }
@@ -34,8 +34,8 @@ impl ArrivalRate {
 
     /// Requests per second; `None` before the second arrival, or while the clock has not moved.
     #[must_use]
-    pub fn per_second(&self, memory: Millis) -> Option<f64> {
-        let enough = MIN_SEEN * memory.clamp(Millis::SECOND, MAX_SEEN).as_seconds();
+    pub fn per_second(&self, memory: Span) -> Option<f64> {
+        let enough = MIN_SEEN * memory.clamp(Span::SECOND, MAX_SEEN).as_seconds();
         (self.seconds > 0.0).then(|| self.arrivals / self.seconds.max(enough))
     }
 }

@@ -11,28 +11,31 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    core::{canonical_json, time::Millis},
+    core::{
+        canonical_json,
+        time::{Instant, Span},
+    },
     protocol::codec,
 };
 
 /// How far ahead of the reader's clock an entry's may be before it is not believed.
-pub const CLOCK_TOLERANCE: Millis = Millis(5_000);
+pub const CLOCK_TOLERANCE: Span = Span(5_000);
 
 /// How long an entry may be served, from when it was computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Lifetime {
     /// From `stored_at` to expiry.
-    pub ttl: Millis,
+    pub ttl: Span,
     /// From expiry: served at once while a refresh runs.
-    pub stale_while_revalidate: Millis,
+    pub stale_while_revalidate: Span,
     /// From expiry: served when the origin fails, is in back-off, or cannot be waited for.
-    pub stale_if_error: Millis,
+    pub stale_if_error: Span,
 }
 
 impl Lifetime {
     /// From `stored_at` to the end of use.
     #[must_use]
-    pub fn physical(&self) -> Millis {
+    pub fn physical(&self) -> Span {
         self.ttl.plus(self.stale_while_revalidate.max(self.stale_if_error))
     }
 }
@@ -43,9 +46,9 @@ pub struct Entry {
     /// Strictly increasing per key; given by the key's object.
     pub generation: u64,
     /// The instant of the body's last byte, by the clock of whoever holds this copy.
-    pub stored_at: Millis,
+    pub stored_at: Instant,
     /// Smoothed measured cost of the computation.
-    pub delta: Millis,
+    pub delta: Span,
     /// How long it may be served.
     pub lifetime: Lifetime,
     /// How often the key was asked for in the world when it was committed, in requests per 1,000 seconds, as
@@ -68,31 +71,31 @@ pub struct Entry {
 impl Entry {
     /// The instant it turns stale.
     #[must_use]
-    pub fn expiry(&self) -> Millis {
+    pub fn expiry(&self) -> Instant {
         self.stored_at.plus(self.lifetime.ttl)
     }
 
     /// How old it is at `now`; never negative.
     #[must_use]
-    pub fn age(&self, now: Millis) -> Millis {
-        now.minus(self.stored_at)
+    pub fn age(&self, now: Instant) -> Span {
+        now.since(self.stored_at)
     }
 
     /// Whether it is past its physical lifetime, so that it counts as absent.
     #[must_use]
-    pub fn is_gone(&self, now: Millis) -> bool {
+    pub fn is_gone(&self, now: Instant) -> bool {
         self.age(now) >= self.lifetime.physical()
     }
 
     /// Whether it may be served without waiting for the origin.
     #[must_use]
-    pub fn is_servable(&self, now: Millis) -> bool {
+    pub fn is_servable(&self, now: Instant) -> bool {
         now < self.expiry().plus(self.lifetime.stale_while_revalidate)
     }
 
     /// Whether it may answer when the origin cannot.
     #[must_use]
-    pub fn is_usable_on_error(&self, now: Millis) -> bool {
+    pub fn is_usable_on_error(&self, now: Instant) -> bool {
         now < self.expiry().plus(self.lifetime.stale_if_error)
     }
 
@@ -112,14 +115,14 @@ impl Entry {
     /// This copy as another clock sees it: `stored_at` is `now` less the age it had, and its TTL what
     /// the key's object has left of it.
     #[must_use]
-    pub fn adopted(mut self, now: Millis, age: Millis, ttl: Millis) -> Self {
+    pub fn adopted(mut self, now: Instant, age: Span, ttl: Span) -> Self {
         self.stored_at = now.minus(age);
         self.lifetime.ttl = self.lifetime.ttl.min(ttl);
         self
     }
 
     /// Makes it stale from `now` on, if it was not already: a soft purge.
-    pub fn expire(&mut self, now: Millis) {
+    pub fn expire(&mut self, now: Instant) {
         self.stored_at = self.stored_at.min(now);
         self.lifetime.ttl = self.lifetime.ttl.min(self.age(now));
     }
@@ -164,7 +167,7 @@ impl Floor {
     /// What is left of an entry under this floor: nothing, a stale copy, or the entry itself.
     /// An uncommitted value is dropped by either kind: nobody knows what it was computed from.
     #[must_use]
-    pub fn applied(self, mut entry: Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
+    pub fn applied(self, mut entry: Arc<Entry>, now: Instant) -> Option<Arc<Entry>> {
         if entry.generation < self.hard || (!entry.committed && entry.generation < self.soft) {
             return None;
         }
@@ -197,8 +200,8 @@ const FORMAT_1: u32 = u32::from_le_bytes(*b"XFE1");
 #[derive(Serialize, Deserialize)]
 struct HeadV1 {
     generation: u64,
-    stored_at: Millis,
-    delta: Millis,
+    stored_at: Instant,
+    delta: Span,
     lifetime: Lifetime,
     key: String,
     status: u16,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::time::Millis;
+use crate::core::time::Span;
 
 /// Why the origin's answer could not be used. The words are stable: clients and dashboards see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
@@ -113,7 +113,7 @@ pub enum Failure {
         /// Why.
         reason: Reason,
         /// What the origin asked for by `Retry-After`.
-        retry_after: Option<Millis>,
+        retry_after: Option<Span>,
     },
     /// The origin's considered no (another 4xx): relayed, remembered for `negative_ttl`, no back-off.
     Negative {
@@ -124,7 +124,7 @@ pub enum Failure {
         /// The origin's body, a UTF-8 text.
         body: String,
         /// How long it is remembered.
-        ttl: Millis,
+        ttl: Span,
     },
     /// A good answer that must not be stored: requests go uncached for a while.
     Pass,
@@ -146,29 +146,29 @@ impl Failure {
 }
 
 /// A key with a 2xx that must not be stored goes uncached for this long.
-pub const PASS_TTL: Millis = Millis(10_000);
+pub const PASS_TTL: Span = Span(10_000);
 /// The first back-off; doubled by each further failure in a row.
-pub const BACKOFF_FIRST: Millis = Millis(1_000);
+pub const BACKOFF_FIRST: Span = Span(1_000);
 /// The longest back-off of our own.
-pub const MAX_BACKOFF: Millis = Millis(30_000);
+pub const MAX_BACKOFF: Span = Span(30_000);
 /// And for a key that is asked for more often than that by its TTL: no longer than a healthy cycle, which is what
 /// the origin bears at other times, or the outage would be served through long after its end.
-pub const MIN_BACKOFF_CAP: Millis = Millis(10_000);
+pub const MIN_BACKOFF_CAP: Span = Span(10_000);
 /// The longest back-off that an origin can ask for.
-pub const MAX_RETRY_AFTER: Millis = Millis(120_000);
+pub const MAX_RETRY_AFTER: Span = Span(120_000);
 
 /// How long the next call has to wait after the `in_a_row`th transient failure (1 is the first), for a key whose
 /// entry has this TTL, where there is one.
 /// `spread` in (0, 1] is the jitter: our own windows shrink to half at most, an origin's wish is
 /// never undercut and grows by a tenth at most.
 #[must_use]
-pub fn backoff(in_a_row: u32, retry_after: Option<Millis>, ttl: Option<Millis>, spread: f64) -> Millis {
+pub fn backoff(in_a_row: u32, retry_after: Option<Span>, ttl: Option<Span>, spread: f64) -> Span {
     match retry_after {
         Some(asked) => asked.clamp(BACKOFF_FIRST, MAX_RETRY_AFTER).share(1.0 + 0.1 * spread),
         None => {
             let doublings = in_a_row.saturating_sub(1).min(16);
             let most = ttl.map_or(MAX_BACKOFF, |ttl| ttl.clamp(MIN_BACKOFF_CAP, MAX_BACKOFF));
-            let window = Millis(BACKOFF_FIRST.0 << doublings).min(most);
+            let window = Span(BACKOFF_FIRST.0 << doublings).min(most);
             window.share(0.5 + 0.5 * spread)
         }
     }

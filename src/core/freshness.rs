@@ -4,7 +4,7 @@ use crate::core::{
     config::{Beta, Route},
     entry::{CLOCK_TOLERANCE, Entry},
     global_rate::SEVERAL,
-    time::Millis,
+    time::Instant,
     xfetch::{self, Draw, Rule},
 };
 
@@ -59,7 +59,7 @@ pub fn rule(entry: &Entry, eagerness: Eagerness) -> Rule {
 
 /// The verdict on `entry` at `now`. Total: any clock, any draw, any stored values.
 #[must_use]
-pub fn judge(entry: Option<&Entry>, now: Millis, eagerness: Eagerness, draw: Draw) -> Verdict {
+pub fn judge(entry: Option<&Entry>, now: Instant, eagerness: Eagerness, draw: Draw) -> Verdict {
     let Some(entry) = entry else {
         return Verdict::Miss { usable_on_error: false };
     };
@@ -69,7 +69,7 @@ pub fn judge(entry: Option<&Entry>, now: Millis, eagerness: Eagerness, draw: Dra
         return Verdict::Stale;
     }
     if now < expiry {
-        return if xfetch::triggers(expiry.minus(now), rule(entry, eagerness), draw) {
+        return if xfetch::triggers(expiry.since(now), rule(entry, eagerness), draw) {
             Verdict::RefreshEarly
         } else {
             Verdict::Fresh
@@ -87,7 +87,7 @@ pub fn judge(entry: Option<&Entry>, now: Millis, eagerness: Eagerness, draw: Dra
 #[must_use]
 pub fn eagerness(
     entry: Option<&Entry>,
-    now: Millis,
+    now: Instant,
     route: &Route,
     rate: impl FnOnce() -> Option<f64>,
 ) -> Eagerness {
@@ -98,7 +98,7 @@ pub fn eagerness(
         Beta::Auto { late_share, max_beta } => (late_share, max_beta),
     };
     let in_window = entry.filter(|entry| {
-        now < entry.expiry() && entry.expiry().minus(now) <= entry.lifetime.ttl.share(early_window)
+        now < entry.expiry() && entry.expiry().since(now) <= entry.lifetime.ttl.share(early_window)
     });
     let Some(entry) = in_window else {
         return paper;

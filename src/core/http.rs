@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::core::{
     failure::{Failure, Reason},
-    time::Millis,
+    time::{Instant, Span},
 };
 
 /// The name of this cache in `Cache-Status` and `CDN-Loop`.
@@ -148,14 +148,14 @@ fn without_arguments(field: &str) -> Option<String> {
 
 /// `Retry-After` as a delay: seconds, or a date read against `now` (RFC 9110, section 10.2.3).
 #[must_use]
-pub fn retry_after(field: &str, now: Millis) -> Option<Millis> {
+pub fn retry_after(field: &str, now: Instant) -> Option<Span> {
     let field = field.trim();
     if let Ok(seconds) = field.parse::<u64>() {
-        return Some(Millis(seconds.saturating_mul(1_000)));
+        return Some(Span(seconds.saturating_mul(1_000)));
     }
     let at: SystemTime = httpdate::parse_http_date(field).ok()?;
     let at = at.duration_since(UNIX_EPOCH).ok()?.as_millis();
-    Some(Millis(u64::try_from(at).ok()?).minus(now))
+    Some(Instant(u64::try_from(at).ok()?).since(now))
 }
 
 /// What an origin's status means for a cached route.
@@ -171,7 +171,7 @@ pub enum Status {
 
 /// Sorts an origin's status.
 #[must_use]
-pub fn status(status: u16, retry_after: Option<Millis>) -> Status {
+pub fn status(status: u16, retry_after: Option<Span>) -> Status {
     let reason = match status {
         204 | 205 | 206 | 304 => Reason::OriginUnexpectedStatus,
         200..300 => return Status::Success,

@@ -1,24 +1,65 @@
-//! Instants and durations in whole milliseconds, with arithmetic that cannot underflow.
+//! Instants and spans of time in whole milliseconds, with arithmetic that saturates.
 //!
-//! An instant counts from the Unix epoch by whatever clock its owner reads; nothing here reads one.
+//! They are two types, so that a function of both cannot be called with its arguments swapped. An instant
+//! counts from the Unix epoch on its owner's clock; nothing here reads a clock.
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds: an instant since the Unix epoch, or a duration. All arithmetic saturates, so that a
-/// clock which steps back gives an age of zero instead of an underflow.
+/// A point in time: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
 #[serde(transparent)]
-pub struct Millis(pub u64);
+pub struct Instant(pub u64);
 
-impl Millis {
-    /// No time at all; also the Unix epoch.
+/// A length of time in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
+#[serde(transparent)]
+pub struct Span(pub u64);
+
+impl Instant {
+    /// The Unix epoch.
+    pub const EPOCH: Self = Self(0);
+
+    /// The instant `span` later; saturates at the end of the range.
+    #[must_use]
+    pub fn plus(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// The instant `span` earlier, at the earliest the epoch.
+    #[must_use]
+    pub fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
+    /// The time that has passed since `earlier`; zero when `earlier` lies ahead, as after a clock step.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether `now` lies in `[self, self + length)`. Every lease, back-off and mark lives by this rule: a
+    /// clock step forward ends it early, one backward at most doubles it.
+    #[must_use]
+    pub fn covers(self, length: Span, now: Self) -> bool {
+        self <= now && now < self.plus(length)
+    }
+
+    /// Seconds since the epoch, with a fraction.
+    #[must_use]
+    pub fn as_seconds(self) -> f64 {
+        self.0 as f64 / 1_000.0
+    }
+}
+
+impl Span {
+    /// No time at all.
     pub const ZERO: Self = Self(0);
     /// One second.
     pub const SECOND: Self = Self(1_000);
     /// One day.
     pub const DAY: Self = Self(86_400_000);
 
-    /// From seconds, rounded to the nearest millisecond; negative and NaN become zero.
+    /// From seconds, rounded to the nearest millisecond; negative values and NaN become zero.
     #[must_use]
     pub fn from_seconds(seconds: f64) -> Self {
         // `as` saturates, and maps NaN to zero.
@@ -31,13 +72,13 @@ impl Millis {
         self.0 as f64 / 1_000.0
     }
 
-    /// Whole seconds, rounded up: what `Retry-After` and `max-age` want.
+    /// As whole seconds, rounded up: the unit of `Retry-After` and `max-age`.
     #[must_use]
     pub fn whole_seconds_up(self) -> u64 {
         self.0.div_ceil(1_000)
     }
 
-    /// The sum, at most `u64::MAX`.
+    /// The sum; saturates.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
@@ -49,16 +90,9 @@ impl Millis {
         Self(self.0.saturating_sub(other.0))
     }
 
-    /// This share of it, rounded down; a negative or NaN share gives zero.
+    /// This share of it, rounded down; a negative share or NaN gives zero.
     #[must_use]
     pub fn share(self, share: f64) -> Self {
         Self((self.0 as f64 * share) as u64)
-    }
-
-    /// Whether `now` lies in `[self, self + length)`. By this rule every lease, back-off and marker
-    /// lives: a clock step forward ends it early, one backward at most doubles it.
-    #[must_use]
-    pub fn covers(self, length: Self, now: Self) -> bool {
-        self <= now && now < self.plus(length)
     }
 }

@@ -10,7 +10,7 @@
 //! costs a computation; behind a lease it costs a message at most, so what is left to pay for is the
 //! freshness thrown away, and the best beta is the smallest that still lands the new value in time.
 
-use crate::core::time::Millis;
+use crate::core::time::Span;
 
 /// A draw from the uniform distribution on (0, 1]: never zero, so its logarithm is finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,18 +38,18 @@ impl Draw {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// Measured cost of the computation.
-    pub delta: Millis,
+    pub delta: Span,
     /// Eagerness; 1 is the paper's.
     pub beta: f64,
     /// No refresh begins earlier than this before expiry.
-    pub window: Millis,
+    pub window: Span,
 }
 
 /// Whether a request with this draw refreshes now, `remaining` before expiry.
 /// At expiry (`remaining` zero) always.
 #[must_use]
-pub fn triggers(remaining: Millis, rule: Rule, draw: Draw) -> bool {
-    if remaining == Millis::ZERO {
+pub fn triggers(remaining: Span, rule: Rule, draw: Draw) -> bool {
+    if remaining == Span::ZERO {
         return true;
     }
     remaining <= rule.window && -(rule.delta.0 as f64) * rule.beta * draw.value().ln() >= remaining.0 as f64
@@ -57,8 +57,8 @@ pub fn triggers(remaining: Millis, rule: Rule, draw: Draw) -> bool {
 
 /// The probability that [`triggers`] says yes: `exp(-remaining / (beta * delta))` inside the window.
 #[must_use]
-pub fn probability(remaining: Millis, rule: Rule) -> f64 {
-    if remaining == Millis::ZERO {
+pub fn probability(remaining: Span, rule: Rule) -> f64 {
+    if remaining == Span::ZERO {
         1.0
     } else if remaining > rule.window {
         0.0
@@ -68,7 +68,7 @@ pub fn probability(remaining: Millis, rule: Rule) -> f64 {
 }
 
 /// The smallest cost that is believed: a mock, or a clock that stands still, can measure nothing.
-pub const MIN_DELTA: Millis = Millis(1);
+pub const MIN_DELTA: Span = Span(1);
 /// The largest share of the TTL that the rule uses as cost: beyond it every request would refresh.
 pub const MAX_DELTA_SHARE: f64 = 0.5;
 /// Weight of the newest sample in the smoothed cost.
@@ -77,19 +77,19 @@ const NEWEST: f64 = 0.3;
 /// The smoothed cost after a new sample: an exponentially weighted mean of the logarithm, so that one
 /// quick answer does not remove the protection and one outlier does not refresh all day.
 #[must_use]
-pub fn smooth_delta(previous: Option<Millis>, sample: Millis) -> Millis {
+pub fn smooth_delta(previous: Option<Span>, sample: Span) -> Span {
     let sample = sample.max(MIN_DELTA);
     let Some(previous) = previous else {
         return sample;
     };
-    let log = |delta: Millis| (delta.max(MIN_DELTA).0 as f64).ln();
+    let log = |delta: Span| (delta.max(MIN_DELTA).0 as f64).ln();
     let mean = (1.0 - NEWEST) * log(previous) + NEWEST * log(sample);
-    Millis(mean.exp().round() as u64).max(MIN_DELTA)
+    Span(mean.exp().round() as u64).max(MIN_DELTA)
 }
 
 /// The cost as the rule may use it: at least [`MIN_DELTA`], at most [`MAX_DELTA_SHARE`] of the TTL.
 #[must_use]
-pub fn clamp_delta(delta: Millis, ttl: Millis) -> Millis {
+pub fn clamp_delta(delta: Span, ttl: Span) -> Span {
     delta.min(ttl.share(MAX_DELTA_SHARE)).max(MIN_DELTA)
 }
 
@@ -103,8 +103,8 @@ const AUTO_WINDOW: f64 = 2.5;
 /// A narrower window cuts the tail off and leaves the share of late cycles as it is asked for, as long as
 /// [`auto_beta`] has a solution in it; a key that is asked for too rarely for that gets the whole `window`.
 #[must_use]
-pub fn auto(rate: f64, delta: Millis, window: Millis, late_share: f64, max_beta: f64) -> (f64, Millis) {
-    let narrow = Millis((delta.max(MIN_DELTA).0 as f64 * AUTO_WINDOW) as u64).min(window);
+pub fn auto(rate: f64, delta: Span, window: Span, late_share: f64, max_beta: f64) -> (f64, Span) {
+    let narrow = Span((delta.max(MIN_DELTA).0 as f64 * AUTO_WINDOW) as u64).min(window);
     let beta = auto_beta(rate, delta, narrow, late_share, max_beta);
     if beta < max_beta {
         (beta, narrow)
@@ -122,7 +122,7 @@ pub fn auto(rate: f64, delta: Millis, window: Millis, late_share: f64, max_beta:
 /// `rate * delta * integral of exp(-s/beta) for s from 1 to window/delta`, so it grows with beta and
 /// bisection finds the only root.
 #[must_use]
-pub fn auto_beta(rate: f64, delta: Millis, window: Millis, late_share: f64, max_beta: f64) -> f64 {
+pub fn auto_beta(rate: f64, delta: Span, window: Span, late_share: f64, max_beta: f64) -> f64 {
     let seconds = delta.max(MIN_DELTA).as_seconds();
     let width = window.as_seconds() / seconds;
     let wanted = (1.0 / late_share).ln();

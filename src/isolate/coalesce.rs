@@ -6,14 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::{key::Hash, time::Millis};
+use crate::core::{
+    key::Hash,
+    time::{Instant, Span},
+};
 
 /// So many sleeps may be there before those that have ended unheard are looked for.
 const MIN_SWEEP: usize = 256;
 /// So many requests of one isolate may sleep at once, over all keys.
 pub const MAX_SLEEPERS: usize = 10_000;
 /// When there are as many, those that have ended unheard are looked for no more often than this.
-const SWEEP_EVERY: Millis = Millis(1_000);
+const SWEEP_EVERY: Span = Span(1_000);
 
 /// Who sleeps in one isolate, and for what. `W` is what wakes one of them.
 #[derive(Debug)]
@@ -22,19 +25,19 @@ pub struct Coalesce<W> {
     sleepers: usize,
     next_owner: u64,
     sweep_at: usize,
-    swept: Millis,
+    swept: Instant,
 }
 
 #[derive(Debug)]
 struct Sleep<W> {
     owner: u64,
-    since: Millis,
-    length: Millis,
+    since: Instant,
+    length: Span,
     sleepers: Vec<W>,
 }
 
 impl<W> Sleep<W> {
-    fn is_live(&self, now: Millis) -> bool {
+    fn is_live(&self, now: Instant) -> bool {
         self.since.covers(self.length, now)
     }
 }
@@ -52,16 +55,22 @@ pub enum Joined {
 
 impl<W> Default for Coalesce<W> {
     fn default() -> Self {
-        Self { sleeps: BTreeMap::new(), sleepers: 0, next_owner: 0, sweep_at: MIN_SWEEP, swept: Millis::ZERO }
+        Self {
+            sleeps: BTreeMap::new(),
+            sleepers: 0,
+            next_owner: 0,
+            sweep_at: MIN_SWEEP,
+            swept: Instant::EPOCH,
+        }
     }
 }
 
 impl<W> Coalesce<W> {
     /// How long the message that somebody would sleep by may still take.
     #[must_use]
-    pub fn left(&self, key: Hash, seen: u64, now: Millis) -> Option<Millis> {
+    pub fn left(&self, key: Hash, seen: u64, now: Instant) -> Option<Span> {
         let sleep = self.sleeps.get(&name(key, seen)).filter(|it| it.is_live(now))?;
-        Some(sleep.since.plus(sleep.length).minus(now))
+        Some(sleep.since.plus(sleep.length).since(now))
     }
 
     /// Joins those who have seen the same generation of a key, as one of `at_most` and of [`MAX_SLEEPERS`] over all
@@ -72,8 +81,8 @@ impl<W> Coalesce<W> {
         seen: u64,
         sleeper: W,
         at_most: u32,
-        length: Millis,
-        now: Millis,
+        length: Span,
+        now: Instant,
     ) -> Joined {
         let name = name(key, seen);
         if self.sleepers >= MAX_SLEEPERS && !self.swept.covers(SWEEP_EVERY, now) {
@@ -120,7 +129,7 @@ impl<W> Coalesce<W> {
     }
 
     /// Forgets the sleeps that have ended unheard.
-    fn sweep(&mut self, now: Millis) {
+    fn sweep(&mut self, now: Instant) {
         self.sleeps.retain(|_, sleep| sleep.is_live(now));
         self.sleepers = self.sleeps.values().map(|sleep| sleep.sleepers.len()).sum();
         self.sweep_at = (self.sleeps.len() * 2).max(MIN_SWEEP);

@@ -16,7 +16,7 @@ use crate::core::{
     arrival_rate::ArrivalRate,
     entry::{Entry, Floor},
     key::Hash,
-    time::Millis,
+    time::{Instant, Span},
 };
 
 /// What a key without an entry weighs: its floor and rate.
@@ -55,7 +55,7 @@ impl Memory {
     }
 
     /// The entry of this key, whatever its age; `None` when it is gone or another key's.
-    pub fn get(&mut self, hash: &Hash, key: &str, now: Millis) -> Option<Arc<Entry>> {
+    pub fn get(&mut self, hash: &Hash, key: &str, now: Instant) -> Option<Arc<Entry>> {
         let slot = self.slots.get_mut(hash)?;
         slot.used = true;
         let entry = slot.entry.as_ref()?;
@@ -64,7 +64,7 @@ impl Memory {
 
     /// Takes the entry if it fits, supersedes what is here, and stands above the floor. An older generation
     /// never overwrites a newer one.
-    pub fn accept(&mut self, hash: Hash, entry: &Arc<Entry>, now: Millis) -> bool {
+    pub fn accept(&mut self, hash: Hash, entry: &Arc<Entry>, now: Instant) -> bool {
         if entry.weight() + BARE > self.max_bytes {
             return false;
         }
@@ -80,7 +80,7 @@ impl Memory {
     }
 
     /// Hears a purge floor: drops or marks stale what lies below. Answers whether it was news.
-    pub fn hear(&mut self, hash: Hash, floor: Floor, now: Millis) -> bool {
+    pub fn hear(&mut self, hash: Hash, floor: Floor, now: Instant) -> bool {
         let known = self.slots.get(&hash).map_or(Floor::default(), |slot| slot.floor);
         let raised = known.raised(floor);
         if raised == known {
@@ -100,7 +100,7 @@ impl Memory {
     }
 
     /// Notes a request for the key.
-    pub fn arrived(&mut self, hash: &Hash, now: Millis, memory: Millis) {
+    pub fn arrived(&mut self, hash: &Hash, now: Instant, memory: Span) {
         if let Some(slot) = self.slots.get_mut(hash) {
             slot.rate.arrived(now, memory);
         }
@@ -108,7 +108,7 @@ impl Memory {
 
     /// How often the key is asked for, in requests per second, as far as this isolate knows.
     #[must_use]
-    pub fn rate(&self, hash: &Hash, memory: Millis) -> Option<f64> {
+    pub fn rate(&self, hash: &Hash, memory: Span) -> Option<f64> {
         self.slots.get(hash)?.rate.per_second(memory)
     }
 

@@ -12,7 +12,7 @@ use crate::{
         entry::{Entry, Floor},
         failure::{Failure, Reason},
         freshness::{self, Eagerness, Verdict},
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::refresh::{Computed, RefreshOutcome},
@@ -93,7 +93,7 @@ pub enum Outcome {
         /// Why.
         reason: Reason,
         /// When it is worth trying again.
-        retry_after: Millis,
+        retry_after: Span,
     },
     /// Too many wait for this key.
     TooManyWaiters,
@@ -107,7 +107,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Miss {
     seen: u64,
-    since: Millis,
+    since: Instant,
     floor: Floor,
     fallback: Option<Arc<Entry>>,
     object_lost: bool,
@@ -117,7 +117,7 @@ impl Miss {
     /// A request that found nothing to serve. `seen` is the generation of whatever was found, and
     /// `fallback` the old entry, if it may answer when the origin cannot.
     #[must_use]
-    pub fn new(seen: u64, fallback: Option<Arc<Entry>>, now: Millis) -> Self {
+    pub fn new(seen: u64, fallback: Option<Arc<Entry>>, now: Instant) -> Self {
         Self { seen, since: now, floor: Floor::default(), fallback, object_lost: false }
     }
 
@@ -127,7 +127,7 @@ impl Miss {
     }
 
     /// The next step. After [`Action::Answer`] nothing is to be fed.
-    pub fn on(&mut self, event: Event, now: Millis) -> Action {
+    pub fn on(&mut self, event: Event, now: Instant) -> Action {
         match event {
             Event::Started { led_here: true } => self.wait(),
             Event::Started { led_here: false } => self.lead(),
@@ -160,7 +160,7 @@ impl Miss {
         Action::Wait { seen: self.seen }
     }
 
-    fn led(&mut self, ending: RefreshOutcome, now: Millis) -> Action {
+    fn led(&mut self, ending: RefreshOutcome, now: Instant) -> Action {
         match ending {
             RefreshOutcome::Stored(entry) => Action::Answer(Outcome::Computed(entry, true)),
             RefreshOutcome::Uncommitted(entry) | RefreshOutcome::Rejected(entry) => {
@@ -173,8 +173,8 @@ impl Miss {
             RefreshOutcome::BackedOff { failure, retry_after } => self.failed(failure, retry_after, now),
             RefreshOutcome::Failed(failure) => {
                 let retry_after = match &failure {
-                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
-                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::SECOND,
+                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Span::SECOND),
+                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Span::SECOND,
                 };
                 self.failed(failure, retry_after, now)
             }
@@ -189,7 +189,7 @@ impl Miss {
         }
     }
 
-    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, now: Millis) -> Action {
+    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, now: Instant) -> Action {
         match answer {
             Answer::Newer { generation, .. } => match entry {
                 Some(entry) => self.judge(&entry, now),
@@ -214,7 +214,7 @@ impl Miss {
 
     /// What the object holds is judged like any tier. Past every window it is overtaken: ask again
     /// with *its* generation, or the object would answer with it for ever.
-    fn judge(&mut self, entry: &Arc<Entry>, now: Millis) -> Action {
+    fn judge(&mut self, entry: &Arc<Entry>, now: Instant) -> Action {
         self.seen = self.seen.max(entry.generation);
         match self.left(entry, now) {
             Some(entry) if is_servable(&entry, now) => self.serve(entry),
@@ -236,11 +236,11 @@ impl Miss {
     }
 
     /// What the purges that were heard leave of an entry.
-    fn left(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
+    fn left(&self, entry: &Arc<Entry>, now: Instant) -> Option<Arc<Entry>> {
         self.floor.applied(Arc::clone(entry), now)
     }
 
-    fn failed(&mut self, failure: Failure, retry_after: Millis, now: Millis) -> Action {
+    fn failed(&mut self, failure: Failure, retry_after: Span, now: Instant) -> Action {
         match failure {
             Failure::Transient { reason, .. } => {
                 self.or_fallback(Outcome::Failed { reason, retry_after }, now)
@@ -251,12 +251,12 @@ impl Miss {
             Failure::Pass => Action::Answer(Outcome::Uncached(self.usable_fallback(now))),
             Failure::GivenBack => {
                 let reason = Reason::TooManyOriginCalls;
-                self.or_fallback(Outcome::Failed { reason, retry_after: Millis::SECOND }, now)
+                self.or_fallback(Outcome::Failed { reason, retry_after: Span::SECOND }, now)
             }
         }
     }
 
-    fn or_fallback(&mut self, outcome: Outcome, now: Millis) -> Action {
+    fn or_fallback(&mut self, outcome: Outcome, now: Instant) -> Action {
         Action::Answer(match self.usable_fallback(now) {
             Some(entry) => Outcome::Fallback(entry),
             None => outcome,
@@ -265,13 +265,13 @@ impl Miss {
 
     /// The old entry, if it may still answer: its window may have ended, or a purge may have taken it,
     /// while the request waited.
-    fn usable_fallback(&mut self, now: Millis) -> Option<Arc<Entry>> {
+    fn usable_fallback(&mut self, now: Instant) -> Option<Arc<Entry>> {
         let entry = self.fallback.take()?;
         self.left(&entry, now).filter(|entry| entry.is_usable_on_error(now))
     }
 }
 
-fn is_servable(entry: &Entry, now: Millis) -> bool {
+fn is_servable(entry: &Entry, now: Instant) -> bool {
     // Without a draw and without eagerness: only the windows count.
     let eagerness = Eagerness { beta: 1.0, early_window: 1.0 };
     match freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY) {

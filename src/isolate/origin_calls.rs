@@ -1,7 +1,10 @@
 //! The origin calls that one isolate has under way: their number bounds it, and their ends are counted
 //! once each, also of those whose end nobody saw.
 
-use crate::{core::time::Millis, isolate::refresh::Purpose};
+use crate::{
+    core::time::{Instant, Span},
+    isolate::refresh::Purpose,
+};
 
 /// Names a call under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,12 +15,12 @@ pub struct CallId(u64);
 pub struct OriginCalls {
     next: u64,
     /// Short: `max_origin_calls` bounds it.
-    open: Vec<(CallId, Purpose, Millis, Millis)>,
+    open: Vec<(CallId, Purpose, Instant, Span)>,
 }
 
 impl OriginCalls {
     /// A call begins; after `lease` it counts as abandoned.
-    pub fn begin(&mut self, purpose: Purpose, now: Millis, lease: Millis) -> CallId {
+    pub fn begin(&mut self, purpose: Purpose, now: Instant, lease: Span) -> CallId {
         self.next += 1;
         let id = CallId(self.next);
         self.open.push((id, purpose, now, lease));
@@ -33,7 +36,7 @@ impl OriginCalls {
 
     /// Takes away what is unsettled at the end of its lease: a background task that was cut off runs
     /// no destructor.
-    pub fn sweep(&mut self, now: Millis) -> Vec<Purpose> {
+    pub fn sweep(&mut self, now: Instant) -> Vec<Purpose> {
         let mut abandoned = Vec::new();
         self.open.retain(|(_, purpose, since, lease)| {
             let is_open = since.covers(*lease, now);

@@ -6,7 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::{failure::Failure, key::Hash, time::Millis};
+use crate::core::{
+    failure::Failure,
+    key::Hash,
+    time::{Instant, Span},
+};
 
 /// The longest text of an origin's considered no that is remembered here.
 const MAX_REMEMBERED_TEXT: usize = 4_096;
@@ -21,7 +25,7 @@ pub enum Blocked {
         /// How.
         failure: Failure,
         /// How long this is remembered.
-        retry_after: Millis,
+        retry_after: Span,
     },
 }
 
@@ -35,12 +39,12 @@ enum Why {
 struct Mark {
     owner: u64,
     why: Why,
-    since: Millis,
-    length: Millis,
+    since: Instant,
+    length: Span,
 }
 
 impl Mark {
-    fn is_live(&self, now: Millis) -> bool {
+    fn is_live(&self, now: Instant) -> bool {
         self.since.covers(self.length, now)
     }
 }
@@ -63,19 +67,19 @@ impl RefreshGate {
 
     /// Why a refresh of this key need not begin now, if so.
     #[must_use]
-    pub fn blocked(&self, key: &Hash, now: Millis) -> Option<Blocked> {
+    pub fn blocked(&self, key: &Hash, now: Instant) -> Option<Blocked> {
         let mark = self.marks.get(key)?;
         mark.is_live(now).then(|| match &mark.why {
             Why::UnderWay => Blocked::UnderWay,
             Why::BackingOff(failure) => Blocked::BackingOff {
                 failure: failure.clone(),
-                retry_after: mark.since.plus(mark.length).minus(now),
+                retry_after: mark.since.plus(mark.length).since(now),
             },
         })
     }
 
     /// Notes that a refresh begins, for a lease at most. The answer removes the mark.
-    pub fn begin(&mut self, key: Hash, now: Millis, lease: Millis) -> u64 {
+    pub fn begin(&mut self, key: Hash, now: Instant, lease: Span) -> u64 {
         self.next_owner += 1;
         let mark = Mark { owner: self.next_owner, why: Why::UnderWay, since: now, length: lease };
         insert(&mut self.marks, key, mark, now, self.most);
@@ -90,13 +94,13 @@ impl RefreshGate {
     }
 
     /// The refresh that `begin` named has ended, and somebody else's is worth asking for only later.
-    pub fn end_held(&mut self, key: Hash, owner: u64, now: Millis, length: Millis) {
+    pub fn end_held(&mut self, key: Hash, owner: u64, now: Instant, length: Span) {
         self.replace(key, Mark { owner, why: Why::UnderWay, since: now, length }, now);
     }
 
     /// The refresh that `begin` named has ended, and the failure is remembered, here too. A long text
     /// of an origin's considered no is not worth the memory.
-    pub fn end_failed(&mut self, key: Hash, owner: u64, failure: &Failure, now: Millis, length: Millis) {
+    pub fn end_failed(&mut self, key: Hash, owner: u64, failure: &Failure, now: Instant, length: Span) {
         if matches!(failure, Failure::Negative { body, .. } if body.len() > MAX_REMEMBERED_TEXT) {
             return self.end(&key, owner);
         }
@@ -109,7 +113,7 @@ impl RefreshGate {
         self.marks.remove(key);
     }
 
-    fn replace(&mut self, key: Hash, mark: Mark, now: Millis) {
+    fn replace(&mut self, key: Hash, mark: Mark, now: Instant) {
         if self.marks.get(&key).is_none_or(|held| held.owner == mark.owner) {
             insert(&mut self.marks, key, mark, now, self.most);
         }
@@ -117,7 +121,7 @@ impl RefreshGate {
 
     /// Whether the origin may be called for this key without a lease, the object being out of reach:
     /// once per `pause`. A yes takes the permission.
-    pub fn may_compute_without_lease(&mut self, key: Hash, now: Millis, pause: Millis) -> bool {
+    pub fn may_compute_without_lease(&mut self, key: Hash, now: Instant, pause: Span) -> bool {
         if self.direct.get(&key).is_some_and(|mark| mark.is_live(now)) {
             return false;
         }
@@ -128,7 +132,7 @@ impl RefreshGate {
 
 /// Sets a mark where there is room. Full of live marks: without one the object decides, as for any
 /// other isolate.
-fn insert(marks: &mut BTreeMap<Hash, Box<Mark>>, key: Hash, mark: Mark, now: Millis, most: usize) -> bool {
+fn insert(marks: &mut BTreeMap<Hash, Box<Mark>>, key: Hash, mark: Mark, now: Instant, most: usize) -> bool {
     if marks.len() >= most && !marks.contains_key(&key) {
         marks.retain(|_, mark| mark.is_live(now));
         if marks.len() >= most {

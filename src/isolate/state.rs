@@ -11,7 +11,7 @@ use crate::{
         freshness::{self, Verdict},
         global_rate::RateShare,
         key::{Hash, Key},
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
@@ -44,7 +44,7 @@ impl IsolateState {
     }
 
     /// A request arrives: what memory holds for it.
-    pub fn arrived(&mut self, key: &Key, route: &Route, now: Millis) -> Option<Arc<Entry>> {
+    pub fn arrived(&mut self, key: &Key, route: &Route, now: Instant) -> Option<Arc<Entry>> {
         let found = self.memory.get(&key.hash, &key.text, now);
         self.memory.arrived(&key.hash, now, route.lifetime.ttl);
         found
@@ -58,7 +58,7 @@ impl IsolateState {
         hash: &Hash,
         route: &Route,
         entry: Option<&Entry>,
-        now: Millis,
+        now: Instant,
         draw: Draw,
     ) -> Verdict {
         let eagerness =
@@ -70,7 +70,7 @@ impl IsolateState {
     ///
     /// # Errors
     /// Why there is nothing to begin.
-    pub fn begin(&mut self, hash: Hash, now: Millis, length: Millis) -> Result<u64, Blocked> {
+    pub fn begin(&mut self, hash: Hash, now: Instant, length: Span) -> Result<u64, Blocked> {
         match self.marks.blocked(&hash, now) {
             Some(blocked) => Err(blocked),
             None => Ok(self.marks.begin(hash, now, length)),
@@ -81,7 +81,7 @@ impl IsolateState {
     ///
     /// # Errors
     /// What the trigger led to instead.
-    pub fn trigger(&mut self, hash: Hash, route: &Route, now: Millis) -> Result<u64, TriggerOutcome> {
+    pub fn trigger(&mut self, hash: Hash, route: &Route, now: Instant) -> Result<u64, TriggerOutcome> {
         if !self.has_room(route) && self.marks.blocked(&hash, now).is_none() {
             return Err(TriggerOutcome::Backoff);
         }
@@ -100,10 +100,10 @@ impl IsolateState {
     /// What comes with the question for the lease: how long it is wanted for, by what the computation cost before,
     /// and how often the isolate of this name is asked for the key.
     #[must_use]
-    pub fn terms(&self, hash: &Hash, route: &Route, name: u64, delta: Option<Millis>) -> LeaseRequest {
+    pub fn terms(&self, hash: &Hash, route: &Route, name: u64, delta: Option<Span>) -> LeaseRequest {
         LeaseRequest {
             lease: route.lease(),
-            expected: delta.unwrap_or(Millis::SECOND),
+            expected: delta.unwrap_or(Span::SECOND),
             physical: route.lifetime.physical(),
             share: RateShare::new(name, self.memory.rate(hash, route.lifetime.ttl)),
         }
@@ -111,7 +111,7 @@ impl IsolateState {
 
     /// Hears a floor; whether it was news. What was known of refreshes under way is then about purged
     /// content.
-    pub fn hear(&mut self, hash: Hash, floor: Floor, now: Millis) -> bool {
+    pub fn hear(&mut self, hash: Hash, floor: Floor, now: Instant) -> bool {
         let is_news = self.memory.hear(hash, floor, now);
         if is_news {
             self.marks.forget(&hash);
@@ -125,7 +125,7 @@ impl IsolateState {
         hash: Hash,
         floor: Floor,
         entry: Option<Arc<Entry>>,
-        now: Millis,
+        now: Instant,
     ) -> Option<Arc<Entry>> {
         self.hear(hash, floor, now);
         let entry = self.memory.floor(&hash).applied(entry?, now)?;
@@ -142,7 +142,7 @@ impl IsolateState {
         key: &Key,
         in_colo: Option<Arc<Entry>>,
         in_hand: Option<Arc<Entry>>,
-        arrived: Millis,
+        arrived: Instant,
     ) -> Option<Arc<Entry>> {
         let floor = self.memory.floor(&key.hash);
         // A purge may have been heard since the look, or since the request had it in hand.
@@ -162,17 +162,24 @@ impl IsolateState {
         hash: Hash,
         route: &Route,
         refresh: &Refresh,
-        now: Millis,
+        now: Instant,
     ) -> bool {
         let pause = match refresh.purpose() {
             Purpose::Early | Purpose::Stale => refresh.pause(),
-            Purpose::Cold => route.origin_timeout.plus(Millis::SECOND),
+            Purpose::Cold => route.origin_timeout.plus(Span::SECOND),
         };
         self.marks.may_compute_without_lease(hash, now, pause)
     }
 
     /// A computation has ended: what is remembered of it, in place of its mark.
-    pub fn ended(&mut self, hash: Hash, owner: u64, refresh: &Refresh, ending: &RefreshOutcome, now: Millis) {
+    pub fn ended(
+        &mut self,
+        hash: Hash,
+        owner: u64,
+        refresh: &Refresh,
+        ending: &RefreshOutcome,
+        now: Instant,
+    ) {
         match ending {
             RefreshOutcome::Held { retry_in } => self.marks.end_held(hash, owner, now, *retry_in),
             RefreshOutcome::BackedOff { failure, retry_after } => {
@@ -181,8 +188,8 @@ impl IsolateState {
             // Without a lease nobody else remembers the failure: for a moment this isolate does.
             RefreshOutcome::Failed(failure) => {
                 let pause = match failure {
-                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Millis::SECOND),
-                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Millis::ZERO,
+                    Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Span::SECOND),
+                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Span::ZERO,
                 };
                 self.marks.end_failed(hash, owner, failure, now, pause);
             }

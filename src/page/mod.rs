@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::{JsError, JsValue, wasm_bindgen};
 use crate::{
     core::{
         theory::Law,
-        time::Millis,
+        time::Span,
         xfetch::{self, Rule},
     },
     isolate::metrics::{COUNTERS, Counter},
@@ -55,7 +55,7 @@ pub struct Run {
     world: World,
     strategy: Strategy,
     beta: f64,
-    duration: Millis,
+    duration: Span,
     is_over: bool,
 }
 
@@ -264,7 +264,7 @@ pub fn cycles(
 #[wasm_bindgen]
 #[must_use]
 pub fn auto_beta(rate: f64, delta: f64, window: f64, late_share: f64, max_beta: f64) -> f64 {
-    let (delta, window) = (Millis::from_seconds(delta), Millis::from_seconds(window));
+    let (delta, window) = (Span::from_seconds(delta), Span::from_seconds(window));
     xfetch::auto_beta(rate, delta, window, late_share, max_beta)
 }
 
@@ -272,7 +272,7 @@ pub fn auto_beta(rate: f64, delta: f64, window: f64, late_share: f64, max_beta: 
 #[wasm_bindgen]
 #[must_use]
 pub fn auto_window(rate: f64, delta: f64, window: f64, late_share: f64, max_beta: f64) -> f64 {
-    let (delta, window) = (Millis::from_seconds(delta), Millis::from_seconds(window));
+    let (delta, window) = (Span::from_seconds(delta), Span::from_seconds(window));
     xfetch::auto(rate, delta, window, late_share, max_beta).1.as_seconds()
 }
 
@@ -280,8 +280,8 @@ pub fn auto_window(rate: f64, delta: f64, window: f64, late_share: f64, max_beta
 #[wasm_bindgen]
 #[must_use]
 pub fn probability(remaining: f64, delta: f64, beta: f64, window: f64) -> f64 {
-    let rule = Rule { delta: Millis::from_seconds(delta), beta, window: Millis::from_seconds(window) };
-    xfetch::probability(Millis::from_seconds(remaining), rule)
+    let rule = Rule { delta: Span::from_seconds(delta), beta, window: Span::from_seconds(window) };
+    xfetch::probability(Span::from_seconds(remaining), rule)
 }
 
 fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, JsError> {

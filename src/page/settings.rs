@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsError, JsValue};
 
 use crate::{
-    core::{entry::Lifetime, time::Millis, xfetch},
+    core::{entry::Lifetime, time::Span, xfetch},
     sim::{Burst, Faults, Outage, Scenario, Strategy},
 };
 
@@ -101,8 +101,8 @@ impl Settings {
         self.values.get(name).copied().unwrap_or_else(default)
     }
 
-    fn seconds(&self, name: &str) -> Millis {
-        Millis::from_seconds(self.get(name))
+    fn seconds(&self, name: &str) -> Span {
+        Span::from_seconds(self.get(name))
     }
 
     pub(super) fn scenario(&self) -> Result<Scenario, JsError> {
@@ -117,12 +117,12 @@ impl Settings {
             loss: self.get("loss"),
             duplication: self.get("duplication"),
             delay: self.get("late_messages"),
-            delay_most: Millis::SECOND,
+            delay_most: Span::SECOND,
             cache_loss: self.get("cache_loss"),
             crash: self.get("crash"),
             ..Faults::default()
         };
-        let is_kind = Faults { delay_most: Millis::ZERO, ..faults.clone() } == Faults::default();
+        let is_kind = Faults { delay_most: Span::ZERO, ..faults.clone() } == Faults::default();
         let faults = if is_kind { Faults::default() } else { Faults { until: duration, ..faults } };
         Ok(Scenario {
             seed: self.get("seed") as u64,
@@ -148,9 +148,9 @@ impl Settings {
             delta: self.seconds("delta"),
             spread: self.get("spread"),
             failing: self.get("failing"),
-            outage: (length > Millis::ZERO).then(|| Outage { from, until: from.plus(length) }),
-            object_delay: Millis::from_seconds(self.get("object_delay") / 1_000.0),
-            colo_delay: Millis::from_seconds(self.get("colo_delay") / 1_000.0),
+            outage: (length > Span::ZERO).then(|| Outage { from, until: from.plus(length) }),
+            object_delay: Span::from_seconds(self.get("object_delay") / 1_000.0),
+            colo_delay: Span::from_seconds(self.get("colo_delay") / 1_000.0),
             faults,
         })
     }

@@ -14,7 +14,7 @@ use crate::{
         entry::{Floor, Lifetime},
         failure::{self, Failure},
         global_rate::GlobalRate,
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     protocol::message::{Answer, Inspection, LeaseRequest, Message, Reply},
@@ -23,15 +23,15 @@ use crate::{
 /// Tokens stay exact in JavaScript's numbers.
 pub const TOKEN_END: u64 = 1 << 53;
 /// No lease is longer, whatever a message asks for: `origin_timeout` at most 20 s, and 5 s.
-pub const MAX_LEASE: Millis = Millis(25_000);
+pub const MAX_LEASE: Span = Span(25_000);
 /// The longest sleep of one `Wait`.
-pub const MAX_WAIT: Millis = Millis(5_000);
+pub const MAX_WAIT: Span = Span(5_000);
 /// The shortest wish of `Held`: so often at most does one isolate ask for one key.
-pub const MIN_RETRY: Millis = Millis(250);
+pub const MIN_RETRY: Span = Span(250);
 
 /// How long a Worker waits for the answer to a message.
 #[must_use]
-pub fn time_limit(message: &Message) -> Millis {
+pub fn time_limit(message: &Message) -> Span {
     match message {
         Message::Wait { .. } => MAX_WAIT.plus(OBJECT_TIMEOUT),
         Message::Acquire { .. }
@@ -47,26 +47,26 @@ pub fn time_limit(message: &Message) -> Millis {
 struct Grant {
     token: u64,
     nonce: Option<String>,
-    granted_at: Millis,
-    length: Millis,
-    expected: Millis,
+    granted_at: Instant,
+    length: Span,
+    expected: Span,
 }
 
 impl Grant {
-    fn is_live(&self, now: Millis) -> bool {
+    fn is_live(&self, now: Instant) -> bool {
         self.granted_at.covers(self.length, now)
     }
 
-    fn remaining(&self, now: Millis) -> Millis {
-        self.granted_at.plus(self.length).minus(now).min(self.length)
+    fn remaining(&self, now: Instant) -> Span {
+        self.granted_at.plus(self.length).since(now).min(self.length)
     }
 
     /// When it is worth asking again: when the computation should have ended, by what it cost before,
     /// and after that from time to time. An isolate that slept on the whole lease would serve stale
     /// answers long after the new one had been committed.
-    fn retry_in(&self, now: Millis) -> Millis {
+    fn retry_in(&self, now: Instant) -> Span {
         let expected_end = self.granted_at.plus(self.expected.share(1.25));
-        expected_end.minus(now).max(MIN_RETRY).min(self.remaining(now))
+        expected_end.since(now).max(MIN_RETRY).min(self.remaining(now))
     }
 }
 
@@ -74,15 +74,15 @@ impl Grant {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 struct Remembered {
     failure: Failure,
-    since: Millis,
-    length: Millis,
+    since: Instant,
+    length: Span,
 }
 
 /// What the state knows of the committed entry; its bytes are stored apart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, Hash)]
 struct Committed {
     generation: u64,
-    stored_at: Millis,
+    stored_at: Instant,
     lifetime: Lifetime,
 }
 
@@ -96,8 +96,8 @@ pub struct State {
     committed: Option<Committed>,
     remembered: Option<Remembered>,
     failures_in_a_row: u32,
-    touched: Millis,
-    physical: Millis,
+    touched: Instant,
+    physical: Span,
     /// Stored beside the rest, so that its bytes stay what they were.
     #[serde(skip)]
     pub global_rate: GlobalRate,
@@ -118,16 +118,16 @@ pub enum Waiting {
     /// An answer at once.
     Now(Answer),
     /// Sleep, for so long at most; then `Again`.
-    Sleep(Millis),
+    Sleep(Span),
 }
 
 /// What the alarm does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CleanUp {
     /// Nothing yet; look again after this long.
-    Later(Millis),
+    Later(Span),
     /// Delete the entry's bytes, keep counter and floor; look again after this long.
-    DropBody(Millis),
+    DropBody(Span),
     /// Delete everything: no copy of any generation can be left anywhere.
     Forget,
 }
@@ -142,7 +142,7 @@ impl State {
     /// `Acquire`: newer entry, then live lease, then remembered failure, then the grant. It *is* the
     /// re-check inside the lock, and it compares generations, never freshness: an early trigger is
     /// always about an entry that is still fresh.
-    pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: LeaseRequest, now: Millis) -> Answer {
+    pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: LeaseRequest, now: Instant) -> Answer {
         // Expired for as long as it was fresh: what was told about it may no longer be so.
         let long_ago = |it: &Committed| it.stored_at.plus(it.lifetime.ttl).plus(it.lifetime.ttl) < now;
         if self.committed.as_ref().is_some_and(long_ago) {
@@ -177,7 +177,7 @@ impl State {
 
     /// `Wait`: the first check of `acquire` once more, then sleep as long as the lease may live.
     #[must_use]
-    pub fn wait(&self, seen: u64, waiters: u32, max_waiters: u32, now: Millis) -> Waiting {
+    pub fn wait(&self, seen: u64, waiters: u32, max_waiters: u32, now: Instant) -> Waiting {
         if let Some(newer) = self.newer(self.believed(seen, now), now) {
             return Waiting::Now(newer);
         }
@@ -190,7 +190,7 @@ impl State {
 
     /// `Commit`: accepted while the token is the last grant, not closed, and above the floor, even if
     /// its lease has just run out. Then the caller stores the bytes, in the same block.
-    pub fn commit(&mut self, token: u64, age: Millis, lifetime: Lifetime, now: Millis) -> (Answer, Wake) {
+    pub fn commit(&mut self, token: u64, age: Span, lifetime: Lifetime, now: Instant) -> (Answer, Wake) {
         if self.committed.is_some_and(|committed| committed.generation == token) {
             return (Answer::Committed, Wake::Nobody);
         }
@@ -207,9 +207,9 @@ impl State {
     }
 
     /// `Fail`: closes the lease and remembers the failure, when the token is the open one.
-    pub fn fail(&mut self, token: u64, failure: Failure, now: Millis, spread: Draw) -> (Answer, Wake) {
+    pub fn fail(&mut self, token: u64, failure: Failure, now: Instant, spread: Draw) -> (Answer, Wake) {
         if self.grant.as_ref().map(|grant| grant.token) != Some(token) {
-            return (Answer::Closed { applied: false, retry_after: Millis::ZERO }, Wake::Nobody);
+            return (Answer::Closed { applied: false, retry_after: Span::ZERO }, Wake::Nobody);
         }
         self.grant = None;
         let length = match &failure {
@@ -230,12 +230,12 @@ impl State {
                 failure::PASS_TTL
             }
             Failure::GivenBack => {
-                let closed = Answer::Closed { applied: true, retry_after: Millis::ZERO };
+                let closed = Answer::Closed { applied: true, retry_after: Span::ZERO };
                 return (closed, Wake::With(Answer::Again));
             }
         };
         self.remembered =
-            (length > Millis::ZERO).then(|| Remembered { failure: failure.clone(), since: now, length });
+            (length > Span::ZERO).then(|| Remembered { failure: failure.clone(), since: now, length });
         let told = Answer::Failed { failure, retry_after: length };
         (Answer::Closed { applied: true, retry_after: length }, Wake::With(told))
     }
@@ -243,7 +243,7 @@ impl State {
     /// `Purge`: the next token becomes the floor, and the lease is closed, so that a computation which
     /// began before can neither commit nor be waited for. A back-off stays: it protects the origin.
     /// After a hard purge the caller deletes the bytes, in the same block.
-    pub fn purge(&mut self, hard: bool, physical: Millis, now: Millis) -> (Answer, Wake) {
+    pub fn purge(&mut self, hard: bool, physical: Span, now: Instant) -> (Answer, Wake) {
         let floor = self.next_token(0, now);
         self.grant = None;
         if hard {
@@ -252,7 +252,7 @@ impl State {
         } else {
             self.floor.soft = floor;
             if let Some(committed) = &mut self.committed {
-                let age = now.minus(committed.stored_at);
+                let age = now.since(committed.stored_at);
                 committed.lifetime.ttl = committed.lifetime.ttl.min(age);
             }
         }
@@ -265,17 +265,17 @@ impl State {
 
     /// `Inspect`.
     #[must_use]
-    pub fn inspect(&self, waiters: u32, now: Millis) -> Answer {
+    pub fn inspect(&self, waiters: u32, now: Instant) -> Answer {
         let live = self.grant.as_ref().filter(|grant| grant.is_live(now));
         let remembered = self.remembered(now);
         Answer::Inspected(Inspection {
             generation: self.committed.map(|committed| committed.generation),
-            age: self.committed.map(|committed| now.minus(committed.stored_at)),
+            age: self.committed.map(|committed| now.since(committed.stored_at)),
             last_token: self.last,
             lease_token: live.map(|grant| grant.token),
             lease_remaining: live.map(|grant| grant.remaining(now)),
             failure: remembered.map(|it| it.failure.clone()),
-            failure_remaining: remembered.map(|it| it.since.plus(it.length).minus(now)),
+            failure_remaining: remembered.map(|it| it.since.plus(it.length).since(now)),
             waiters,
         })
     }
@@ -284,11 +284,11 @@ impl State {
     /// a day later, when no tier can hold a copy of any generation, and only if the clock is past the
     /// last token: then tokens go on increasing although they are forgotten.
     #[must_use]
-    pub fn clean_up(&mut self, waiters: u32, now: Millis) -> CleanUp {
+    pub fn clean_up(&mut self, waiters: u32, now: Instant) -> CleanUp {
         let body_end = self.touched.plus(self.physical);
-        let end = body_end.plus(Millis::DAY);
+        let end = body_end.plus(Span::DAY);
         let busy = waiters > 0 || self.grant.as_ref().is_some_and(|grant| grant.is_live(now));
-        let wait = |until: Millis| until.minus(now).max(Millis::SECOND);
+        let wait = |until: Instant| until.since(now).max(Span::SECOND);
         if busy {
             return CleanUp::Later(MAX_LEASE);
         }
@@ -305,7 +305,7 @@ impl State {
         } else if now < end {
             wait(end)
         } else {
-            Millis::DAY
+            Span::DAY
         })
     }
 
@@ -317,48 +317,48 @@ impl State {
 
     /// How long from now until the alarm has something to do.
     #[must_use]
-    pub fn next_clean_up(&self, now: Millis) -> Millis {
-        self.touched.plus(self.physical).minus(now).max(Millis::SECOND)
+    pub fn next_clean_up(&self, now: Instant) -> Span {
+        self.touched.plus(self.physical).since(now).max(Span::SECOND)
     }
 
     /// A `seen` above everything this object gave and more than a day ahead is corrupt.
-    fn believed(&self, seen: u64, now: Millis) -> u64 {
-        let most = self.last.max(now.plus(Millis::DAY).0).min(TOKEN_END - 2);
+    fn believed(&self, seen: u64, now: Instant) -> u64 {
+        let most = self.last.max(now.plus(Span::DAY).0).min(TOKEN_END - 2);
         if seen > most { 0 } else { seen }
     }
 
-    fn newer(&self, seen: u64, now: Millis) -> Option<Answer> {
+    fn newer(&self, seen: u64, now: Instant) -> Option<Answer> {
         let committed = self.committed.filter(|it| it.generation > seen && !it.is_gone(now))?;
         Some(Answer::Newer {
             generation: committed.generation,
-            age: now.minus(committed.stored_at),
+            age: now.since(committed.stored_at),
             ttl: committed.lifetime.ttl,
         })
     }
 
-    fn remembered(&self, now: Millis) -> Option<&Remembered> {
+    fn remembered(&self, now: Instant) -> Option<&Remembered> {
         self.remembered.as_ref().filter(|it| it.since.covers(it.length, now))
     }
 
-    fn failed(&self, now: Millis) -> Option<Answer> {
+    fn failed(&self, now: Instant) -> Option<Answer> {
         let remembered = self.remembered(now)?;
-        let retry_after = remembered.since.plus(remembered.length).minus(now);
+        let retry_after = remembered.since.plus(remembered.length).since(now);
         Some(Answer::Failed { failure: remembered.failure.clone(), retry_after })
     }
 
-    fn next_token(&mut self, seen: u64, now: Millis) -> u64 {
+    fn next_token(&mut self, seen: u64, now: Instant) -> u64 {
         self.last = now.0.max(self.last + 1).max(seen + 1).min(TOKEN_END - 1);
         self.last
     }
 
-    fn touch(&mut self, now: Millis, physical: Millis) {
+    fn touch(&mut self, now: Instant, physical: Span) {
         self.touched = now;
         self.physical = self.physical.max(physical);
     }
 }
 
 impl Committed {
-    fn is_gone(&self, now: Millis) -> bool {
-        now.minus(self.stored_at) >= self.lifetime.physical()
+    fn is_gone(&self, now: Instant) -> bool {
+        now.since(self.stored_at) >= self.lifetime.physical()
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         entry::{Floor, Lifetime},
         failure::Failure,
         global_rate::RateShare,
-        time::Millis,
+        time::Span,
     },
     protocol::codec,
 };
@@ -24,11 +24,11 @@ pub const PROTOCOL: u32 = 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct LeaseRequest {
     /// How long the lease is to last.
-    pub lease: Millis,
+    pub lease: Span,
     /// How long the computation should take, by what it cost before.
-    pub expected: Millis,
+    pub expected: Span,
     /// The physical lifetime of the key's entries.
-    pub physical: Millis,
+    pub physical: Span,
     /// How often the caller is asked for the key. It travels as the frame's body, where code that does not
     /// know of it finds nothing that it looks for.
     #[serde(skip)]
@@ -59,7 +59,7 @@ pub enum Message {
         /// The grant's token.
         token: u64,
         /// How old the entry is, by the holder's clock.
-        age: Millis,
+        age: Span,
         /// How long it may be served.
         lifetime: Lifetime,
     },
@@ -75,7 +75,7 @@ pub enum Message {
         /// Gone, not merely stale.
         hard: bool,
         /// The physical lifetime of the key's entries.
-        physical: Millis,
+        physical: Span,
     },
     /// Asks what the object holds. Changes nothing.
     Inspect,
@@ -89,21 +89,21 @@ pub enum Answer {
         /// Its generation, outside the encoded entry, so that an unreadable one can be overtaken.
         generation: u64,
         /// Its age by the object's clock.
-        age: Millis,
+        age: Span,
         /// Its TTL, which a soft purge has shortened since its bytes were written.
-        ttl: Millis,
+        ttl: Span,
     },
     /// Somebody else holds the lease.
     Held {
         /// When it is worth asking again; the lease lasts at least as long.
-        retry_in: Millis,
+        retry_in: Span,
     },
     /// The last computation failed, and this is remembered.
     Failed {
         /// How.
         failure: Failure,
         /// How long it is remembered.
-        retry_after: Millis,
+        retry_after: Span,
     },
     /// The lease is yours.
     Granted {
@@ -123,7 +123,7 @@ pub enum Answer {
         /// False: the token was not the open one, and nothing changed.
         applied: bool,
         /// How long the failure is remembered.
-        retry_after: Millis,
+        retry_after: Span,
     },
     /// The purge is done; its floor stands beside this answer.
     Purged,
@@ -142,17 +142,17 @@ pub struct Inspection {
     /// Generation of the committed entry.
     pub generation: Option<u64>,
     /// Its age.
-    pub age: Option<Millis>,
+    pub age: Option<Span>,
     /// The highest token ever given.
     pub last_token: u64,
     /// The token of the live lease.
     pub lease_token: Option<u64>,
     /// How long that lease lasts at most.
-    pub lease_remaining: Option<Millis>,
+    pub lease_remaining: Option<Span>,
     /// The remembered failure.
     pub failure: Option<Failure>,
     /// How long it is remembered.
-    pub failure_remaining: Option<Millis>,
+    pub failure_remaining: Option<Span>,
     /// How many wait.
     pub waiters: u32,
 }

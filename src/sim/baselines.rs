@@ -9,15 +9,15 @@ use super::{
     world::{Request, What, World},
 };
 use crate::core::{
-    time::Millis,
+    time::{Instant, Span},
     xfetch::{self, Rule},
 };
 
 /// What a colo keeps of a key.
 #[derive(Clone, Debug)]
 struct Kept {
-    expiry: Millis,
-    delta: Millis,
+    expiry: Instant,
+    delta: Span,
     body: Arc<[u8]>,
 }
 
@@ -39,11 +39,11 @@ impl World {
     pub(super) fn on_plain_request(&mut self, colo: usize, key: usize) {
         let request = Request { at: self.now, is_warm: false };
         let kept = self.plain.stores[colo][key].clone();
-        let remaining = kept.as_ref().map_or(Millis::ZERO, |kept| kept.expiry.minus(self.now));
+        let remaining = kept.as_ref().map_or(Span::ZERO, |kept| kept.expiry.since(self.now));
         let is_usable = kept
             .as_ref()
             .is_some_and(|it| self.now < it.expiry.plus(self.scenario.lifetime.stale_while_revalidate));
-        let is_fresh = remaining > Millis::ZERO;
+        let is_fresh = remaining > Span::ZERO;
         let is_due = match self.scenario.strategy {
             Strategy::NoProtection | Strategy::PlainLock => false,
             Strategy::StaleWhileRevalidate => is_usable && !is_fresh,
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    fn draws_a_refresh(&mut self, kept: &Kept, remaining: Millis) -> bool {
+    fn draws_a_refresh(&mut self, kept: &Kept, remaining: Span) -> bool {
         let rule = Rule {
             delta: xfetch::clamp_delta(kept.delta, self.scenario.lifetime.ttl),
             beta: self.scenario.beta,
@@ -134,8 +134,8 @@ impl World {
 
     fn plain_answer(&mut self, request: Request, body: Option<&Arc<[u8]>>) {
         let ended = body.and_then(|body| origin::read(body)).map(|(_, number)| self.origin.ended[number]);
-        let (at, took) = (self.elapsed(), self.now.minus(request.at));
-        let age = body.map(|_| self.now.minus(ended.unwrap_or(self.now)));
+        let (at, took) = (self.elapsed(), self.now.since(request.at));
+        let age = body.map(|_| self.now.since(ended.unwrap_or(self.now)));
         self.figures.answered(at, took, age, self.scenario.lifetime.ttl);
     }
 }

@@ -10,7 +10,11 @@ use super::{
     world::{Happened, Loss, What, World},
 };
 use crate::{
-    core::{entry::Entry, failure::Failure, time::Millis},
+    core::{
+        entry::Entry,
+        failure::Failure,
+        time::{Instant, Span},
+    },
     isolate::{
         metrics::{self, MetricEvent},
         miss,
@@ -131,7 +135,7 @@ impl World {
         self.schedule(limit, What::Task(ticket, Happened::Lost(Loss::Slow)));
     }
 
-    pub(super) fn wait_for(&mut self, id: u64, waits: Waits, time: Millis) {
+    pub(super) fn wait_for(&mut self, id: u64, waits: Waits, time: Span) {
         let ticket = self.next_ticket(id, waits);
         self.schedule(time, What::Task(ticket, Happened::Done));
     }
@@ -180,7 +184,7 @@ impl World {
         key: usize,
         reply: &Reply,
         beside: Option<Arc<Entry>>,
-        now: Millis,
+        now: Instant,
     ) -> Option<Arc<Entry>> {
         let colo = self.isolates[isolate].colo;
         if self.isolates[isolate].local.hear(self.keys[key].hash, reply.floor, now) {
@@ -292,7 +296,7 @@ impl World {
                 status: 200,
                 headers: Vec::new(),
                 body,
-                delta: self.now.minus(began),
+                delta: self.now.since(began),
                 storable,
                 at: self.clock_of(isolate),
             }),

@@ -8,7 +8,10 @@ use super::{
     world::{Fault, Happened, Loss, What, World},
 };
 use crate::{
-    core::{time::Millis, xfetch::Draw},
+    core::{
+        time::{Instant, Span},
+        xfetch::Draw,
+    },
     protocol::lease::CleanUp,
 };
 
@@ -36,13 +39,13 @@ impl World {
             Fault::Leap => faults.leaps_every,
             Fault::Purge => faults.purges_every,
             Fault::Unreachable => faults.unreachable_every,
-            Fault::KindAgain => Millis::ZERO,
+            Fault::KindAgain => Span::ZERO,
         };
         let until = faults.until;
-        if mean == Millis::ZERO {
+        if mean == Span::ZERO {
             return;
         }
-        let after = Millis(self.chance.exponential(mean.0 as f64) as u64 + 1);
+        let after = Span(self.chance.exponential(mean.0 as f64) as u64 + 1);
         if self.elapsed().plus(after) < until {
             self.schedule(after, What::Fault(fault));
         }
@@ -68,7 +71,7 @@ impl World {
             Fault::Evict => {
                 let key = self.chance.below(self.keys.len() as u64) as usize;
                 for sleeper in self.objects.all[key].evict() {
-                    self.schedule(Millis(1), What::Task(sleeper, Happened::Lost(Loss::Retryable)));
+                    self.schedule(Span(1), What::Task(sleeper, Happened::Lost(Loss::Retryable)));
                 }
             }
             Fault::CleanUp => {
@@ -95,7 +98,7 @@ impl World {
             }
             Fault::Unreachable => self.unreachable_until = self.now.plus(faults.unreachable_for),
             Fault::KindAgain => {
-                self.unreachable_until = Millis::ZERO;
+                self.unreachable_until = Instant::EPOCH;
                 return;
             }
         }
@@ -103,7 +106,7 @@ impl World {
     }
 }
 
-pub(super) fn skewed(chance: &mut Chance, most: Millis) -> Clock {
+pub(super) fn skewed(chance: &mut Chance, most: Span) -> Clock {
     let most = most.0.cast_signed();
     Clock(chance.below(2 * most.unsigned_abs() + 1).cast_signed() - most)
 }

@@ -1,7 +1,7 @@
 //! What goes wrong beside the origin: which faults, and how often.
 
 use super::{origin::OriginFault, rng::Chance};
-use crate::core::time::Millis;
+use crate::core::time::Span;
 
 /// The faults of a world. Shares are in [0, 1]; a mean distance of zero means never.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,7 +13,7 @@ pub struct Faults {
     /// The share of the messages and answers that are late, and may be overtaken by others.
     pub delay: f64,
     /// How late, at most.
-    pub delay_most: Millis,
+    pub delay_most: Span,
     /// The share of the actions at which a computation's background work is cut off.
     pub crash: f64,
     /// The share of the draws for which there is no entropy.
@@ -25,31 +25,31 @@ pub struct Faults {
     /// The share of the messages that the object refuses, as code of another version would.
     pub refusal: f64,
     /// Each colo's clock, and the objects', is off by so much at most.
-    pub skew: Millis,
+    pub skew: Span,
     /// Mean distance between steps of some clock.
-    pub steps_every: Millis,
+    pub steps_every: Span,
     /// A step is so long at most, either way.
-    pub step_most: Millis,
+    pub step_most: Span,
     /// Mean distance between restarts of some isolate.
-    pub restarts_every: Millis,
+    pub restarts_every: Span,
     /// Mean distance between evictions of some object.
-    pub evictions_every: Millis,
+    pub evictions_every: Span,
     /// Mean distance between alarms of some object, whatever time it is.
-    pub cleanups_every: Millis,
+    pub cleanups_every: Span,
     /// Mean distance between leaps of the objects' clock.
-    pub leaps_every: Millis,
+    pub leaps_every: Span,
     /// A leap is so long at most, either way: long enough for everything to be forgotten.
-    pub leap_most: Millis,
+    pub leap_most: Span,
     /// Mean distance between purges of some key, hard ones and soft ones.
-    pub purges_every: Millis,
+    pub purges_every: Span,
     /// Mean distance between times in which no object can be reached.
-    pub unreachable_every: Millis,
+    pub unreachable_every: Span,
     /// How long such a time is.
-    pub unreachable_for: Millis,
+    pub unreachable_for: Span,
     /// The ways in which the origin fails, one of them at random each time; none: it answers 500.
     pub moods: Vec<OriginFault>,
     /// After this the world is kind again, so that what should end can be seen to end.
-    pub until: Millis,
+    pub until: Span,
 }
 
 impl Faults {
@@ -60,7 +60,7 @@ impl Faults {
     }
 
     /// Some faults, each there or not, as a seed has it.
-    pub(super) fn drawn(chance: &mut Chance, until: Millis) -> Self {
+    pub(super) fn drawn(chance: &mut Chance, until: Span) -> Self {
         let mut share = |most: f64| if chance.happens(0.5) { chance.share() * most } else { 0.0 };
         let mut faults = Self {
             loss: share(0.3),
@@ -75,7 +75,7 @@ impl Faults {
             ..Self::default()
         };
         let mut every = |least: u64, most: u64| {
-            if chance.happens(0.5) { Millis(least + chance.below(most - least)) } else { Millis::ZERO }
+            if chance.happens(0.5) { Span(least + chance.below(most - least)) } else { Span::ZERO }
         };
         faults.delay_most = every(100, 8_000);
         faults.skew = every(1, 4_000);
@@ -93,18 +93,18 @@ impl Faults {
     /// What came later is drawn apart: the worlds of the seeds before stay as they were.
     pub(super) fn drawn_later(mut self, chance: &mut Chance) -> Self {
         if chance.happens(0.4) {
-            self.cleanups_every = Millis(500 + chance.below(10_000));
+            self.cleanups_every = Span(500 + chance.below(10_000));
         }
         if chance.happens(0.2) {
-            self.leaps_every = Millis(5_000 + chance.below(30_000));
-            self.leap_most = Millis::DAY.plus(Millis(chance.below(4 * Millis::DAY.0)));
+            self.leaps_every = Span(5_000 + chance.below(30_000));
+            self.leap_most = Span::DAY.plus(Span(chance.below(4 * Span::DAY.0)));
         }
         self
     }
 
     /// Each fault by itself taken away: what a shrunk case tries.
     pub(super) fn lesser(&self) -> Vec<Self> {
-        let zero = Millis::ZERO;
+        let zero = Span::ZERO;
         let without = |change: &dyn Fn(&mut Self)| {
             let mut lesser = self.clone();
             change(&mut lesser);

@@ -7,10 +7,10 @@ use super::{
     rng::Chance,
     run,
 };
-use crate::core::{entry::Lifetime, time::Millis};
+use crate::core::{entry::Lifetime, time::Span};
 
 /// How long the world is kind again before the end, so that what should end can be seen to end.
-const AFTERMATH: Millis = Millis(150_000);
+const AFTERMATH: Span = Span(150_000);
 
 impl Scenario {
     /// The hostile world of this seed: small, so that everything meets everything.
@@ -18,7 +18,7 @@ impl Scenario {
     pub fn hostile(seed: u64) -> Self {
         let mut chance = Chance::new(seed, 4);
         let mut between = |least: u64, most: u64| least + chance.below(most - least + 1);
-        let until = Millis(between(10_000, 60_000));
+        let until = Span(between(10_000, 60_000));
         let mut scenario = Self {
             seed,
             duration: until.plus(AFTERMATH),
@@ -27,22 +27,22 @@ impl Scenario {
             keys: between(1, 3) as u32,
             rate: between(1, 12) as f64,
             lifetime: Lifetime {
-                ttl: Millis(between(500, 6_000)),
-                stale_while_revalidate: Millis(between(0, 60_000)),
-                stale_if_error: Millis(between(0, 60_000)),
+                ttl: Span(between(500, 6_000)),
+                stale_while_revalidate: Span(between(0, 60_000)),
+                stale_if_error: Span(between(0, 60_000)),
             },
-            origin_timeout: Millis(between(500, 8_000)),
-            delta: Millis(between(50, 2_000)),
-            object_delay: Millis(between(1, 60)),
-            colo_delay: Millis(between(1, 20)),
+            origin_timeout: Span(between(500, 8_000)),
+            delta: Span(between(50, 2_000)),
+            object_delay: Span(between(1, 60)),
+            colo_delay: Span(between(1, 20)),
             ..Self::default()
         };
         scenario.strategy =
             if chance.happens(0.5) { Strategy::LeaseBetaAuto } else { Strategy::LeaseBetaOne };
         scenario.spread = if chance.happens(0.5) { chance.share() } else { 0.0 };
         scenario.failing = if chance.happens(0.5) { 0.7 * chance.share() } else { 0.0 };
-        let from = Millis(chance.below(until.0));
-        let outage = Outage { from, until: from.plus(Millis(chance.below(15_000))) };
+        let from = Span(chance.below(until.0));
+        let outage = Outage { from, until: from.plus(Span(chance.below(15_000))) };
         scenario.outage = chance.happens(0.3).then_some(outage);
         scenario.faults = Faults::drawn(&mut chance, until).drawn_later(&mut Chance::new(seed, 6));
         if scenario.faults.moods.is_empty() {

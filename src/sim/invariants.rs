@@ -7,7 +7,7 @@ use super::{Scenario, origin, tiers::Clock};
 use crate::{
     core::{
         entry::{CLOCK_TOLERANCE, Entry, Floor},
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::metrics::{Counter, Counters},
     protocol::message::{Answer, Message},
@@ -19,7 +19,7 @@ pub struct Violation {
     /// Its name in the documentation.
     pub promise: &'static str,
     /// The instant, since the begin of the run.
-    pub at: Millis,
+    pub at: Span,
     /// What was seen.
     pub what: String,
 }
@@ -34,8 +34,8 @@ impl fmt::Display for Violation {
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     token: u64,
-    at: Millis,
-    length: Millis,
+    at: Instant,
+    length: Span,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ struct OfKey {
 }
 
 /// A stale generation that an isolate serves, and since when.
-type Overdue = BTreeMap<(usize, usize), (u64, Millis)>;
+type Overdue = BTreeMap<(usize, usize), (u64, Span)>;
 
 /// What has to be remembered to know a broken promise.
 #[derive(Debug)]
@@ -59,12 +59,12 @@ pub(super) struct Promises {
     is_on: bool,
     keys: Vec<OfKey>,
     /// The most that clocks were ever apart from the true time.
-    apart: Millis,
+    apart: Span,
     overdue: Overdue,
-    on_the_way: Millis,
-    kind_from: Millis,
+    on_the_way: Span,
+    kind_from: Span,
     /// In a kind world a stale entry is overtaken within this.
-    overtaken_within: Millis,
+    overtaken_within: Span,
     pub(super) first: Option<Violation>,
 }
 
@@ -73,27 +73,27 @@ impl Promises {
         Self {
             is_on: scenario.strategy.has_promises(),
             keys: vec![OfKey::default(); scenario.keys as usize],
-            apart: Millis::ZERO,
+            apart: Span::ZERO,
             overdue: Overdue::new(),
-            on_the_way: Millis(2 * (scenario.faults.delay_most.0 + scenario.object_delay.0)),
+            on_the_way: Span(2 * (scenario.faults.delay_most.0 + scenario.object_delay.0)),
             kind_from: scenario.faults.until,
             overtaken_within: scenario.aftermath(),
             first: None,
         }
     }
 
-    fn demand(&mut self, holds: bool, promise: &'static str, at: Millis, what: impl FnOnce() -> String) {
+    fn demand(&mut self, holds: bool, promise: &'static str, at: Span, what: impl FnOnce() -> String) {
         if self.is_on && !holds && self.first.is_none() {
             self.first = Some(Violation { promise, at, what: what() });
         }
     }
 
     pub(super) fn clock(&mut self, clock: Clock) {
-        self.apart = self.apart.max(Millis(clock.0.unsigned_abs()));
+        self.apart = self.apart.max(Span(clock.0.unsigned_abs()));
     }
 
     /// The object has answered a message; `now` by its clock.
-    pub(super) fn told(&mut self, at: Millis, key: usize, message: &Message, answer: &Answer, now: Millis) {
+    pub(super) fn told(&mut self, at: Span, key: usize, message: &Message, answer: &Answer, now: Instant) {
         let known = self.keys[key].clone();
         match (message, answer) {
             (Message::Acquire { terms, .. }, Answer::Granted { token }) => {
@@ -156,7 +156,7 @@ impl Promises {
     }
 
     /// A computation begins under this token.
-    pub(super) fn called(&mut self, at: Millis, key: usize, token: Option<u64>) {
+    pub(super) fn called(&mut self, at: Span, key: usize, token: Option<u64>) {
         let Some(token) = token else { return };
         let known = &mut self.keys[key].called;
         *known = if known.0 == token { (token, known.1 + 1) } else { (token, 1) };
@@ -167,7 +167,7 @@ impl Promises {
     }
 
     /// A request was answered with this entry.
-    pub(super) fn answered(&mut self, at: Millis, key: usize, served: &Served<'_>) {
+    pub(super) fn answered(&mut self, at: Span, key: usize, served: &Served<'_>) {
         let Served { isolate, is_stale, is_own, entry, heard, allowed, ended, started, is_warm, took, swift } =
             *served;
         self.overtaken(at, (isolate, key), entry.generation, is_stale);
@@ -178,10 +178,10 @@ impl Promises {
         self.demand(is_own || entry.generation >= heard.hard, "L8 a purge wins", at, || {
             format!("generation {} was served under {heard:?}", entry.generation)
         });
-        let age = started.minus(ended);
+        let age = started.since(ended);
         // Two clocks may be wrong, each either way, and each may have stepped. An entry does not age on
         // its way to the object and back.
-        let tolerance = CLOCK_TOLERANCE.plus(Millis(4 * self.apart.0)).plus(self.on_the_way);
+        let tolerance = CLOCK_TOLERANCE.plus(Span(4 * self.apart.0)).plus(self.on_the_way);
         self.demand(age <= allowed.plus(tolerance), "I2 no answer is older than allowed", at, || {
             format!("{} ms old, {} allowed", age.0, allowed.0)
         });
@@ -191,7 +191,7 @@ impl Promises {
     }
 
     /// A generation that is served stale again and again must give way.
-    fn overtaken(&mut self, at: Millis, place: (usize, usize), generation: u64, is_stale: bool) {
+    fn overtaken(&mut self, at: Span, place: (usize, usize), generation: u64, is_stale: bool) {
         if !is_stale || at < self.kind_from {
             self.overdue.remove(&place);
             return;
@@ -207,7 +207,7 @@ impl Promises {
     }
 
     /// The counters' sums.
-    pub(super) fn sums(&mut self, at: Millis, tally: &Counters) {
+    pub(super) fn sums(&mut self, at: Span, tally: &Counters) {
         let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
         let total = tally.get(Counter::TotalRequests)
             == sum(&[
@@ -235,7 +235,7 @@ impl Promises {
     }
 
     /// Something that should have ended by now.
-    pub(super) fn ended(&mut self, holds: bool, at: Millis, what: impl FnOnce() -> String) {
+    pub(super) fn ended(&mut self, holds: bool, at: Span, what: impl FnOnce() -> String) {
         self.demand(holds, "L4 nothing is stuck", at, what);
     }
 }
@@ -251,15 +251,15 @@ pub(super) struct Served<'a> {
     /// What its isolate had heard of purges.
     pub(super) heard: Floor,
     /// How old it may be.
-    pub(super) allowed: Millis,
+    pub(super) allowed: Span,
     /// When its computation really ended.
-    pub(super) ended: Millis,
+    pub(super) ended: Instant,
     /// When it was chosen.
-    pub(super) started: Millis,
+    pub(super) started: Instant,
     /// Whether memory held something servable when the request came.
     pub(super) is_warm: bool,
     /// How long the request waited.
-    pub(super) took: Millis,
+    pub(super) took: Span,
     /// How long a warm request may take: one look into the colo's cache.
-    pub(super) swift: Millis,
+    pub(super) swift: Span,
 }

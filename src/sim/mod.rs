@@ -38,7 +38,7 @@ pub use world::World;
 use crate::core::{
     config::{Beta, Credentials, Route},
     entry::Lifetime,
-    time::Millis,
+    time::Span,
 };
 
 /// How a cache deals with expiry.
@@ -106,7 +106,7 @@ pub struct Scenario {
     /// Decides all chance. The arrivals depend on nothing else but the traffic's own settings.
     pub seed: u64,
     /// How long requests arrive.
-    pub duration: Millis,
+    pub duration: Span,
     /// How expiry is dealt with.
     pub strategy: Strategy,
     /// Data centres, each with a cache of its own.
@@ -132,11 +132,11 @@ pub struct Scenario {
     /// The share of the TTL in which an early refresh may begin.
     pub early_window: f64,
     /// Before expiry, for [`Strategy::FixedThreshold`].
-    pub threshold: Millis,
+    pub threshold: Span,
     /// How long a call to the origin may take.
-    pub origin_timeout: Millis,
+    pub origin_timeout: Span,
     /// Mean cost of a computation.
-    pub delta: Millis,
+    pub delta: Span,
     /// Its spread: the standard deviation of its logarithm. 0 is always the mean.
     pub spread: f64,
     /// The share of the calls that fail.
@@ -144,9 +144,9 @@ pub struct Scenario {
     /// A time in which all of them fail.
     pub outage: Option<Outage>,
     /// One way between a colo and a key's object.
-    pub object_delay: Millis,
+    pub object_delay: Span,
     /// One look into the colo's cache, or one write.
-    pub colo_delay: Millis,
+    pub colo_delay: Span,
     /// What goes wrong beside the origin.
     pub faults: Faults,
 }
@@ -155,7 +155,7 @@ pub struct Scenario {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
     /// The distance between bursts.
-    pub every: Millis,
+    pub every: Span,
     /// How many requests.
     pub size: u32,
 }
@@ -164,7 +164,7 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             seed: 1,
-            duration: Millis(60_000),
+            duration: Span(60_000),
             strategy: Strategy::LeaseBetaAuto,
             colos: 3,
             isolates: 2,
@@ -173,22 +173,22 @@ impl Default for Scenario {
             rate: 60.0,
             burst: None,
             lifetime: Lifetime {
-                ttl: Millis(10_000),
-                stale_while_revalidate: Millis(3_600_000),
-                stale_if_error: Millis(86_400_000),
+                ttl: Span(10_000),
+                stale_while_revalidate: Span(3_600_000),
+                stale_if_error: Span(86_400_000),
             },
             beta: 1.0,
             late_share: 0.01,
             max_beta: 6.0,
             early_window: 0.5,
-            threshold: Millis(2_000),
-            origin_timeout: Millis(15_000),
-            delta: Millis(1_000),
+            threshold: Span(2_000),
+            origin_timeout: Span(15_000),
+            delta: Span(1_000),
             spread: 0.2,
             failing: 0.0,
             outage: None,
-            object_delay: Millis(20),
-            colo_delay: Millis(2),
+            object_delay: Span(20),
+            colo_delay: Span(2),
             faults: Faults::default(),
         }
     }
@@ -196,8 +196,8 @@ impl Default for Scenario {
 
 impl Scenario {
     /// How long after the last request everything must have ended, in a kind world.
-    fn aftermath(&self) -> Millis {
-        self.origin_timeout.plus(self.origin_timeout).plus(Millis(60_000))
+    fn aftermath(&self) -> Span {
+        self.origin_timeout.plus(self.origin_timeout).plus(Span(60_000))
     }
 
     /// The route that the deployed core is given.
@@ -218,7 +218,7 @@ impl Scenario {
             origin_timeout: self.origin_timeout,
             max_request: 65_536,
             max_response: 1_048_576,
-            negative_ttl: Millis::ZERO,
+            negative_ttl: Span::ZERO,
             max_waiters: 1_000,
             max_origin_calls: 50,
             cache_control: "no-cache".to_owned(),

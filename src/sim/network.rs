@@ -8,7 +8,7 @@ use super::{
     world::{Happened, Loss, What, World},
 };
 use crate::{
-    core::{entry::Entry, time::Millis, xfetch::Draw},
+    core::{entry::Entry, time::Span, xfetch::Draw},
     protocol::message::{Answer, Message},
 };
 
@@ -33,15 +33,15 @@ impl World {
         let loss = [Loss::Slow, Loss::Retryable, Loss::Overloaded, Loss::Broken];
         match loss[self.chance.below(4) as usize] {
             Loss::Slow => {}
-            loss => self.schedule(Millis(1), What::Task(from, Happened::Lost(loss))),
+            loss => self.schedule(Span(1), What::Task(from, Happened::Lost(loss))),
         }
     }
 
-    pub(super) fn way(&mut self) -> Millis {
+    pub(super) fn way(&mut self) -> Span {
         let late = self.fault(|it| it.delay);
         let most = self.scenario.faults.delay_most.0;
         let extra = if late { self.chance.below(most) } else { 0 };
-        self.scenario.object_delay.plus(Millis(extra))
+        self.scenario.object_delay.plus(Span(extra))
     }
 
     pub(super) fn deliver(&mut self, key: usize, from: Ticket, message: &Message, entry: Option<Arc<Entry>>) {

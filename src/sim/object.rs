@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::tiers::Clock;
 use crate::{
-    core::{entry::Entry, time::Millis, xfetch::Draw},
+    core::{
+        entry::Entry,
+        time::{Instant, Span},
+        xfetch::Draw,
+    },
     protocol::{
         lease::{self, CleanUp, Waiting, Wake},
         message::{Answer, Message, PROTOCOL, Reply},
@@ -27,7 +31,7 @@ pub(super) enum Delivered {
     /// These answers.
     Told(Vec<Told>),
     /// Somebody sleeps, for so long at most.
-    Asleep(Millis),
+    Asleep(Span),
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +55,7 @@ impl Object {
         from: Ticket,
         message: Message,
         entry: Option<Arc<Entry>>,
-        now: Millis,
+        now: Instant,
         spread: Draw,
     ) -> Delivered {
         let before = self.state.committed_generation();
@@ -107,7 +111,7 @@ impl Object {
     }
 
     /// The alarm: what is past every use is dropped.
-    pub(super) fn clean_up(&mut self, now: Millis) -> CleanUp {
+    pub(super) fn clean_up(&mut self, now: Instant) -> CleanUp {
         let what = self.state.clean_up(self.sleepers.len() as u32, now);
         match what {
             CleanUp::Later(_) => {}

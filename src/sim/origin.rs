@@ -5,16 +5,16 @@ use std::sync::Arc;
 use super::{Scenario, rng::Chance};
 use crate::core::{
     failure::{Failure, Reason},
-    time::Millis,
+    time::{Instant, Span},
 };
 
 /// A time in which every call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// Its begin.
-    pub from: Millis,
+    pub from: Span,
     /// Its end.
-    pub until: Millis,
+    pub until: Span,
 }
 
 /// A way to fail.
@@ -64,8 +64,8 @@ pub(super) enum Fate {
 /// One call under way.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    pub(super) began: Millis,
-    pub(super) takes: Millis,
+    pub(super) began: Instant,
+    pub(super) takes: Span,
     pub(super) fate: Fate,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Origin {
     pub(super) under_way: Vec<u32>,
     pub(super) calls: u64,
     /// When each computation began, by its number: how old a body really is.
-    pub(super) ended: Vec<Millis>,
+    pub(super) ended: Vec<Instant>,
 }
 
 impl Origin {
@@ -90,10 +90,10 @@ impl Origin {
     }
 
     /// A call begins; the caller gives up after its time-out.
-    pub(super) fn call(&mut self, scenario: &Scenario, key: usize, now: Millis, elapsed: Millis) -> Call {
+    pub(super) fn call(&mut self, scenario: &Scenario, key: usize, now: Instant, elapsed: Span) -> Call {
         self.calls += 1;
         self.under_way[key] += 1;
-        let takes = self.chance.lognormal(scenario.delta, scenario.spread).max(Millis(1));
+        let takes = self.chance.lognormal(scenario.delta, scenario.spread).max(Span(1));
         let is_out = scenario.outage.is_some_and(|outage| outage.from <= elapsed && elapsed < outage.until);
         let is_hostile = elapsed < scenario.faults.until || !scenario.faults.any();
         // In a kind world the origin is quick enough, however slow it was before.
@@ -109,24 +109,24 @@ impl Origin {
         Call { began: now, takes, fate }
     }
 
-    fn failure(&mut self, scenario: &Scenario, takes: Millis) -> (Millis, Fate) {
+    fn failure(&mut self, scenario: &Scenario, takes: Span) -> (Span, Fate) {
         let moods = &scenario.faults.moods;
         let mood = match moods.len() {
             0 => OriginFault::Error,
             count => moods[self.chance.below(count as u64) as usize],
         };
-        let soon = takes.share(0.1).max(Millis(1));
+        let soon = takes.share(0.1).max(Span(1));
         match mood {
             OriginFault::Error => (soon, transient(Reason::OriginError, None)),
-            OriginFault::Busy => (soon, transient(Reason::OriginBusy, Some(Millis(3_000)))),
-            OriginFault::Hang => (Millis(u64::MAX), transient(Reason::OriginTimeout, None)),
+            OriginFault::Busy => (soon, transient(Reason::OriginBusy, Some(Span(3_000)))),
+            OriginFault::Hang => (Span(u64::MAX), transient(Reason::OriginTimeout, None)),
             OriginFault::Reset => (soon, transient(Reason::OriginUnreachable, None)),
             OriginFault::Truncate => (takes, transient(Reason::OriginTruncated, None)),
             OriginFault::Garbage => (takes, transient(Reason::OriginNotJson, None)),
             OriginFault::Refuse => {
                 let content_type = "application/json".to_owned();
                 let no =
-                    Failure::Negative { status: 404, content_type, body: "{}".to_owned(), ttl: Millis::ZERO };
+                    Failure::Negative { status: 404, content_type, body: "{}".to_owned(), ttl: Span::ZERO };
                 (soon, Fate::Failure(no))
             }
             OriginFault::Private => (takes, Fate::Body(Arc::from([]), false)),
@@ -134,7 +134,7 @@ impl Origin {
     }
 
     /// A body that says whose it is, and which computation it comes from.
-    fn body(&mut self, key: usize, now: Millis, takes: Millis, storable: bool) -> Fate {
+    fn body(&mut self, key: usize, now: Instant, takes: Span, storable: bool) -> Fate {
         let number = self.ended.len() as u32;
         self.ended.push(now.plus(takes));
         let body = [(key as u32).to_le_bytes(), number.to_le_bytes()].concat();
@@ -149,6 +149,6 @@ pub(super) fn read(body: &[u8]) -> Option<(usize, usize)> {
     Some((u32::from_le_bytes(*key) as usize, u32::from_le_bytes(number) as usize))
 }
 
-fn transient(reason: Reason, retry_after: Option<Millis>) -> Fate {
+fn transient(reason: Reason, retry_after: Option<Span>) -> Fate {
     Fate::Failure(Failure::Transient { reason, retry_after })
 }

@@ -1,6 +1,6 @@
 //! What a run has shown: counts, times and cycles, as data.
 
-use crate::{core::time::Millis, isolate::metrics::Counters};
+use crate::{core::time::Span, isolate::metrics::Counters};
 
 /// One second of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Second {
     /// Answers past their TTL.
     pub stale: u32,
     /// The slowest answer.
-    pub slowest: Millis,
+    pub slowest: Span,
 }
 
 /// One life of an entry, from its storing to its successor's.
@@ -29,7 +29,7 @@ pub struct Cycle {
 }
 
 /// An answer that takes longer is one that somebody notices.
-pub const SLOW: Millis = Millis(100);
+pub const SLOW: Span = Span(100);
 
 /// Upper bounds of the histogram of answer times grow by a tenth from one millisecond.
 const GROWTH: f64 = 1.1;
@@ -73,11 +73,11 @@ pub struct Report {
     /// Each cycle of the most wanted key.
     pub cycles: Vec<Cycle>,
     pub(super) times: Vec<u64>,
-    pub(super) slowest: Millis,
+    pub(super) slowest: Span,
 }
 
 impl Report {
-    pub(super) fn second(&mut self, at: Millis) -> &mut Second {
+    pub(super) fn second(&mut self, at: Span) -> &mut Second {
         let index = (at.0 / 1_000) as usize;
         if self.seconds.len() <= index {
             self.seconds.resize(index + 1, Second::default());
@@ -85,7 +85,7 @@ impl Report {
         &mut self.seconds[index]
     }
 
-    pub(super) fn answered(&mut self, at: Millis, took: Millis, age: Option<Millis>, ttl: Millis) {
+    pub(super) fn answered(&mut self, at: Span, took: Span, age: Option<Span>, ttl: Span) {
         let Some(age) = age else {
             self.errors += 1;
             return;

@@ -9,7 +9,12 @@ use super::{
     world::{Request, World},
 };
 use crate::{
-    core::{config::OBJECT_TIMEOUT, entry::Entry, freshness::Verdict, time::Millis},
+    core::{
+        config::OBJECT_TIMEOUT,
+        entry::Entry,
+        freshness::Verdict,
+        time::{Instant, Span},
+    },
     isolate::{
         metrics::{MetricEvent, ServedAs},
         refresh::{Purpose, Refresh, Subject},
@@ -50,7 +55,7 @@ impl World {
         isolate: usize,
         key: usize,
         entry: Option<&Entry>,
-        now: Millis,
+        now: Instant,
     ) -> Verdict {
         let draw = self.draw();
         self.isolates[isolate].local.judge(&self.keys[key].hash, &self.route, entry, now, draw)
@@ -125,16 +130,16 @@ impl World {
         key: usize,
         request: Request,
         class: ServedAs,
-        served: Option<(&Entry, Millis)>,
+        served: Option<(&Entry, Span)>,
     ) {
         let is_own = class == ServedAs::Miss;
-        let took = self.now.minus(request.at);
+        let took = self.now.since(request.at);
         self.tally.fold(MetricEvent::Answered { class, took });
         let ended = served
             .and_then(|(entry, _)| origin::read(&entry.body))
             .map(|(_, number)| self.origin.ended[number]);
         let at = self.elapsed();
-        let age = served.map(|_| self.now.minus(ended.unwrap_or(self.now)));
+        let age = served.map(|_| self.now.since(ended.unwrap_or(self.now)));
         self.figures.answered(at, took, age, self.scenario.lifetime.ttl);
         if let (Some((entry, allowed)), Some(ended)) = (served, ended) {
             let heard = self.isolates[isolate].local.memory.floor(&self.keys[key].hash);
@@ -171,7 +176,7 @@ impl World {
         }
     }
 
-    pub(super) fn subject(&self, key: usize, seen: u64, delta: Option<Millis>) -> Subject {
+    pub(super) fn subject(&self, key: usize, seen: u64, delta: Option<Span>) -> Subject {
         let text = Arc::clone(&self.keys[key].text);
         Subject { key: text, lifetime: self.scenario.lifetime, seen, delta }
     }

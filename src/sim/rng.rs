@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::core::time::Millis;
+use crate::core::time::Span;
 
 /// One stream of chance. Each part of the world has its own, so that another strategy does not change
 /// the arrivals.
@@ -40,7 +40,7 @@ impl Chance {
     }
 
     /// Lognormal with this mean; `spread` is the standard deviation of the logarithm.
-    pub(super) fn lognormal(&mut self, mean: Millis, spread: f64) -> Millis {
+    pub(super) fn lognormal(&mut self, mean: Span, spread: f64) -> Span {
         if spread == 0.0 {
             return mean;
         }

@@ -4,12 +4,12 @@
 use super::{Cycle, rng::Chance};
 use crate::core::{
     theory::Law,
-    time::Millis,
+    time::Span,
     xfetch::{self, Draw, Rule},
 };
 
 /// The unit of time: a millionth of a computation, so that rounding is far below chance.
-const DELTA: Millis = Millis(1_000_000);
+const DELTA: Span = Span(1_000_000);
 /// So many arrivals are drawn at most, over all cycles.
 const MAX_ARRIVALS: f64 = 2_000_000.0;
 

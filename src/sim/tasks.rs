@@ -12,7 +12,7 @@ use super::{
 use crate::{
     core::{
         entry::{Entry, Floor},
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::{
         miss::{self, Miss},
@@ -53,7 +53,7 @@ pub(super) enum Waits {
     /// What another request's message to the object leads to.
     Sleeping,
     /// The next look into memory, the object being out of reach; until then at most.
-    Memory(Millis),
+    Memory(Instant),
 }
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub(super) enum Work {
     /// A computation, for a request that waits or behind an answer.
     Computing { refresh: Refresh, owner: u64, for_whom: Option<u64>, is_repeated: bool },
     /// A request with nothing to serve.
-    Cold { cold: Miss, request: Request, delta: Option<Millis>, ends: Millis },
+    Cold { cold: Miss, request: Request, delta: Option<Span>, ends: Instant },
     /// A request that goes uncached, as its key's answers must not be stored.
     Uncached(Request, Option<Arc<Entry>>),
     /// An acquire that nobody waits for any more: a grant is given back.
@@ -84,7 +84,7 @@ pub(super) struct Looking {
     /// The mark that it set, if it found stale.
     pub(super) owner: Option<u64>,
     pub(super) in_hand: Option<Arc<Entry>>,
-    pub(super) arrived: Millis,
+    pub(super) arrived: Instant,
     pub(super) heard: Floor,
 }
 

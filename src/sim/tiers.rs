@@ -7,7 +7,7 @@ use super::object::Ticket;
 use crate::{
     core::{
         entry::{Entry, Floor},
-        time::Millis,
+        time::Instant,
     },
     isolate::{coalesce::Coalesce, state::IsolateState},
 };
@@ -17,8 +17,8 @@ use crate::{
 pub(super) struct Clock(pub(super) i64);
 
 impl Clock {
-    pub(super) fn read(self, now: Millis) -> Millis {
-        Millis(now.0.saturating_add_signed(self.0))
+    pub(super) fn read(self, now: Instant) -> Instant {
+        Instant(now.0.saturating_add_signed(self.0))
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Colo {
 
 impl Colo {
     /// What is left of the record at this instant, by this colo's clock.
-    pub(super) fn look_up(&self, key: usize, now: Millis) -> Record {
+    pub(super) fn look_up(&self, key: usize, now: Instant) -> Record {
         let Some(record) = self.cache.get(&key) else { return Record::default() };
         let entry = record.entry.clone().and_then(|entry| record.floor.applied(entry, now));
         Record { floor: record.floor, entry: entry.filter(|it| !it.is_gone(now)) }
@@ -45,7 +45,7 @@ impl Colo {
 
     /// The record that a write of this entry would leave, as somebody sees it who looks now and writes
     /// later: the Cache API has no compare-and-set.
-    pub(super) fn with(&self, key: usize, heard: Floor, entry: &Arc<Entry>, now: Millis) -> Option<Record> {
+    pub(super) fn with(&self, key: usize, heard: Floor, entry: &Arc<Entry>, now: Instant) -> Option<Record> {
         let held = self.look_up(key, now);
         let floor = held.floor.raised(heard);
         let entry = floor.applied(Arc::clone(entry), now).filter(|it| !it.is_gone(now))?;
@@ -58,7 +58,7 @@ impl Colo {
     }
 
     /// Hears a floor, and leaves it for those who come.
-    pub(super) fn hear(&mut self, key: usize, floor: Floor, now: Millis) {
+    pub(super) fn hear(&mut self, key: usize, floor: Floor, now: Instant) {
         let held = self.look_up(key, now);
         let floor = held.floor.raised(floor);
         let entry = held.entry.and_then(|entry| floor.applied(entry, now));

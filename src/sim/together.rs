@@ -8,7 +8,7 @@ use super::{
     world::{Happened, Loss, What, World},
 };
 use crate::{
-    core::{config::OBJECT_TIMEOUT, entry::Entry, time::Millis},
+    core::{config::OBJECT_TIMEOUT, entry::Entry, time::Span},
     isolate::{coalesce::Joined, miss},
     protocol::{
         lease,
@@ -99,10 +99,10 @@ impl World {
     }
 
     /// Who is woken goes on in a turn of his own, which comes late in an isolate that has much to do.
-    fn turn(&mut self) -> Millis {
+    fn turn(&mut self) -> Span {
         const MAX_LATE: u64 = 500;
         let is_late = self.fault(|it| it.delay);
-        Millis(if is_late { self.chance.below(MAX_LATE) } else { 1 })
+        Span(if is_late { self.chance.below(MAX_LATE) } else { 1 })
     }
 
     /// A request that sleeps hears what its sleep has come to.

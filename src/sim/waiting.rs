@@ -12,7 +12,7 @@ use crate::{
         entry::{Entry, Floor},
         failure::Failure,
         freshness::Verdict,
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::{
         metrics::ServedAs,
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-const WATCH_EVERY: Millis = Millis(50);
+const WATCH_EVERY: Span = Span(50);
 
 impl World {
     pub(super) fn begin_cold(
@@ -59,7 +59,7 @@ impl World {
         isolate: usize,
         key: usize,
         failure: Failure,
-        retry_after: Millis,
+        retry_after: Span,
     ) -> miss::Event {
         let floor = self.isolates[isolate].local.memory.floor(&self.keys[key].hash);
         miss::Event::Led(RefreshOutcome::BackedOff { failure, retry_after }, floor)
@@ -94,7 +94,7 @@ impl World {
                 self.sleep_together(id, isolate, key, seen);
             }
             miss::Action::LookAround => {
-                let pause = Millis(self.chance.below(100));
+                let pause = Span(self.chance.below(100));
                 self.wait_for(id, Waits::Others, pause);
             }
             miss::Action::WatchMemory => {
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    pub(super) fn watch_memory(&mut self, id: u64, isolate: usize, key: usize, until: Millis) {
+    pub(super) fn watch_memory(&mut self, id: u64, isolate: usize, key: usize, until: Instant) {
         let (now, known) = (self.clock_of(isolate), &self.keys[key]);
         let local = &mut self.isolates[isolate].local;
         if let Some(entry) = local.memory.get(&known.hash, &known.text, now) {
@@ -126,7 +126,7 @@ impl World {
         let Some(Work::Cold { request, ends, .. }) = self.tasks.remove(&id).map(|task| task.work) else {
             return;
         };
-        let (at, slack) = (self.elapsed(), Millis::SECOND);
+        let (at, slack) = (self.elapsed(), Span::SECOND);
         self.promises
             .ended(self.now <= ends.plus(slack), at, || "a request waited beyond its patience".to_owned());
         if let Outcome::Hit(entry) | Outcome::Collapsed(entry) = &outcome {
@@ -196,7 +196,7 @@ impl World {
                     >= self.isolates[isolate].local.memory.floor(&self.keys[key].hash).hard =>
             {
                 let allowed =
-                    entry.lifetime.ttl.plus(entry.lifetime.stale_if_error).plus(self.now.minus(request.at));
+                    entry.lifetime.ttl.plus(entry.lifetime.stale_if_error).plus(self.now.since(request.at));
                 self.answer(isolate, key, request, ServedAs::HitStale, Some((&entry, allowed)));
             }
             _ => self.answer(isolate, key, request, ServedAs::Miss, None),

@@ -23,19 +23,19 @@ use crate::{
         config::Route,
         entry::Entry,
         key::{self, Key, Scope},
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::metrics::Counters,
     protocol::message::{Message, Reply},
 };
 
 /// The true time at which every run begins: far from zero, so that clocks may step back.
-pub(super) const BEGIN: Millis = Millis(1_000_000_000_000);
+pub(super) const BEGIN: Instant = Instant(1_000_000_000_000);
 
 /// A request under way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    pub(super) at: Millis,
+    pub(super) at: Instant,
     pub(super) is_warm: bool,
 }
 
@@ -96,7 +96,7 @@ impl Fault {
 
 #[derive(Debug)]
 struct Scheduled {
-    at: Millis,
+    at: Instant,
     number: u64,
     what: What,
 }
@@ -125,7 +125,7 @@ impl Ord for Scheduled {
 /// The life of the most wanted key's entry that is under way.
 #[derive(Debug, Default)]
 struct CycleNow {
-    expiry: Option<Millis>,
+    expiry: Option<Instant>,
     generation: u64,
     first: Option<f64>,
     triggers: u32,
@@ -136,7 +136,7 @@ struct CycleNow {
 pub struct World {
     pub(super) scenario: Scenario,
     pub(super) route: Rc<Route>,
-    pub(super) now: Millis,
+    pub(super) now: Instant,
     queue: BinaryHeap<Scheduled>,
     number: u64,
     arrivals: Chance,
@@ -146,7 +146,7 @@ pub struct World {
     pub(super) colos: Vec<Colo>,
     pub(super) isolates: Vec<Isolate>,
     pub(super) objects: Objects,
-    pub(super) unreachable_until: Millis,
+    pub(super) unreachable_until: Instant,
     pub(super) origin: Origin,
     pub(super) tasks: BTreeMap<u64, Task>,
     pub(super) next_task: u64,
@@ -156,7 +156,7 @@ pub struct World {
     pub(super) tally: Counters,
     pub(super) figures: Report,
     pub(super) promises: Promises,
-    covered: Vec<Option<Millis>>,
+    covered: Vec<Option<Span>>,
     cycle: CycleNow,
     log: Option<Vec<String>>,
 }
@@ -182,7 +182,7 @@ impl World {
                 clock: Clock::default(),
                 all: keys.iter().map(|_| Object::default()).collect(),
             },
-            unreachable_until: Millis::ZERO,
+            unreachable_until: Instant::EPOCH,
             origin: Origin::new(&scenario),
             tasks: BTreeMap::new(),
             next_task: 0,
@@ -218,8 +218,8 @@ impl World {
 
     /// How far the run is.
     #[must_use]
-    pub fn elapsed(&self) -> Millis {
-        self.now.minus(BEGIN)
+    pub fn elapsed(&self) -> Span {
+        self.now.since(BEGIN)
     }
 
     /// The figures until now.
@@ -242,7 +242,7 @@ impl World {
         self.note(|| format!("{what:?}"));
         self.happen(what);
         if self.scenario.faults.any() {
-            self.promises.sums(self.now.minus(BEGIN), &self.tally);
+            self.promises.sums(self.now.since(BEGIN), &self.tally);
         }
         self.promises.first.take().map_or(Ok(true), Err)
     }
@@ -315,7 +315,7 @@ impl World {
         let distance = self.arrivals.exponential(1_000.0 / self.scenario.rate);
         // Whole milliseconds, without a drift: what is cut off is carried as chance.
         let (whole, rest) = (distance.floor(), distance.fract());
-        let distance = Millis(whole as u64 + u64::from(self.arrivals.happens(rest)));
+        let distance = Span(whole as u64 + u64::from(self.arrivals.happens(rest)));
         if self.elapsed().plus(distance) < self.scenario.duration {
             self.schedule(distance, What::Arrival);
         }
@@ -349,7 +349,7 @@ impl World {
         self.scenario.rate * self.zipf.share(0)
     }
 
-    pub(super) fn schedule(&mut self, after: Millis, what: What) {
+    pub(super) fn schedule(&mut self, after: Span, what: What) {
         self.number += 1;
         self.queue.push(Scheduled { at: self.now.plus(after), number: self.number, what });
     }
@@ -382,7 +382,7 @@ impl World {
 
     // Small things.
 
-    pub(super) fn clock_of(&self, isolate: usize) -> Millis {
+    pub(super) fn clock_of(&self, isolate: usize) -> Instant {
         self.colos[self.isolates[isolate].colo].clock.read(self.now)
     }
 

@@ -17,7 +17,7 @@ use crate::{
     core::{
         entry::{self, Entry, Floor},
         key::Key,
-        time::Millis,
+        time::Span,
     },
     isolate::metrics::MetricEvent,
     protocol::codec,
@@ -124,7 +124,7 @@ pub(super) async fn accept(host: &str, key: &Key, entry: &Arc<Entry>) {
 
 /// Hears a floor: what lies below is dropped or marked stale, and the floor itself is left for as long
 /// as an older entry could still arrive.
-pub(super) async fn hear(host: &str, key: &Key, floor: Floor, physical: Millis) {
+pub(super) async fn hear(host: &str, key: &Key, floor: Floor, physical: Span) {
     let held = look_up(host, key).await;
     let raised = held.floor.raised(floor);
     if raised == held.floor {
@@ -135,7 +135,7 @@ pub(super) async fn hear(host: &str, key: &Key, floor: Floor, physical: Millis) 
     put(host, key, raised, left.as_deref(), physical).await;
 }
 
-async fn put(host: &str, key: &Key, floor: Floor, entry: Option<&Entry>, lifetime: Millis) {
+async fn put(host: &str, key: &Key, floor: Floor, entry: Option<&Entry>, lifetime: Span) {
     let Some(cache) = cache() else {
         return;
     };

@@ -16,7 +16,7 @@ use crate::{
         entry::{self, Entry, Floor},
         failure::{Failure, Reason},
         key::Key,
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::{
         key_memo,
@@ -73,7 +73,7 @@ impl Job {
         &self,
         in_colo: Option<Arc<Entry>>,
         in_hand: Option<Arc<Entry>>,
-        arrived: Millis,
+        arrived: Instant,
     ) -> Option<Arc<Entry>> {
         isolate::with(|isolate| isolate.local.after_colo(&self.asked.key, in_colo, in_hand, arrived))
     }
@@ -92,7 +92,7 @@ impl Job {
         isolate::with(|isolate| isolate.local.has_room(&self.route))
     }
 
-    pub(super) fn subject(&self, seen: u64, delta: Option<Millis>) -> Subject {
+    pub(super) fn subject(&self, seen: u64, delta: Option<Span>) -> Subject {
         Subject { key: Arc::clone(&self.asked.key.text), lifetime: self.route.lifetime, seen, delta }
     }
 

@@ -9,18 +9,17 @@ use crate::core::{
     config::OriginUrl,
     failure::Reason,
     http::{CACHE_NAME, CacheStatus, HOP_BY_HOP},
-    time::Millis,
+    time::Span,
 };
 
 /// How long an origin may take to begin its answer.
-const HEADERS_TIMEOUT: Millis = Millis(60_000);
+const HEADERS_TIMEOUT: Span = Span(60_000);
 
 /// Passes the request on with method, headers and body as they are, less what belongs to one
 /// connection, and the answer back.
 pub(super) async fn forward(visit: &Visit, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
-    let unreachable = || {
-        Problem::of(Reason::OriginUnreachable, Millis::SECOND).cache_status(CacheStatus::Bypass).response()
-    };
+    let unreachable =
+        || Problem::of(Reason::OriginUnreachable, Span::SECOND).cache_status(CacheStatus::Bypass).response();
     let Ok(outgoing) = outgoing(visit, origin, path_and_query) else {
         return unreachable();
     };
@@ -29,9 +28,7 @@ pub(super) async fn forward(visit: &Visit, origin: Option<&OriginUrl>, path_and_
     };
     let answered = Box::pin(async move { JsFuture::from(promise).await });
     let Ok(answered) = timer::within(HEADERS_TIMEOUT, answered).await else {
-        return Problem::of(Reason::OriginTimeout, Millis::SECOND)
-            .cache_status(CacheStatus::Bypass)
-            .response();
+        return Problem::of(Reason::OriginTimeout, Span::SECOND).cache_status(CacheStatus::Bypass).response();
     };
     let Some(response) = answered.ok().and_then(|it| it.dyn_into::<Response>().ok()) else {
         return unreachable();

@@ -21,7 +21,7 @@ use super::{
     request_flags::Head,
     router::{self, Step, Visit},
 };
-use crate::core::time::Millis;
+use crate::core::time::Instant;
 
 /// The handler of `fetch`: a response, or a promise of one; or a number, which [`answer`] wants to have once the body
 /// has come: the place of the request's route, and its head.
@@ -72,7 +72,7 @@ pub fn answer(
         Err(_) if length == TOO_SLOW => Err(Unread::TooSlow),
         Err(_) => Err(Unread::Broken),
     };
-    match request::answer_now(&visit, place, body, Millis(started as u64)) {
+    match request::answer_now(&visit, place, body, Instant(started as u64)) {
         Ok(response) => router::dressed(&visit, response).into(),
         Err(later) => promise(&to_its_end, async move {
             let response = later.answer().await;

@@ -17,7 +17,7 @@ use super::{
     timer,
 };
 use crate::{
-    core::{entry, global_rate::GlobalRate, time::Millis},
+    core::{entry, global_rate::GlobalRate, time::Instant},
     protocol::{
         codec,
         lease::{self, CleanUp, Waiting, Wake},
@@ -147,7 +147,7 @@ impl Object {
         Ok(reply)
     }
 
-    fn decide(&self, lease: &mut lease::State, message: Message, now: Millis) -> (Answer, Wake) {
+    fn decide(&self, lease: &mut lease::State, message: Message, now: Instant) -> (Answer, Wake) {
         match message {
             Message::Acquire { seen, nonce, terms } => {
                 (lease.acquire(seen, nonce.as_deref(), terms, now), Wake::Nobody)
@@ -215,7 +215,7 @@ const STATE_FORMAT: u32 = u32::from_le_bytes(*b"XFS1");
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Stored {
     lease: lease::State,
-    alarm_at: Option<Millis>,
+    alarm_at: Option<Instant>,
 }
 
 impl Stored {

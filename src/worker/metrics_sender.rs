@@ -6,7 +6,7 @@ use worker::Env;
 
 use super::{isolate, object_stub, platform::bindings, router::Visit, timer};
 use crate::{
-    core::{config::OBJECT_TIMEOUT, time::Millis},
+    core::{config::OBJECT_TIMEOUT, time::Instant},
     isolate::metrics::{Batch, Counters, Gauges, Ledger, MetricEvent},
     protocol::codec,
     worker::platform::clock,
@@ -31,12 +31,12 @@ pub(super) enum Request {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Answer {
     pub(super) epoch: String,
-    pub(super) since: Millis,
+    pub(super) since: Instant,
     pub(super) shown: Option<(Counters, Gauges)>,
 }
 
 impl Answer {
-    pub(super) fn of(book: &Ledger, show: bool, now: Millis) -> Self {
+    pub(super) fn of(book: &Ledger, show: bool, now: Instant) -> Self {
         Self {
             epoch: book.epoch.clone(),
             since: book.since,
@@ -53,7 +53,7 @@ pub(super) struct Flusher {
     isolate: Option<String>,
     sequence: u64,
     epoch: Option<String>,
-    armed_at: Option<Millis>,
+    armed_at: Option<Instant>,
 }
 
 impl Flusher {
@@ -63,7 +63,7 @@ impl Flusher {
 }
 
 /// Sees to it that what is counted now is sent within the interval: one timer per isolate.
-pub(super) fn arm(visit: &Visit, now: Millis) {
+pub(super) fn arm(visit: &Visit, now: Instant) {
     let interval = visit.config.flush_interval;
     let is_armed = isolate::with(|isolate| {
         let flusher = &mut isolate.flusher;

@@ -19,7 +19,7 @@ use crate::{
         config::{Config, OriginUrl, Route},
         failure::{Failure, Reason},
         http::{self, CACHE_NAME, KEPT_HEADERS, StoringHeaders},
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::refresh::Computed,
     worker::platform::clock,
@@ -150,11 +150,11 @@ impl Begun {
 struct Received {
     begun: Begun,
     bytes: Result<Vec<u8>, Unread>,
-    at: Millis,
+    at: Instant,
 }
 
 impl Received {
-    fn judged(self, started: Millis, negative_ttl: Millis) -> Result<Computed, Failure> {
+    fn judged(self, started: Instant, negative_ttl: Span) -> Result<Computed, Failure> {
         let Self { begun, bytes, at } = self;
         let bytes = bytes.map_err(|why| {
             transient(match why {
@@ -181,7 +181,7 @@ impl Received {
             let body = String::from_utf8(bytes).unwrap_or_default();
             return Err(Failure::Negative { status, content_type, body, ttl: negative_ttl });
         }
-        Ok(Computed { status, storable, headers, body: Arc::from(bytes), delta: at.minus(started), at })
+        Ok(Computed { status, storable, headers, body: Arc::from(bytes), delta: at.since(started), at })
     }
 }
 

@@ -10,7 +10,7 @@ use js_sys::Uint8Array;
 use web_sys::{Response, ResponseInit};
 
 use super::{driver::Asked, helpers, response};
-use crate::core::{config::Route, entry::Entry, http::CacheStatus, time::Millis};
+use crate::core::{config::Route, entry::Entry, http::CacheStatus, time::Instant};
 
 /// A larger body is not kept a second time: copying it costs less than the memory is worth.
 const MAX_BODY: usize = 8_192;
@@ -41,7 +41,7 @@ impl Known {
         route: &Route,
         entry: &Arc<Entry>,
         status: CacheStatus,
-        now: Millis,
+        now: Instant,
     ) -> Response {
         if entry.body.len() > MAX_BODY {
             return response::of_entry(route, entry, status, now);

@@ -23,7 +23,7 @@ use crate::{
         freshness::Verdict,
         http::{self, CacheStatus},
         key::{self, Key, MAX_FIELD, Scope},
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::{
         key_memo::Question,
@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long a client may take to send its body.
-const BODY_TIMEOUT: Millis = Millis(10_000);
+const BODY_TIMEOUT: Span = Span(10_000);
 
 /// The checks that need no body, for the route in this place.
 pub(super) fn begin(visit: &Visit, place: usize) -> Step {
@@ -133,8 +133,8 @@ pub(super) struct Later {
     found: Option<Arc<Entry>>,
     /// The mark of the look into the colo that this request was chosen for.
     owner: Option<u64>,
-    started: Millis,
-    arrived: Millis,
+    started: Instant,
+    arrived: Instant,
 }
 
 /// Answers what memory alone can: a bad body, what is fresh, and what is stale unless this request is the one
@@ -143,7 +143,7 @@ pub(super) fn answer_now(
     visit: &Rc<Visit>,
     place: usize,
     body: Result<Vec<u8>, Unread>,
-    started: Millis,
+    started: Instant,
 ) -> Result<Response, Later> {
     let route = &visit.config.routes[place];
     let asked = body.map_err(|why| unread(why, route)).and_then(|body| ask(visit, place, body));
@@ -251,14 +251,14 @@ impl Later {
 }
 
 /// The verdict on an entry that was found beyond memory.
-fn judge(job: &Job, entry: Option<&Entry>, now: Millis) -> Verdict {
+fn judge(job: &Job, entry: Option<&Entry>, now: Instant) -> Verdict {
     isolate::with(|isolate| {
         let draw = isolate.dice.draw();
         isolate.local.judge(&job.asked.key.hash, &job.route, entry, now, draw)
     })
 }
 
-async fn serve(job: &Rc<Job>, found: Option<Arc<Entry>>, arrived: Millis) -> (ServedAs, Response) {
+async fn serve(job: &Rc<Job>, found: Option<Arc<Entry>>, arrived: Instant) -> (ServedAs, Response) {
     let verdict = judge(job, found.as_deref(), arrived);
     match (found, verdict) {
         (None, _) => {
@@ -300,7 +300,7 @@ fn trigger_by(job: &Rc<Job>, entry: &Entry, verdict: Verdict) {
 }
 
 /// An entry as it was judged: a clock that has stepped can make one stale before its expiry.
-fn hit(job: &Job, entry: &Arc<Entry>, is_stale: bool, now: Millis) -> (ServedAs, Response) {
+fn hit(job: &Job, entry: &Arc<Entry>, is_stale: bool, now: Instant) -> (ServedAs, Response) {
     let ttl = if is_stale { remaining(entry, now).min(-1) } else { remaining(entry, now) };
     let class = if is_stale { ServedAs::HitStale } else { ServedAs::HitFresh };
     let status = CacheStatus::Hit { ttl, is_stale };
@@ -308,12 +308,12 @@ fn hit(job: &Job, entry: &Arc<Entry>, is_stale: bool, now: Millis) -> (ServedAs,
 }
 
 /// Whole seconds until expiry, negative after it.
-fn remaining(entry: &Entry, now: Millis) -> i64 {
+fn remaining(entry: &Entry, now: Instant) -> i64 {
     let expiry = entry.expiry();
     if now < expiry {
-        i64::try_from(expiry.minus(now).0 / 1_000).unwrap_or(i64::MAX)
+        i64::try_from(expiry.since(now).0 / 1_000).unwrap_or(i64::MAX)
     } else {
-        -i64::try_from(now.minus(expiry).whole_seconds_up()).unwrap_or(i64::MAX)
+        -i64::try_from(now.since(expiry).whole_seconds_up()).unwrap_or(i64::MAX)
     }
 }
 
@@ -345,15 +345,12 @@ async fn tell(job: &Rc<Job>, outcome: Outcome) -> (ServedAs, Response) {
         Outcome::Failed { reason, retry_after } => failed(reason, retry_after),
         Outcome::TooManyWaiters => {
             let problem = Problem::new(503, "too_many_waiters", "Too many requests wait for this answer.");
-            (
-                ServedAs::Rejected,
-                problem.retry_after(Millis::SECOND).cache_status(CacheStatus::Miss).response(),
-            )
+            (ServedAs::Rejected, problem.retry_after(Span::SECOND).cache_status(CacheStatus::Miss).response())
         }
         Outcome::Unavailable => {
             (ServedAs::Miss, Problem::unavailable().cache_status(CacheStatus::Miss).response())
         }
-        Outcome::TimedOut => failed(Reason::OriginTimeout, Millis::SECOND),
+        Outcome::TimedOut => failed(Reason::OriginTimeout, Span::SECOND),
     }
 }
 
@@ -365,15 +362,15 @@ fn fall_back(job: &Job, entry: &Arc<Entry>) -> (ServedAs, Response) {
 
 fn tell_failure(failure: Failure) -> (ServedAs, Response) {
     match failure {
-        Failure::Transient { reason, retry_after } => failed(reason, retry_after.unwrap_or(Millis::SECOND)),
+        Failure::Transient { reason, retry_after } => failed(reason, retry_after.unwrap_or(Span::SECOND)),
         Failure::Negative { status, content_type, body, .. } => {
             (ServedAs::Miss, negative(status, &content_type, &body, CacheStatus::Miss))
         }
-        Failure::Pass | Failure::GivenBack => failed(Reason::TooManyOriginCalls, Millis::SECOND),
+        Failure::Pass | Failure::GivenBack => failed(Reason::TooManyOriginCalls, Span::SECOND),
     }
 }
 
-fn failed(reason: Reason, retry_after: Millis) -> (ServedAs, Response) {
+fn failed(reason: Reason, retry_after: Span) -> (ServedAs, Response) {
     let class = if reason == Reason::TooManyOriginCalls { ServedAs::Rejected } else { ServedAs::Miss };
     (class, Problem::of(reason, retry_after).cache_status(CacheStatus::Miss).response())
 }
@@ -409,7 +406,7 @@ fn uncached_response(computed: &Computed) -> Response {
     response::with_bytes(computed.status, &headers, &computed.body)
 }
 
-fn entry_response(job: &Job, entry: &Arc<Entry>, status: CacheStatus, now: Millis) -> Response {
+fn entry_response(job: &Job, entry: &Arc<Entry>, status: CacheStatus, now: Instant) -> Response {
     let visit = &job.visit;
     let is_held = visit.head.has_none_match()
         && visit.header("if-none-match").is_some_and(|field| http::none_match_names(&field, &entry.etag));

@@ -7,7 +7,12 @@ use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
 use crate::core::{
-    canonical_json, config::Route, entry::Entry, failure::Reason, http::CacheStatus, time::Millis,
+    canonical_json,
+    config::Route,
+    entry::Entry,
+    failure::Reason,
+    http::CacheStatus,
+    time::{Instant, Span},
 };
 
 /// An error answer: `application/problem+json` (RFC 9457) with a stable `code`, and never anything of
@@ -25,16 +30,16 @@ impl Problem {
         Self { status, code, detail: detail.into(), headers: Vec::new() }
     }
 
-    pub(super) fn of(reason: Reason, retry_after: Millis) -> Self {
+    pub(super) fn of(reason: Reason, retry_after: Span) -> Self {
         Self::new(reason.status(), reason.as_str(), reason.detail()).retry_after(retry_after)
     }
 
     pub(super) fn unavailable() -> Self {
         Self::new(503, "coordination_unavailable", "The cache cannot coordinate now.")
-            .retry_after(Millis::SECOND)
+            .retry_after(Span::SECOND)
     }
 
-    pub(super) fn retry_after(self, time: Millis) -> Self {
+    pub(super) fn retry_after(self, time: Span) -> Self {
         self.header("retry-after", time.whole_seconds_up().max(1).to_string())
     }
 
@@ -143,23 +148,23 @@ pub(super) fn json(status: u16, value: &Value) -> Response {
 }
 
 /// An entry as an answer.
-pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> Response {
+pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Response {
     let bytes = js_sys::Uint8Array::from(&*entry.body);
     Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init_of_entry(route, entry, status, now))
         .unwrap_or_else(|_| Response::error())
 }
 
 /// Status and headers of an entry.
-pub(super) fn init_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> ResponseInit {
+pub(super) fn init_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> ResponseInit {
     init(entry.status, &headers_of_entry(route, entry, status, now))
 }
 
 /// `304`: the client holds this entry.
-pub(super) fn not_modified(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> Response {
+pub(super) fn not_modified(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Response {
     empty(304, &headers_of_entry(route, entry, status, now))
 }
 
-fn headers_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Millis) -> Headers {
+fn headers_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Headers {
     let headers = headers(&[]);
     for (name, value) in &entry.headers {
         set(&headers, name, value);

@@ -15,7 +15,7 @@ use crate::{
     core::{
         config::{Config, ConfigError, OriginUrl, Route},
         http::{self, CACHE_NAME},
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::metrics::{MetricEvent, ServedAs},
     worker::platform::clock,
@@ -57,9 +57,9 @@ impl Visit {
     }
 
     /// Counts what this request was answered with.
-    pub(super) fn answered(&self, class: ServedAs, started: Millis) {
+    pub(super) fn answered(&self, class: ServedAs, started: Instant) {
         let now = clock::now();
-        isolate::count(MetricEvent::Answered { class, took: now.minus(started) });
+        isolate::count(MetricEvent::Answered { class, took: now.since(started) });
         metrics_sender::arm(self, now);
     }
 }
@@ -249,7 +249,7 @@ pub(super) fn refuse(refused: &ConfigError, path: &str) -> Response {
     let sentence = refused.to_string();
     web_sys::console::error_1(&format!("configuration refused: {sentence}").into());
     if !path.starts_with("/_xfetch/") {
-        isolate::count(MetricEvent::Answered { class: ServedAs::Rejected, took: Millis::ZERO });
+        isolate::count(MetricEvent::Answered { class: ServedAs::Rejected, took: Span::ZERO });
     }
     Problem::new(503, "configuration_refused", sentence).response()
 }

@@ -5,13 +5,13 @@ use js_sys::Promise;
 use wasm_bindgen_futures::JsFuture;
 
 use super::{helpers, platform::bindings::Task};
-use crate::core::time::Millis;
+use crate::core::time::Span;
 
 /// A timer that goes with whoever waits for it.
 pub(super) struct Sleeping(Promise);
 
 impl Sleeping {
-    pub(super) fn new(time: Millis) -> Self {
+    pub(super) fn new(time: Span) -> Self {
         Self(helpers::sleep(time.0 as f64))
     }
 
@@ -43,12 +43,12 @@ impl Drop for Sleeping {
 }
 
 /// Sleeps.
-pub(super) async fn sleep(time: Millis) {
+pub(super) async fn sleep(time: Span) {
     Sleeping::new(time).end().await;
 }
 
 /// The future's output, or the future itself when it has not ended in time.
-pub(super) async fn within<T>(time: Millis, future: Task<T>) -> Result<T, Task<T>> {
+pub(super) async fn within<T>(time: Span, future: Task<T>) -> Result<T, Task<T>> {
     match select(future, Box::pin(sleep(time))).await {
         Either::Left((output, _)) => Ok(output),
         Either::Right(((), future)) => Err(future),

@@ -11,7 +11,7 @@ use super::{
     timer::{Alarm, Sleeping},
 };
 use crate::{
-    core::{config::OBJECT_TIMEOUT, entry::Entry, time::Millis},
+    core::{config::OBJECT_TIMEOUT, entry::Entry, time::Span},
     isolate::{
         coalesce::{Coalesce, Joined},
         miss,
@@ -86,7 +86,7 @@ impl Job {
         of: fn(&mut Isolate) -> &mut Coalesce<Rc<Sleeper>>,
         seen: u64,
         at_most: u32,
-        length: Millis,
+        length: Span,
         task: Task<Heard>,
     ) -> Heard {
         let (key, now) = (self.asked.key.hash, clock::now());

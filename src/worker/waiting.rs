@@ -10,7 +10,7 @@ use crate::{
         config::OBJECT_TIMEOUT,
         entry::{Entry, Floor},
         failure::Failure,
-        time::Millis,
+        time::Span,
     },
     isolate::{
         miss::{self, Miss, Outcome},
@@ -27,7 +27,7 @@ impl Job {
         let seen = found.map_or(0, |entry| entry.generation);
         let delta = found.map(|entry| entry.delta);
         let mut cold = Miss::new(seen, found.filter(|_| fallback).cloned(), clock::now());
-        let (mut slept, mut patience) = (Millis::ZERO, None);
+        let (mut slept, mut patience) = (Span::ZERO, None);
         let mut event = match self.blocked() {
             // An outage is not one object call per request.
             Some(Blocked::BackingOff { failure, retry_after }) => self.backing_off(failure, retry_after),
@@ -41,7 +41,7 @@ impl Job {
                 miss::Action::Wait { seen } if patience.is_none() => {
                     let since = clock::now();
                     event = self.wait(seen).await;
-                    slept = clock::now().minus(since).min(MAX_WAIT);
+                    slept = clock::now().since(since).min(MAX_WAIT);
                     continue;
                 }
                 miss::Action::Lead { seen } => Box::pin(self.lead(seen, delta)),
@@ -68,12 +68,12 @@ impl Job {
         isolate::with(|isolate| isolate.local.marks.blocked(&self.asked.key.hash, clock::now()))
     }
 
-    fn backing_off(&self, failure: Failure, retry_after: Millis) -> miss::Event {
+    fn backing_off(&self, failure: Failure, retry_after: Span) -> miss::Event {
         miss::Event::Led(RefreshOutcome::BackedOff { failure, retry_after }, self.floor())
     }
 
     /// Leads in `waitUntil`, so that a client that hangs up does not lose the computation.
-    async fn lead(self: &Rc<Self>, seen: u64, delta: Option<Millis>) -> miss::Event {
+    async fn lead(self: &Rc<Self>, seen: u64, delta: Option<Span>) -> miss::Event {
         if !self.has_room() {
             // Asking for a lease only to give it back would wake everybody who waits.
             return miss::Event::Led(RefreshOutcome::Failed(Failure::GivenBack), Floor::default());
@@ -92,7 +92,7 @@ impl Job {
 
     /// The pause keeps those who were woken together from asking together.
     async fn look_around(self: &Rc<Self>) -> miss::Event {
-        const MAX_PAUSE: Millis = Millis(100);
+        const MAX_PAUSE: Span = Span(100);
         let share = isolate::with(|isolate| isolate.dice.draw()).value();
         timer::sleep(MAX_PAUSE.share(share)).await;
         let found = match self.look_up_memory() {
@@ -105,7 +105,7 @@ impl Job {
     /// Without the object nobody can wake a waiter: it looks for itself, as long as the one call that
     /// this isolate was allowed may take.
     async fn watch_memory(&self) -> miss::Event {
-        const EVERY: Millis = Millis(50);
+        const EVERY: Span = Span(50);
         let end = clock::now().plus(self.route.origin_timeout).plus(OBJECT_TIMEOUT);
         while clock::now() < end {
             timer::sleep(EVERY).await;

@@ -11,7 +11,7 @@ use xfetch_edge::{
         global_rate::GlobalRate,
         http::{self, StoringHeaders},
         key,
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     protocol::{
@@ -80,12 +80,12 @@ pub(crate) fn key(input: &[u8]) {
 fn example() -> Entry {
     Entry {
         generation: 7,
-        stored_at: Millis(1_700_000_000_000),
-        delta: Millis(1_234),
+        stored_at: Instant(1_700_000_000_000),
+        delta: Span(1_234),
         lifetime: Lifetime {
-            ttl: Millis(5_000),
-            stale_while_revalidate: Millis(60_000),
-            stale_if_error: Millis(600_000),
+            ttl: Span(5_000),
+            stale_while_revalidate: Span(60_000),
+            stale_if_error: Span(600_000),
         },
         global_rate: 0,
         committed: true,
@@ -105,7 +105,7 @@ pub(crate) fn entry(input: &[u8]) {
     if let Ok(entry) = entry::decode(&bytes, "key") {
         assert_eq!(&*entry.key, "key");
         assert_eq!(entry::decode(&entry::encode(&entry), "key").as_ref(), Ok(&entry));
-        for now in [0, 1_700_000_003_000, u64::MAX].map(Millis) {
+        for now in [0, 1_700_000_003_000, u64::MAX].map(Instant) {
             let (is_gone, is_servable) = (entry.is_gone(now), entry.is_servable(now));
             assert!(
                 !(is_gone && is_servable && entry.age(now) >= entry.lifetime.physical()),
@@ -144,8 +144,8 @@ pub(crate) fn settings(input: &[u8]) {
         Ok(config) => {
             assert!(!config.routes.is_empty());
             for route in &config.routes {
-                assert!(route.lifetime.ttl > Millis::ZERO);
-                assert!(route.lease() > route.origin_timeout && route.origin_timeout <= Millis(20_000));
+                assert!(route.lifetime.ttl > Span::ZERO);
+                assert!(route.lease() > route.origin_timeout && route.origin_timeout <= Span(20_000));
                 assert!(route.early_window > 0.0 && route.early_window <= 1.0);
                 assert!(route.path.starts_with('/') && !route.path.starts_with("/_xfetch"));
                 assert!(config.origin_of(Some(route)).is_some());
@@ -182,8 +182,8 @@ pub(crate) fn fields(input: &[u8]) {
     assert!(!StoringHeaders { cache_control: Some(&text), vary: Some("*"), has_set_cookie: false }.allow());
     let _ = (http::is_json(&text), http::list_names(&text, http::CACHE_NAME));
     assert!(http::none_match_names(&format!("{text}, \"mine\""), "\"mine\""));
-    if let Some(delay) = http::retry_after(&text, Millis(1_700_000_000_000)) {
-        assert!(text.trim().parse::<u64>().is_ok() || delay < Millis(u64::MAX));
+    if let Some(delay) = http::retry_after(&text, Instant(1_700_000_000_000)) {
+        assert!(text.trim().parse::<u64>().is_ok() || delay < Span(u64::MAX));
     }
     if let Some(decoded) = http::unambiguous(&text) {
         assert_eq!(http::unambiguous(&decoded).as_ref(), Some(&decoded), "it is a fixed point");
@@ -198,22 +198,22 @@ pub(crate) fn fields(input: &[u8]) {
 
 fn messages() -> Vec<Vec<u8>> {
     let terms = LeaseRequest {
-        lease: Millis(25_000),
-        expected: Millis(1_000),
-        physical: Millis(600_000),
+        lease: Span(25_000),
+        expected: Span(1_000),
+        physical: Span(600_000),
         ..LeaseRequest::default()
     };
-    let failure = Failure::Transient { reason: Reason::OriginBusy, retry_after: Some(Millis(3_000)) };
+    let failure = Failure::Transient { reason: Reason::OriginBusy, retry_after: Some(Span(3_000)) };
     let all = [
         Message::Acquire { seen: 0, nonce: Some("abc".to_owned()), terms },
         Message::Wait { seen: 3, max_waiters: 100 },
-        Message::Commit { token: 1_700_000_000_000, age: Millis(5), lifetime: example().lifetime },
+        Message::Commit { token: 1_700_000_000_000, age: Span(5), lifetime: example().lifetime },
         Message::Fail { token: 1_700_000_000_000, failure },
-        Message::Purge { hard: false, physical: Millis(600_000) },
+        Message::Purge { hard: false, physical: Span(600_000) },
         Message::Inspect,
     ];
     let mut seeds: Vec<_> = all.iter().map(|it| message::encode_message(it, b"entry")).collect();
-    let newer = Answer::Newer { generation: 3, age: Millis(1), ttl: Millis(2) };
+    let newer = Answer::Newer { generation: 3, age: Span(1), ttl: Span(2) };
     seeds.push(message::encode_reply(
         &Reply { floor: Floor { soft: 1, hard: 2 }, global_rate: 0, answer: newer },
         b"entry",
@@ -240,7 +240,7 @@ pub(crate) fn message(input: &[u8]) {
     // What travels beside a question for the lease is made from it.
     assert!(beside == rest || matches!(message, Message::Acquire { .. }));
     let mut state = lease::State::default();
-    for now in [1_700_000_000_000, 1_700_000_001_000, 0, u64::MAX, 1_700_000_002_000].map(Millis) {
+    for now in [1_700_000_000_000, 1_700_000_001_000, 0, u64::MAX, 1_700_000_002_000].map(Instant) {
         let before = state.reply(Answer::Again).floor.highest();
         take(&mut state, &message, now);
         assert!(state.reply(Answer::Again).floor.highest() >= before, "a floor went down");
@@ -252,21 +252,21 @@ pub(crate) fn message(input: &[u8]) {
     }
 }
 
-fn take(state: &mut lease::State, message: &Message, now: Millis) {
+fn take(state: &mut lease::State, message: &Message, now: Instant) {
     match message.clone() {
         Message::Acquire { seen, nonce, terms } => {
             let granted = |answer| if let Answer::Granted { token } = answer { Some(token) } else { None };
             let first = granted(state.acquire(seen, nonce.as_deref(), terms, now));
             if let Some(token) = first {
                 // What was seen more than a day ahead, or beyond all tokens, is not believed.
-                let most = now.plus(Millis::DAY).0.min((1 << 53) - 2);
+                let most = now.plus(Span::DAY).0.min((1 << 53) - 2);
                 assert!(token > seen || seen > most, "a token below what was seen");
-                assert_eq!(state.commit(token, Millis::ZERO, example().lifetime, now).0, Answer::Committed);
+                assert_eq!(state.commit(token, Span::ZERO, example().lifetime, now).0, Answer::Committed);
             }
         }
         Message::Wait { seen, max_waiters } => {
             if let Waiting::Sleep(time) = state.wait(seen, 0, max_waiters, now) {
-                assert!(time <= Millis(60_000), "{time:?}");
+                assert!(time <= Span(60_000), "{time:?}");
             }
         }
         Message::Commit { token, age, lifetime } => drop(state.commit(token, age, lifetime, now)),

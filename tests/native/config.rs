@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use xfetch_edge::{
     core::{
         config::{Beta, Config, Credentials, Origin, OriginUrl},
-        time::Millis,
+        time::Span,
     },
     protocol::{lease, message::Message},
 };
@@ -52,7 +52,7 @@ fn without_settings_of_its_own_a_configuration_is_as_the_readme_says() {
     assert!(matches!(&config.origin, Origin::Url(url) if url.as_str() == "https://api.example"));
     assert_eq!(config.cache_version, "1");
     assert_eq!((config.page, config.development), (false, false));
-    assert_eq!(config.flush_interval, Millis(10_000));
+    assert_eq!(config.flush_interval, Span(10_000));
     assert_eq!(config.memory_bytes, 33_554_432);
     assert_eq!((config.location_hint, config.admin_token), (None, None));
     assert!(config.forward.is_empty() && config.cors_origins.is_empty() && config.origin_headers.is_empty());
@@ -63,17 +63,17 @@ fn without_settings_of_its_own_a_configuration_is_as_the_readme_says() {
         (route.credentials, &route.credential_headers[..]),
         (Credentials::Bypass, &["x-api-key".to_owned()][..])
     );
-    assert_eq!(route.lifetime.ttl, Millis(300_000));
-    assert_eq!(route.lifetime.stale_while_revalidate, Millis(3_600_000));
-    assert_eq!(route.lifetime.stale_if_error, Millis(86_400_000));
+    assert_eq!(route.lifetime.ttl, Span(300_000));
+    assert_eq!(route.lifetime.stale_while_revalidate, Span(3_600_000));
+    assert_eq!(route.lifetime.stale_if_error, Span(86_400_000));
     assert_eq!(route.beta, Beta::Auto { late_share: 0.01, max_beta: 6.0 });
     assert!((route.early_window - 0.5).abs() < 1e-12);
-    assert_eq!((route.origin_timeout, route.negative_ttl), (Millis(15_000), Millis::ZERO));
+    assert_eq!((route.origin_timeout, route.negative_ttl), (Span(15_000), Span::ZERO));
     assert_eq!((route.max_request, route.max_response), (65_536, 1_048_576));
     assert_eq!((route.max_waiters, route.max_origin_calls), (1_000, 50));
     assert_eq!(route.cache_control, "no-cache");
-    assert_eq!(route.lease(), Millis(20_000));
-    assert_eq!(route.patience(), Millis(40_000));
+    assert_eq!(route.lease(), Span(20_000));
+    assert_eq!(route.patience(), Span(40_000));
 }
 
 #[test]
@@ -144,16 +144,16 @@ fn numbers_mean_what_they_say() {
             "credentials": "refuse", "credential_headers": ["X-Key"], "headers": ["X-Lang"], "fields": ["a", "b"], "methods": ["POST"],
             "cache_control": "max-age=1, private", "description": "any words" }],
     }));
-    assert_eq!((config.flush_interval, config.memory_bytes), (Millis(1_500), 100_000));
+    assert_eq!((config.flush_interval, config.memory_bytes), (Span(1_500), 100_000));
     assert_eq!((config.cache_version.as_str(), config.page, config.development), ("7", true, false));
     assert_eq!(config.location_hint.as_deref(), Some("weur"));
     let route = &config.routes[0];
-    assert_eq!(route.lifetime.ttl, Millis(250));
-    assert_eq!(route.lifetime.stale_while_revalidate, Millis(1_000));
-    assert_eq!(route.lifetime.stale_if_error, Millis(2_000));
+    assert_eq!(route.lifetime.ttl, Span(250));
+    assert_eq!(route.lifetime.stale_while_revalidate, Span(1_000));
+    assert_eq!(route.lifetime.stale_if_error, Span(2_000));
     assert_eq!(route.beta, Beta::Fixed(2.5));
     assert!((route.early_window - 0.75).abs() < 1e-12);
-    assert_eq!((route.origin_timeout, route.negative_ttl), (Millis(3_000), Millis(4_000)));
+    assert_eq!((route.origin_timeout, route.negative_ttl), (Span(3_000), Span(4_000)));
     assert_eq!(
         (route.max_request, route.max_response, route.max_waiters, route.max_origin_calls),
         (10, 20, 30, 40)

@@ -9,7 +9,7 @@ use xfetch_edge::{
         failure::{Failure, PASS_TTL, Reason},
         global_rate::RateShare,
         key::{self, Scope},
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
@@ -30,11 +30,11 @@ use super::{
 };
 
 fn terms(lease: u64) -> LeaseRequest {
-    let (lease, expected, physical) = (Millis(lease), Millis(1_000), LIFETIME.physical());
+    let (lease, expected, physical) = (Span(lease), Span(1_000), LIFETIME.physical());
     LeaseRequest { lease, expected, physical, share: RateShare::default() }
 }
 
-fn granted(state: &mut State, seen: u64, lease: u64, now: Millis) -> u64 {
+fn granted(state: &mut State, seen: u64, lease: u64, now: Instant) -> u64 {
     match state.acquire(seen, Some("nonce"), terms(lease), now) {
         Answer::Granted { token } => token,
         other => panic!("a grant, but {other:?}"),
@@ -51,7 +51,7 @@ fn hard(hard: u64) -> Floor {
 
 fn computed(status: u16, storable: bool) -> Computed {
     let (headers, body) = (Vec::new(), Arc::from(&b"1"[..]));
-    Computed { status, headers, body, delta: Millis(900), storable, at: NOW }
+    Computed { status, headers, body, delta: Span(900), storable, at: NOW }
 }
 
 /// A computation that has handed in its entry under token 9, having heard of a floor with the grant.
@@ -92,7 +92,7 @@ fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
     let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
-    let newer = Answer::Newer { generation: 7, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    let newer = Answer::Newer { generation: 7, age: Span::ZERO, ttl: LIFETIME.ttl };
     let told = Event::Replied(reply(hard(8), newer), Some(Arc::new(entry(7, NOW.0))));
     assert_eq!(refresh.on(told, NOW), Action::Acquire { seen: 7 });
 }
@@ -100,20 +100,20 @@ fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
 #[test]
 fn a_refusal_for_one_client_only_counts_as_a_refusal() {
     assert_eq!(Call::of(&Ok(computed(404, false))), Call::Failed(None));
-    assert_eq!(Call::of(&Ok(computed(299, false))), Call::Ok(Millis(900)));
+    assert_eq!(Call::of(&Ok(computed(299, false))), Call::Ok(Span(900)));
 }
 
 #[test]
 fn an_ending_knows_its_reason_where_something_has_failed() {
     let timed_out = || Failure::Transient { reason: Reason::OriginTimeout, retry_after: None };
-    let backed_off = |failure| RefreshOutcome::BackedOff { failure, retry_after: Millis::SECOND };
+    let backed_off = |failure| RefreshOutcome::BackedOff { failure, retry_after: Span::SECOND };
     for (ending, reason) in [
         (RefreshOutcome::Failed(timed_out()), Some(Reason::OriginTimeout)),
         (backed_off(timed_out()), Some(Reason::OriginTimeout)),
         (RefreshOutcome::Failed(Failure::GivenBack), Some(Reason::TooManyOriginCalls)),
         (backed_off(Failure::Pass), None),
         (RefreshOutcome::ObjectLost, None),
-        (RefreshOutcome::Held { retry_in: Millis::SECOND }, None),
+        (RefreshOutcome::Held { retry_in: Span::SECOND }, None),
         (RefreshOutcome::Passed(computed(200, false)), None),
     ] {
         assert_eq!(ending.reason(), reason, "{ending:?}");
@@ -154,7 +154,7 @@ fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
     let woken = |floor| {
         let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
         cold.on(miss::Event::Started { led_here: true }, NOW);
-        let told = Answer::Failed { failure: transient(None), retry_after: Millis::SECOND };
+        let told = Answer::Failed { failure: transient(None), retry_after: Span::SECOND };
         cold.on(miss::Event::Woken(reply(floor, told), None), NOW)
     };
     assert!(matches!(woken(hard(7)), miss::Action::Answer(Outcome::Fallback(_))));
@@ -167,8 +167,8 @@ fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
 fn an_entry_that_was_old_when_it_was_handed_in_is_as_old_afterwards() {
     let mut state = State::default();
     let token = granted(&mut state, 0, 20_000, NOW);
-    let (answer, wake) = state.commit(token, Millis(3_000), LIFETIME, at(4_000));
-    let newer = |age| Answer::Newer { generation: token, age: Millis(age), ttl: LIFETIME.ttl };
+    let (answer, wake) = state.commit(token, Span(3_000), LIFETIME, at(4_000));
+    let newer = |age| Answer::Newer { generation: token, age: Span(age), ttl: LIFETIME.ttl };
     assert_eq!((answer, wake), (Answer::Committed, Wake::With(newer(3_000))));
     assert_eq!(state.wait(0, 0, 9, at(5_000)), Waiting::Now(newer(4_000)));
 }
@@ -177,14 +177,14 @@ fn an_entry_that_was_old_when_it_was_handed_in_is_as_old_afterwards() {
 fn a_soft_purge_leaves_no_more_than_the_age_it_was_purged_at() {
     let mut state = State::default();
     let token = granted(&mut state, 0, 20_000, NOW);
-    state.commit(token, Millis::ZERO, LIFETIME, NOW);
+    state.commit(token, Span::ZERO, LIFETIME, NOW);
     state.purge(false, LIFETIME.physical(), at(2_000));
-    let purged = Answer::Newer { generation: token, age: Millis(3_000), ttl: Millis(2_000) };
+    let purged = Answer::Newer { generation: token, age: Span(3_000), ttl: Span(2_000) };
     assert_eq!(state.wait(0, 0, 9, at(3_000)), Waiting::Now(purged));
     // And whoever reads it takes no longer TTL from the stored bytes.
-    let adopted = entry(token, NOW.0).adopted(at(3_000), Millis(3_000), Millis(2_000));
-    assert_eq!((adopted.stored_at, adopted.lifetime.ttl), (NOW, Millis(2_000)));
-    let adopted = entry(token, NOW.0).adopted(at(3_000), Millis(3_000), Millis(9_000));
+    let adopted = entry(token, NOW.0).adopted(at(3_000), Span(3_000), Span(2_000));
+    assert_eq!((adopted.stored_at, adopted.lifetime.ttl), (NOW, Span(2_000)));
+    let adopted = entry(token, NOW.0).adopted(at(3_000), Span(3_000), Span(9_000));
     assert_eq!(adopted.lifetime.ttl, LIFETIME.ttl, "nor a longer one than they say");
 }
 
@@ -204,11 +204,11 @@ fn no_lease_is_longer_than_the_longest_however_much_is_asked_for() {
 
 #[test]
 fn a_key_whose_answers_must_not_be_stored_goes_uncached_for_ten_seconds() {
-    assert_eq!(PASS_TTL, Millis(10_000));
+    assert_eq!(PASS_TTL, Span(10_000));
     let mut state = State::default();
     let token = granted(&mut state, 0, 20_000, NOW);
     let (answer, wake) = state.fail(token, Failure::Pass, NOW, Draw::NEVER_EARLY);
-    let told = |left| Answer::Failed { failure: Failure::Pass, retry_after: Millis(left) };
+    let told = |left| Answer::Failed { failure: Failure::Pass, retry_after: Span(left) };
     assert_eq!(answer, Answer::Closed { applied: true, retry_after: PASS_TTL });
     assert_eq!(wake, Wake::With(told(10_000)));
     assert_eq!(state.acquire(0, None, terms(20_000), at(9_999)), told(1));
@@ -232,13 +232,13 @@ fn a_mark_is_lengthened_by_its_owner_only() {
     let key = [1; 32];
     for is_held in [true, false] {
         let mut marks = RefreshGate::new(10);
-        let first = marks.begin(key, NOW, Millis(1_000));
-        let second = marks.begin(key, at(1_000), Millis(1_000));
+        let first = marks.begin(key, NOW, Span(1_000));
+        let second = marks.begin(key, at(1_000), Span(1_000));
         let mut end = |owner| {
             if is_held {
-                marks.end_held(key, owner, at(1_500), Millis(9_000));
+                marks.end_held(key, owner, at(1_500), Span(9_000));
             } else {
-                marks.end_failed(key, owner, &transient(None), at(1_500), Millis(9_000));
+                marks.end_failed(key, owner, &transient(None), at(1_500), Span(9_000));
             }
             (marks.blocked(&key, at(1_999)), marks.blocked(&key, at(2_000)).is_some())
         };

@@ -8,7 +8,7 @@ use xfetch_edge::{
     core::{
         entry::{self, Entry, Floor, Unreadable},
         global_rate::RateShare,
-        time::Millis,
+        time::Span,
     },
     protocol::message::{self, Answer, LeaseRequest, Message, Reply},
 };
@@ -64,9 +64,9 @@ fn an_entry_of_another_version_or_key_is_refused_by_name() {
 #[test]
 fn messages_of_version_1_are_read_and_others_are_not() {
     let terms = LeaseRequest {
-        lease: Millis(20_000),
-        expected: Millis(1_000),
-        physical: Millis(65_000),
+        lease: Span(20_000),
+        expected: Span(1_000),
+        physical: Span(65_000),
         ..LeaseRequest::default()
     };
     let acquire = |terms| Message::Acquire { seen: 7, nonce: Some("n".to_owned()), terms };
@@ -79,13 +79,13 @@ fn messages_of_version_1_are_read_and_others_are_not() {
     assert_eq!(message::encode_message(&acquire(terms), b""), sent, "version 1 is frozen");
     assert_eq!(sent[..old.len()], old, "code that knows of no share reads the same message");
     let committed = Reply { floor: Floor::default(), global_rate: 15_000, answer: Answer::Committed };
-    let sent = file("committed-global_rate.v1", &message::encode_reply(&committed, b""));
+    let sent = file("committed-demand.v1", &message::encode_reply(&committed, b""));
     assert_eq!(message::encode_reply(&committed, b""), sent);
     assert_eq!(message::decode_reply(&sent).map(|it| it.0), Some(committed));
     let reply = Reply {
         floor: Floor { soft: 1, hard: 2 },
         global_rate: 0,
-        answer: Answer::Newer { generation: 9, age: Millis(3), ttl: Millis(4) },
+        answer: Answer::Newer { generation: 9, age: Span(3), ttl: Span(4) },
     };
     let sent = file("newer.v1", &message::encode_reply(&reply, b"entry"));
     assert_eq!(message::encode_reply(&reply, b"entry"), sent);

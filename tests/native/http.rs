@@ -3,7 +3,7 @@
 use xfetch_edge::core::{
     failure::{Failure, Reason},
     http::{self, CacheStatus, Status, StoringHeaders},
-    time::Millis,
+    time::{Instant, Span},
 };
 
 #[test]
@@ -134,17 +134,17 @@ fn what_may_be_stored_is_what_neither_of_three_headers_forbids() {
 
 #[test]
 fn retry_after_is_seconds_or_a_date_read_by_the_clock() {
-    let now = Millis(1_795_000_000_000);
+    let now = Instant(1_795_000_000_000);
     for (field, wanted) in
         [("0", Some(0)), (" 17 ", Some(17_000)), ("-1", None), ("1.5", None), ("soon", None), ("", None)]
     {
-        assert_eq!(http::retry_after(field, now), wanted.map(Millis), "{field}");
+        assert_eq!(http::retry_after(field, now), wanted.map(Span), "{field}");
     }
-    assert_eq!(http::retry_after("18446744073709551615", now), Some(Millis(u64::MAX)));
+    assert_eq!(http::retry_after("18446744073709551615", now), Some(Span(u64::MAX)));
     // 2026-11-18 13:46:40 UTC is 1,795,009,600 s.
     let date = "Wed, 18 Nov 2026 13:46:40 GMT";
-    assert_eq!(http::retry_after(date, Millis(1_795_009_570_000)), Some(Millis(30_000)));
-    assert_eq!(http::retry_after(date, Millis(1_795_009_700_000)), Some(Millis::ZERO), "long past");
+    assert_eq!(http::retry_after(date, Instant(1_795_009_570_000)), Some(Span(30_000)));
+    assert_eq!(http::retry_after(date, Instant(1_795_009_700_000)), Some(Span::ZERO), "long past");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn an_origins_status_is_an_answer_a_considered_no_or_a_failure() {
         (500, OriginError),
         (599, OriginError),
     ] {
-        let retry_after = Some(Millis(5));
+        let retry_after = Some(Span(5));
         let failed = Status::Failure(Failure::Transient { reason, retry_after });
         assert_eq!(http::status(status, retry_after), failed, "{status}");
     }

@@ -21,7 +21,7 @@ use xfetch_edge::{
         entry::{Entry, Floor, Lifetime},
         failure::{Failure, Reason},
         freshness::{self, Eagerness, Verdict},
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
@@ -35,20 +35,20 @@ use xfetch_edge::{
 };
 
 const START: u64 = 1_000_000;
-const TICK: Millis = Millis(1_000);
-const LEASE: Millis = Millis(2_000);
-const PATIENCE: Millis = Millis(5_000);
+const TICK: Span = Span(1_000);
+const LEASE: Span = Span(2_000);
+const PATIENCE: Span = Span(5_000);
 /// How long one sleeps by a message that is lost with its sender.
-const FORGOTTEN: Millis = Millis(3_000);
+const FORGOTTEN: Span = Span(3_000);
 const LIFETIME: Lifetime =
-    Lifetime { ttl: Millis(1_000), stale_while_revalidate: Millis(1_000_000), stale_if_error: Millis(0) };
+    Lifetime { ttl: Span(1_000), stale_while_revalidate: Span(1_000_000), stale_if_error: Span(0) };
 /// Stale for a tick only, then of use where a computation fails.
 const SHORT: Lifetime =
-    Lifetime { ttl: Millis(1_000), stale_while_revalidate: Millis(1_000), stale_if_error: Millis(1_000_000) };
+    Lifetime { ttl: Span(1_000), stale_while_revalidate: Span(1_000), stale_if_error: Span(1_000_000) };
 /// How long the origin's considered no is remembered.
-const NEGATIVE_TTL: Millis = Millis(1_000);
+const NEGATIVE_TTL: Span = Span(1_000);
 /// The longest back-off that a failure leads to, and more.
-const AT_REST: Millis = Millis(120_000);
+const AT_REST: Span = Span(120_000);
 
 /// What an entry of this model is made from; the rest of it is always the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,9 +78,9 @@ impl Value {
     fn entry(self) -> Arc<Entry> {
         Arc::new(Entry {
             generation: self.generation,
-            stored_at: Millis(self.stored_at),
-            delta: Millis(1_000),
-            lifetime: Lifetime { ttl: Millis(self.ttl), ..lifetime(self.is_short) },
+            stored_at: Instant(self.stored_at),
+            delta: Span(1_000),
+            lifetime: Lifetime { ttl: Span(self.ttl), ..lifetime(self.is_short) },
             global_rate: 0,
             committed: self.committed,
             key: "k".into(),
@@ -289,7 +289,7 @@ fn why(failure: &Failure) -> Why {
 }
 
 fn machine(seen: u64, purpose: Purpose, is_short: bool) -> Refresh {
-    let subject = Subject { key: "k".into(), lifetime: lifetime(is_short), seen, delta: Some(Millis(1_000)) };
+    let subject = Subject { key: "k".into(), lifetime: lifetime(is_short), seen, delta: Some(Span(1_000)) };
     Refresh::new(subject, purpose)
 }
 
@@ -314,9 +314,9 @@ fn computed(body: u8, now: u64) -> Computed {
         status: 200,
         headers: Vec::new(),
         body: Arc::from([body]),
-        delta: Millis(1_000),
+        delta: Span(1_000),
         storable: true,
-        at: Millis(now),
+        at: Instant(now),
     }
 }
 
@@ -325,7 +325,7 @@ fn reply_of(heard: &Heard, floor: Floor) -> (Reply, Option<Arc<Entry>>) {
     let answer = match heard {
         Heard::Newer(value) => {
             entry = Some(value.entry());
-            Answer::Newer { generation: value.generation, age: Millis::ZERO, ttl: Millis(value.ttl) }
+            Answer::Newer { generation: value.generation, age: Span::ZERO, ttl: Span(value.ttl) }
         }
         Heard::Held => Answer::Held { retry_in: TICK },
         Heard::Granted(token) => Answer::Granted { token: *token },
@@ -355,7 +355,7 @@ fn wish_of(action: refresh::Action) -> Wish {
 impl Machine {
     fn on(&mut self, fed: Fed, now: u64, may_compute: bool) -> Wish {
         match self {
-            Self::Warm(refresh) => wish_of(refresh.on(refresh_event(fed, now, may_compute), Millis(now))),
+            Self::Warm(refresh) => wish_of(refresh.on(refresh_event(fed, now, may_compute), Instant(now))),
             Self::Cold(cold, leading, is_short) => on_cold(cold, leading, *is_short, fed, now, may_compute),
             Self::Purge(hard) => match fed {
                 Fed::Started => Wish::Ask(Ask::Purge(*hard)),
@@ -376,7 +376,7 @@ fn on_cold(
     let event = match (fed, leading.as_mut()) {
         (Fed::TimedOut, _) => miss::Event::TimedOut,
         (Fed::Started, _) => miss::Event::Started { led_here: false },
-        (fed, Some(refresh)) => match refresh.on(refresh_event(fed, now, may_compute), Millis(now)) {
+        (fed, Some(refresh)) => match refresh.on(refresh_event(fed, now, may_compute), Instant(now)) {
             refresh::Action::End(ending) => {
                 let floor = refresh.floor();
                 *leading = None;
@@ -394,10 +394,10 @@ fn on_cold(
             unreachable!("only a computation is told of these")
         }
     };
-    match cold.on(event, Millis(now)) {
+    match cold.on(event, Instant(now)) {
         miss::Action::Lead { seen } => {
             let mut refresh = machine(seen, Purpose::Cold, is_short);
-            let wish = wish_of(refresh.on(refresh::Event::Started, Millis(now)));
+            let wish = wish_of(refresh.on(refresh::Event::Started, Instant(now)));
             *leading = Some(refresh);
             wish
         }
@@ -521,7 +521,7 @@ impl State {
     }
 
     fn lease_token(&self) -> Option<u64> {
-        match self.object.inspect(0, Millis(self.now)) {
+        match self.object.inspect(0, Instant(self.now)) {
             Answer::Inspected(it) => it.lease_token,
             _ => None,
         }
@@ -531,7 +531,7 @@ impl State {
     fn store(&mut self, who: usize, value: Value) {
         let now = self.clock(who);
         let participant = &mut self.participants[who];
-        let allowed = participant.floor.applied(value.entry(), Millis(now));
+        let allowed = participant.floor.applied(value.entry(), Instant(now));
         let Some(allowed) = allowed else { return };
         let allowed = Value::of(&allowed);
         let newer = |held: Option<Value>| held.is_none_or(|held| allowed.entry().supersedes(&held.entry()));
@@ -545,7 +545,7 @@ impl State {
     }
 
     fn hear_floor(&mut self, who: usize, floor: Floor) {
-        let now = Millis(self.clock(who));
+        let now = Instant(self.clock(who));
         let apply = |value: Option<Value>| {
             value.and_then(|it| floor.applied(it.entry(), now)).map(|it| Value::of(&it))
         };
@@ -558,7 +558,7 @@ impl State {
 
     /// The object handles a message: one pure call between load and save, as in the Worker.
     fn handle(&mut self, who: usize, ask: &Ask) -> Option<Heard> {
-        let now = Millis(self.now);
+        let now = Instant(self.now);
         let mut lease = self.object.clone();
         let before = lease.clone();
         let nonce = format!("n{who}");
@@ -585,7 +585,7 @@ impl State {
                     self.broken = Some("an uncommitted value was sent to the object");
                 }
                 let stored_at = shifted(value.stored_at, -skew);
-                let age = now.minus(Millis(stored_at));
+                let age = now.since(Instant(stored_at));
                 let result = lease.commit(*token, age, lifetime, now);
                 if result.0 == Answer::Committed && lease.committed_generation() == Some(*token) {
                     self.stored = Some(Value { stored_at: now.minus(age).0, ..*value });
@@ -600,8 +600,7 @@ impl State {
             }
             Ask::Fail(token, why) => {
                 let result = lease.fail(*token, failure(*why), now, Draw::NEVER_EARLY);
-                if result.0 == (Answer::Closed { applied: false, retry_after: Millis::ZERO })
-                    && lease != before
+                if result.0 == (Answer::Closed { applied: false, retry_after: Span::ZERO }) && lease != before
                 {
                     self.broken = Some("L3: a foreign fail changed something");
                 }
@@ -711,11 +710,11 @@ impl Model for World {
                 ..LeaseRequest::default()
             };
             // It has just expired; or, long ago, so that nothing but the TTL matters.
-            let before = Millis(if self.is_short { START - 1_000 } else { START - 2_000 });
+            let before = Instant(if self.is_short { START - 1_000 } else { START - 2_000 });
             let Answer::Granted { token } = lease.acquire(0, None, terms, before) else {
                 panic!("an empty key grants");
             };
-            lease.commit(token, Millis::ZERO, lifetime, before);
+            lease.commit(token, Span::ZERO, lifetime, before);
             value = Some(Value {
                 generation: token,
                 stored_at: before.0,
@@ -816,7 +815,7 @@ impl Model for World {
         let mut state = last.clone();
         match action {
             Act::Start(who) => {
-                let now = Millis(state.clock(who));
+                let now = Instant(state.clock(who));
                 let participant = &mut state.participants[who];
                 participant.since = state.now;
                 let is_short = participant.is_short;
@@ -922,7 +921,7 @@ impl Model for World {
 }
 
 /// Somebody asks: what memory holds decides whether it is served with a refresh behind it, or waits.
-fn ask_when_it_likes(memory: Option<Value>, now: Millis, is_short: bool) -> Option<Machine> {
+fn ask_when_it_likes(memory: Option<Value>, now: Instant, is_short: bool) -> Option<Machine> {
     let entry = memory.map(Value::entry).filter(|entry| !entry.is_gone(now));
     let eagerness = Eagerness { beta: 1.0, early_window: 0.5 };
     let seen = entry.as_ref().map_or(0, |entry| entry.generation);
@@ -941,7 +940,7 @@ impl State {
     /// L4: whoever asks after a lease and the longest back-off gets a grant, and its commit is accepted.
     fn is_free_in_the_end(&self) -> bool {
         let mut lease = self.object.clone();
-        let now = Millis(self.now).plus(AT_REST);
+        let now = Instant(self.now).plus(AT_REST);
         let seen = self.stored.map_or(0, |value| value.generation);
         let terms = LeaseRequest {
             lease: LEASE,
@@ -952,7 +951,7 @@ impl State {
         let Answer::Granted { token } = lease.acquire(seen, Some("late"), terms, now) else {
             return false;
         };
-        token > seen && lease.commit(token, Millis::ZERO, LIFETIME, now.plus(TICK)).0 == Answer::Committed
+        token > seen && lease.commit(token, Span::ZERO, LIFETIME, now.plus(TICK)).0 == Answer::Committed
     }
 
     fn somebody_is(&self, word: &str) -> bool {

@@ -3,12 +3,12 @@
 
 use fastrand::Rng;
 use xfetch_edge::core::{
-    time::Millis,
+    time::Span,
     xfetch::{self, Draw, Rule},
 };
 
 /// Milliseconds in the unit of delta: fine enough that rounding is far below the tolerances.
-const DELTA: Millis = Millis(1_000_000);
+const DELTA: Span = Span(1_000_000);
 
 /// One cycle of Poisson arrivals at `rate` per delta, without a lock: the gap between the first trigger
 /// and expiry, and the number of triggers before the new value is visible, one delta after the first.
@@ -19,7 +19,7 @@ struct Cycle {
 }
 
 fn cycle(rng: &mut Rng, rate: f64, beta: f64, window: f64, start: f64) -> Cycle {
-    let rule = Rule { delta: DELTA, beta, window: Millis((window * DELTA.0 as f64) as u64) };
+    let rule = Rule { delta: DELTA, beta, window: Span((window * DELTA.0 as f64) as u64) };
     let mut at = -start;
     let mut first: Option<f64> = None;
     let mut triggers = 0;
@@ -28,7 +28,7 @@ fn cycle(rng: &mut Rng, rate: f64, beta: f64, window: f64, start: f64) -> Cycle 
         if first.is_some_and(|first| at >= first + 1.0) {
             break;
         }
-        let remaining = Millis(((-at).max(0.0) * DELTA.0 as f64) as u64);
+        let remaining = Span(((-at).max(0.0) * DELTA.0 as f64) as u64);
         if xfetch::triggers(remaining, rule, Draw::from_bits(rng.u64(..))) {
             first.get_or_insert(at);
             triggers += 1;
@@ -127,7 +127,7 @@ fn auto_beta_lands_late_in_the_asked_share_of_cycles() {
         (1_000.0, 0.25, 1.53),
     ] {
         // Delta is one second here, so the rate per second is the rate per delta.
-        let chosen = xfetch::auto_beta(rate, Millis(1_000), Millis(1_000_000_000), 0.01, 100.0);
+        let chosen = xfetch::auto_beta(rate, Span(1_000), Span(1_000_000_000), 0.01, 100.0);
         assert!((chosen / beta - 1.0).abs() < 0.01, "beta {chosen} at rate {rate}, table {beta}");
         let cycles = run(5, 20_000, rate, chosen, ENDLESS);
         let late = cycles.iter().filter(|it| it.is_late).count() as f64 / cycles.len() as f64;
@@ -141,7 +141,7 @@ fn auto_beta_lands_late_in_the_asked_share_of_cycles() {
 #[test]
 fn auto_beta_solves_the_windowed_equation_or_takes_its_bound() {
     for (rate, window) in [(10.0, 3_000), (60.0, 2_500), (4.0, 6_000)] {
-        let beta = xfetch::auto_beta(rate, Millis(1_000), Millis(window), 0.01, 50.0);
+        let beta = xfetch::auto_beta(rate, Span(1_000), Span(window), 0.01, 50.0);
         let left = rate * beta * ((-1.0 / beta).exp() - (-(window as f64 / 1_000.0) / beta).exp());
         assert!((left - 100.0_f64.ln()).abs() < 1e-6, "beta {beta} gives {left}");
         // And the share of late cycles is the asked one, with the window.
@@ -150,17 +150,17 @@ fn auto_beta_solves_the_windowed_equation_or_takes_its_bound() {
         assert!((late - 0.01).abs() < 0.005, "late {late}");
     }
     // n (W - delta) below ln(1/eps): no beta is large enough.
-    assert!(xfetch::auto_beta(1.0, Millis(1_000), Millis(2_500), 0.01, 6.0) >= 6.0);
-    assert!(xfetch::auto_beta(100.0, Millis(1_000), Millis(900), 0.01, 6.0) >= 6.0);
-    assert!(xfetch::auto_beta(f64::NAN, Millis(1_000), Millis(2_500), 0.01, 6.0) >= 6.0);
+    assert!(xfetch::auto_beta(1.0, Span(1_000), Span(2_500), 0.01, 6.0) >= 6.0);
+    assert!(xfetch::auto_beta(100.0, Span(1_000), Span(900), 0.01, 6.0) >= 6.0);
+    assert!(xfetch::auto_beta(f64::NAN, Span(1_000), Span(2_500), 0.01, 6.0) >= 6.0);
 }
 
 /// What comes very early is freshness thrown away: "auto" cuts it off, and is late as rarely as before.
 #[test]
 fn auto_window_cuts_the_early_tail_off_and_nothing_else() {
-    let (delta, widest) = (Millis(1_000), Millis(30_000));
+    let (delta, widest) = (Span(1_000), Span(30_000));
     for (rate, least_gain) in [(5.0, 2.0), (10.0, 1.2), (30.0, 0.3), (100.0, 0.0), (1_000.0, 0.0)] {
-        let chosen = |window: Millis| {
+        let chosen = |window: Span| {
             let beta = xfetch::auto_beta(rate, delta, window, 0.01, 6.0);
             let cycles = run(7, 20_000, rate, beta, window.as_seconds());
             let late = cycles.iter().filter(|it| it.is_late).count() as f64 / cycles.len() as f64;
@@ -168,26 +168,26 @@ fn auto_window_cuts_the_early_tail_off_and_nothing_else() {
             (cycles.iter().map(|it| it.gap).fold(0.0, f64::max), mean(cycles.iter().map(|it| it.gap)).0)
         };
         let window = xfetch::auto(rate, delta, widest, 0.01, 6.0).1;
-        assert_eq!(window, Millis(2_500), "two and a half computations, at rate {rate}");
+        assert_eq!(window, Span(2_500), "two and a half computations, at rate {rate}");
         let ((largest, gap), (_, gap_before)) = (chosen(window), chosen(widest));
         assert!(largest <= 2.5, "{largest} at rate {rate}");
         assert!(gap_before - gap >= least_gain, "{gap} instead of {gap_before} at rate {rate}");
     }
     for (rate, widest) in [(1.0, 30_000), (0.01, 30_000), (100.0, 2_000), (100.0, 900), (f64::NAN, 30_000)] {
-        let widest = Millis(widest);
+        let widest = Span(widest);
         assert_eq!(xfetch::auto(rate, delta, widest, 0.01, 6.0).1, widest, "all of it, at rate {rate}");
     }
 }
 
 #[test]
 fn the_probability_is_the_share_of_draws_that_trigger() {
-    let rule = Rule { delta: Millis(800), beta: 1.5, window: Millis(4_000) };
+    let rule = Rule { delta: Span(800), beta: 1.5, window: Span(4_000) };
     let mut rng = Rng::with_seed(7);
     for remaining in [0, 1, 200, 1_200, 3_999, 4_000, 4_001] {
-        let law = xfetch::probability(Millis(remaining), rule);
+        let law = xfetch::probability(Span(remaining), rule);
         let draws = 40_000;
         let hits = (0..draws)
-            .filter(|_| xfetch::triggers(Millis(remaining), rule, Draw::from_bits(rng.u64(..))))
+            .filter(|_| xfetch::triggers(Span(remaining), rule, Draw::from_bits(rng.u64(..))))
             .count();
         let error = (law * (1.0 - law) / f64::from(draws)).sqrt();
         let share = hits as f64 / f64::from(draws);

@@ -9,7 +9,7 @@ use xfetch_edge::{
         entry::{Entry, Floor, Lifetime},
         failure::{Failure, Reason},
         key::{self, Key, Scope},
-        time::Millis,
+        time::{Instant, Span},
     },
     isolate::{
         memory::Memory,
@@ -19,11 +19,11 @@ use xfetch_edge::{
     },
 };
 
-const NOW: Millis = Millis(1_000_000);
-const TTL: Millis = Millis(10_000);
+const NOW: Instant = Instant(1_000_000);
+const TTL: Span = Span(10_000);
 
-fn at(milliseconds: u64) -> Millis {
-    NOW.plus(Millis(milliseconds))
+fn at(milliseconds: u64) -> Instant {
+    NOW.plus(Span(milliseconds))
 }
 
 fn route() -> Rc<Route> {
@@ -47,7 +47,7 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
     Arc::new(Entry {
         generation: 7,
         stored_at: NOW,
-        delta: Millis(1_500),
+        delta: Span(1_500),
         lifetime: Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL },
         global_rate: 0,
         committed: true,
@@ -59,7 +59,7 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
     })
 }
 
-fn refresh(purpose: Purpose, delta: Option<Millis>) -> Refresh {
+fn refresh(purpose: Purpose, delta: Option<Span>) -> Refresh {
     let key = known();
     let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL };
     Refresh::new(Subject { key: key.text, lifetime, seen: 7, delta }, purpose)
@@ -85,7 +85,7 @@ fn a_refresh_begins_where_none_is_under_way_and_each_has_a_mark_of_its_own() {
     assert_ne!(first, second);
     assert_eq!(local.trigger(key, &route, NOW.plus(route.lease())).map(|_| ()), Ok(()), "a lease later");
     let owner = local.marks.begin(key, NOW, route.lease());
-    local.marks.end_failed(key, owner, &failed(), NOW, Millis(3_000));
+    local.marks.end_failed(key, owner, &failed(), NOW, Span(3_000));
     assert_eq!(local.trigger(key, &route, at(2_999)), Err(TriggerOutcome::Backoff));
     assert_eq!(local.trigger(key, &route, at(3_000)).map(|_| ()), Ok(()));
 }
@@ -115,11 +115,11 @@ fn without_the_object_the_origin_is_called_once_per_computation_time_and_cold_on
         (first, local.may_compute_without_lease(key, &route, &refresh, at(again)))
     };
     for (purpose, delta, pause) in [
-        (Purpose::Early, Some(Millis(4_000)), 4_000),
-        (Purpose::Stale, Some(Millis(4_000)), 4_000),
-        (Purpose::Stale, Some(Millis(10)), 1_000),
+        (Purpose::Early, Some(Span(4_000)), 4_000),
+        (Purpose::Stale, Some(Span(4_000)), 4_000),
+        (Purpose::Stale, Some(Span(10)), 1_000),
         (Purpose::Stale, None, 1_000),
-        (Purpose::Cold, Some(Millis(4_000)), 6_000),
+        (Purpose::Cold, Some(Span(4_000)), 6_000),
     ] {
         assert_eq!(calls(purpose, delta, pause - 1), (true, false), "{purpose:?} {delta:?}");
         assert_eq!(calls(purpose, delta, pause), (true, true), "{purpose:?} {delta:?}");
@@ -130,21 +130,21 @@ fn without_the_object_the_origin_is_called_once_per_computation_time_and_cold_on
 fn after(purpose: Purpose, ending: &RefreshOutcome, milliseconds: u64) -> Option<Blocked> {
     let (mut local, key, route) = (local(), known().hash, route());
     let owner = local.marks.begin(key, NOW, route.lease());
-    local.ended(key, owner, &refresh(purpose, Some(Millis(2_000))), ending, NOW);
+    local.ended(key, owner, &refresh(purpose, Some(Span(2_000))), ending, NOW);
     local.marks.blocked(&key, at(milliseconds))
 }
 
 #[test]
 fn how_a_refresh_ended_is_remembered_as_long_as_it_matters() {
     let stored = entry(&known(), b"{}");
-    let backed_off = RefreshOutcome::BackedOff { failure: failed(), retry_after: Millis(4_000) };
+    let backed_off = RefreshOutcome::BackedOff { failure: failed(), retry_after: Span(4_000) };
     let told = |seconds: u64| Failure::Transient {
         reason: Reason::OriginError,
-        retry_after: Some(Millis(seconds * 1_000)),
+        retry_after: Some(Span(seconds * 1_000)),
     };
     for (purpose, ending, milliseconds) in [
-        (Purpose::Stale, RefreshOutcome::Held { retry_in: Millis(700) }, 700),
-        (Purpose::Cold, RefreshOutcome::Held { retry_in: Millis(700) }, 700),
+        (Purpose::Stale, RefreshOutcome::Held { retry_in: Span(700) }, 700),
+        (Purpose::Cold, RefreshOutcome::Held { retry_in: Span(700) }, 700),
         (Purpose::Stale, backed_off.clone(), 4_000),
         (Purpose::Cold, backed_off, 4_000),
         (Purpose::Stale, RefreshOutcome::Failed(told(3)), 3_000),
@@ -174,15 +174,15 @@ fn how_a_refresh_ended_is_remembered_as_long_as_it_matters() {
 fn what_comes_with_the_question_for_the_lease() {
     let (mut local, route, key) = (local(), route(), known());
     let terms = local.terms(&key.hash, &route, 5, None);
-    assert_eq!((terms.lease, terms.expected), (route.lease(), Millis::SECOND));
+    assert_eq!((terms.lease, terms.expected), (route.lease(), Span::SECOND));
     assert_eq!(terms.physical, route.lifetime.physical());
     assert_eq!((terms.share.isolate, terms.share.millihertz), (5, 0), "nothing is known");
     local.memory.accept(key.hash, &entry(&key, b"{}"), NOW);
     for request in 0..=40 {
         local.arrived(&key, &route, at(request * 250));
     }
-    let terms = local.terms(&key.hash, &route, 5, Some(Millis(1_500)));
-    assert_eq!(terms.expected, Millis(1_500));
+    let terms = local.terms(&key.hash, &route, 5, Some(Span(1_500)));
+    assert_eq!(terms.expected, Span(1_500));
     assert!((3_900..=4_100).contains(&terms.share.millihertz), "{} of 4 a second", terms.share.millihertz);
 }
 

@@ -1,7 +1,10 @@
 //! The counts at their edges: buckets, sums of isolates, batches.
 
 use xfetch_edge::{
-    core::{failure::Reason, time::Millis},
+    core::{
+        failure::Reason,
+        time::{Instant, Span},
+    },
     isolate::{
         metrics::{BUCKETS, Batch, COUNTERS, Call, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs},
         refresh::{Purpose, TriggerOutcome},
@@ -16,7 +19,7 @@ fn tally(facts: impl IntoIterator<Item = MetricEvent>) -> Counters {
 }
 
 const fn answered(took: u64) -> MetricEvent {
-    MetricEvent::Answered { class: ServedAs::HitFresh, took: Millis(took) }
+    MetricEvent::Answered { class: ServedAs::HitFresh, took: Span(took) }
 }
 
 #[test]
@@ -40,7 +43,7 @@ fn nothing_is_counted_where_nothing_has_happened() {
 
 #[test]
 fn two_tallies_are_added_bucket_by_bucket() {
-    let called = |delta| MetricEvent::Called { purpose: Purpose::Cold, call: Call::Ok(Millis(delta)) };
+    let called = |delta| MetricEvent::Called { purpose: Purpose::Cold, call: Call::Ok(Span(delta)) };
     let facts = [answered(1), answered(7), called(900), called(30_000)];
     let (mut left, right) = (tally([answered(7), called(900)]), tally(facts));
     left.merge(&right);
@@ -73,7 +76,7 @@ fn each_fact_moves_its_own_counters_by_one() {
         (ServedAs::Bypass, "bypass"),
         (ServedAs::Rejected, "rejected"),
     ] {
-        cases.push((MetricEvent::Answered { class, took: Millis(1) }, vec!["total_requests", name]));
+        cases.push((MetricEvent::Answered { class, took: Span(1) }, vec!["total_requests", name]));
     }
     for (trigger, name) in [
         (TriggerOutcome::Started, "refreshes_started"),
@@ -104,7 +107,7 @@ fn each_fact_moves_its_own_counters_by_one() {
             let all = ["compute_calls", calls].into_iter().chain(names.iter().copied());
             cases.push((MetricEvent::Called { purpose, call }, all.collect()));
         };
-        called(Call::Ok(Millis(1)), &["compute_ok"]);
+        called(Call::Ok(Span(1)), &["compute_ok"]);
         called(Call::Abandoned, &["compute_abandoned"]);
         called(Call::Failed(None), &["compute_failed"]);
         called(Call::Failed(Some(Reason::OriginBusy)), &["compute_failed", "failed_origin_busy"]);
@@ -131,31 +134,31 @@ fn batch(isolate: &str, sequence: u64, epoch: Option<&str>, in_flight: u64) -> B
 
 #[test]
 fn a_batch_counts_once_and_only_in_its_own_epoch() {
-    let mut book = Ledger::new("first".to_owned(), Millis(1));
+    let mut book = Ledger::new("first".to_owned(), Instant(1));
     let requests = |book: &Ledger| book.tally.get(Counter::TotalRequests);
-    book.take(&batch("a", 1, None, 0), Millis(1));
+    book.take(&batch("a", 1, None, 0), Instant(1));
     assert_eq!(requests(&book), 1, "an isolate that knows of no epoch yet");
-    book.take(&batch("a", 1, Some("first"), 0), Millis(2));
+    book.take(&batch("a", 1, Some("first"), 0), Instant(2));
     assert_eq!(requests(&book), 1, "it is sent again");
-    book.take(&batch("b", 1, Some("first"), 0), Millis(3));
-    book.take(&batch("a", 2, Some("first"), 0), Millis(4));
+    book.take(&batch("b", 1, Some("first"), 0), Instant(3));
+    book.take(&batch("a", 2, Some("first"), 0), Instant(4));
     assert_eq!(requests(&book), 3);
-    book.reset("second".to_owned(), Millis(5));
-    assert_eq!((requests(&book), book.since), (0, Millis(5)));
-    book.take(&batch("a", 3, Some("first"), 0), Millis(6));
+    book.reset("second".to_owned(), Instant(5));
+    assert_eq!((requests(&book), book.since), (0, Instant(5)));
+    book.take(&batch("a", 3, Some("first"), 0), Instant(6));
     assert_eq!(requests(&book), 0, "it belongs to a run that is over");
-    book.take(&batch("a", 3, Some("second"), 0), Millis(7));
+    book.take(&batch("a", 3, Some("second"), 0), Instant(7));
     assert_eq!(requests(&book), 0, "its number has been used");
-    book.take(&batch("a", 4, Some("second"), 0), Millis(8));
+    book.take(&batch("a", 4, Some("second"), 0), Instant(8));
     assert_eq!(requests(&book), 1);
 }
 
 #[test]
 fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
-    let mut book = Ledger::new("first".to_owned(), Millis(0));
-    book.take(&batch("a", 1, None, 5), Millis(1_000));
-    book.take(&batch("b", 1, None, 7), Millis(31_000));
-    let seen = |now| book.gauges(Millis(now));
+    let mut book = Ledger::new("first".to_owned(), Instant(0));
+    book.take(&batch("a", 1, None, 5), Instant(1_000));
+    book.take(&batch("b", 1, None, 7), Instant(31_000));
+    let seen = |now| book.gauges(Instant(now));
     let sum = |in_flight, isolates: u64| Gauges {
         computations_in_flight: in_flight,
         memory_entries: 2 * isolates,
@@ -170,16 +173,16 @@ fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
 #[test]
 fn of_too_many_isolates_the_one_that_was_silent_for_longest_is_forgotten() {
     const MOST: u64 = 2_000;
-    let mut book = Ledger::new("first".to_owned(), Millis(0));
+    let mut book = Ledger::new("first".to_owned(), Instant(0));
     for number in 0..MOST {
-        book.take(&batch(&number.to_string(), 1, None, 0), Millis(1));
+        book.take(&batch(&number.to_string(), 1, None, 0), Instant(1));
     }
-    book.take(&batch("0", 2, None, 0), Millis(2));
-    book.take(&batch("new", 1, None, 0), Millis(3));
+    book.take(&batch("0", 2, None, 0), Instant(2));
+    book.take(&batch("new", 1, None, 0), Instant(3));
     let requests = |book: &Ledger| book.tally.get(Counter::TotalRequests);
-    assert_eq!((requests(&book), book.gauges(Millis(3)).memory_entries), (MOST + 2, 2 * MOST));
-    book.take(&batch("0", 2, None, 0), Millis(4));
+    assert_eq!((requests(&book), book.gauges(Instant(3)).memory_entries), (MOST + 2, 2 * MOST));
+    book.take(&batch("0", 2, None, 0), Instant(4));
     assert_eq!(requests(&book), MOST + 2, "it has been heard of since");
-    book.take(&batch("1", 1, None, 0), Millis(4));
+    book.take(&batch("1", 1, None, 0), Instant(4));
     assert_eq!(requests(&book), MOST + 3, "nobody knows it any more");
 }

@@ -12,7 +12,7 @@ use xfetch_edge::{
         freshness::{self, Eagerness},
         http::{self, CacheStatus},
         key,
-        time::Millis,
+        time::{Instant, Span},
         xfetch::{self, Draw, Rule},
     },
     isolate::{
@@ -28,12 +28,12 @@ fn any_entry() -> impl Strategy<Value = Entry> {
     (any::<u64>(), times, any::<bool>(), prop::collection::vec(any::<u8>(), 0..64)).prop_map(
         |(generation, (stored_at, delta, ttl, swr, sie), committed, body)| Entry {
             generation,
-            stored_at: Millis(stored_at),
-            delta: Millis(delta),
+            stored_at: Instant(stored_at),
+            delta: Span(delta),
             lifetime: Lifetime {
-                ttl: Millis(ttl),
-                stale_while_revalidate: Millis(swr),
-                stale_if_error: Millis(sie),
+                ttl: Span(ttl),
+                stale_while_revalidate: Span(swr),
+                stale_if_error: Span(sie),
             },
             global_rate: 0,
             committed,
@@ -70,8 +70,8 @@ proptest! {
         beta in prop_oneof![Just(0.01), Just(1.0), Just(100.0)], early_window in 0.01_f64..=1.0,
     ) {
         let eagerness = Eagerness { beta, early_window };
-        let _ = freshness::judge(Some(&entry), Millis(now), eagerness, Draw::from_bits(bits));
-        prop_assert!(entry.age(Millis(now)).0 <= now);
+        let _ = freshness::judge(Some(&entry), Instant(now), eagerness, Draw::from_bits(bits));
+        prop_assert!(entry.age(Instant(now)).0 <= now);
     }
 
     #[test]
@@ -85,8 +85,8 @@ proptest! {
         bits in any::<u64>(), delta in 1_u64..60_000, beta in 0.01_f64..100.0,
         a in 1_u64..100_000, b in 1_u64..100_000,
     ) {
-        let rule = Rule { delta: Millis(delta), beta, window: Millis(50_000) };
-        let (near, far) = (Millis(a.min(b)), Millis(a.max(b)));
+        let rule = Rule { delta: Span(delta), beta, window: Span(50_000) };
+        let (near, far) = (Span(a.min(b)), Span(a.max(b)));
         let draw = Draw::from_bits(bits);
         prop_assert!(!xfetch::triggers(far, rule, draw) || xfetch::triggers(near, rule, draw));
         prop_assert!(xfetch::probability(far, rule) <= xfetch::probability(near, rule));
@@ -96,7 +96,7 @@ proptest! {
     fn auto_beta_stays_in_its_bounds(
         rate in any::<f64>(), delta in any::<u64>(), window in any::<u64>(), most in 0.1_f64..100.0,
     ) {
-        let beta = xfetch::auto_beta(rate, Millis(delta), Millis(window), 0.01, most);
+        let beta = xfetch::auto_beta(rate, Span(delta), Span(window), 0.01, most);
         prop_assert!(beta > 0.0 && beta <= most, "{beta}");
     }
 
@@ -195,7 +195,7 @@ proptest! {
     fn no_cache_control_makes_the_parser_panic(field in ".{0,64}") {
         let headers = http::StoringHeaders { cache_control: Some(&field), ..Default::default() };
         let _ = headers.allow();
-        let _ = http::retry_after(&field, Millis(0));
+        let _ = http::retry_after(&field, Instant(0));
         let _ = http::is_json(&field);
         let _ = http::unambiguous(&field);
         let _ = http::none_match_names(&field, "\"a\"");
@@ -206,7 +206,7 @@ proptest! {
         steps in prop::collection::vec((0_u8..6, 1_u64..20, any::<bool>(), 0_u8..3), 1..80),
     ) {
         let mut memory = Memory::new(4_000, 4);
-        let now = Millis(1_000_000);
+        let now = Instant(1_000_000);
         for (key, generation, committed, what) in steps {
             let hash = [key; 32];
             let before = memory.get(&hash, "key", now).map(|it| it.generation);
@@ -236,7 +236,7 @@ proptest! {
             tally.fold(match kind {
                 0 => MetricEvent::Answered {
                     class: [ServedAs::HitFresh, ServedAs::HitStale, ServedAs::Miss, ServedAs::Bypass, ServedAs::Rejected][usize::from(which)],
-                    took: Millis(which.into()),
+                    took: Span(which.into()),
                 },
                 1 => MetricEvent::Triggered {
                     purpose,
@@ -244,7 +244,7 @@ proptest! {
                 },
                 _ => MetricEvent::Called {
                     purpose: if which == 0 { Purpose::Cold } else { purpose },
-                    call: match which { 0 | 1 => Call::Ok(Millis(7)), 2 | 3 => Call::Failed(None), _ => Call::Abandoned },
+                    call: match which { 0 | 1 => Call::Ok(Span(7)), 2 | 3 => Call::Failed(None), _ => Call::Abandoned },
                 },
             });
             let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
@@ -259,7 +259,7 @@ proptest! {
 
     #[test]
     fn a_batch_counts_once_however_often_it_arrives(repeats in prop::collection::vec(0_usize..4, 1..12)) {
-        let mut book = Ledger::new("epoch".to_owned(), Millis(0));
+        let mut book = Ledger::new("epoch".to_owned(), Instant(0));
         let batch = |sequence: u64| {
             let mut tally = Counters::default();
             tally.fold(MetricEvent::CommitRejected);
@@ -267,12 +267,12 @@ proptest! {
         };
         let mut sent = 0;
         for (sequence, repeats) in (1..).zip(repeats) {
-            for _ in 0..=repeats { book.take(&batch(sequence), Millis(sequence)); }
+            for _ in 0..=repeats { book.take(&batch(sequence), Instant(sequence)); }
             sent += 1;
             prop_assert_eq!(book.tally.get(Counter::CommitsRejected), sent);
         }
         let stale = Batch { epoch: Some("older".to_owned()), ..batch(1_000) };
-        book.take(&stale, Millis(0));
+        book.take(&stale, Instant(0));
         prop_assert_eq!(book.tally.get(Counter::CommitsRejected), sent);
     }
 }

@@ -2,7 +2,7 @@
 //! closed forms of the theory.
 
 use xfetch_edge::{
-    core::{entry::Lifetime, theory::Law, time::Millis},
+    core::{entry::Lifetime, theory::Law, time::Span},
     isolate::metrics::Counter,
     sim::{self, Cycle, Report, Scenario, Strategy},
 };
@@ -45,7 +45,7 @@ fn worlds_that_have_shown_a_mistake_hold() {
 fn a_seed_gives_the_same_world_again() {
     for seed in [3, 77] {
         assert_eq!(sim::hostile(seed), sim::hostile(seed));
-        let transcript = || sim::transcript(Scenario { duration: Millis(20_000), ..Scenario::hostile(seed) });
+        let transcript = || sim::transcript(Scenario { duration: Span(20_000), ..Scenario::hostile(seed) });
         assert_eq!(transcript(), transcript());
     }
 }
@@ -76,14 +76,14 @@ fn hostile_worlds_are_hostile() {
 fn plain(strategy: Strategy) -> Scenario {
     Scenario {
         strategy,
-        duration: Millis(8_000_000),
+        duration: Span(8_000_000),
         colos: 1,
         isolates: 1,
         rate: 40.0,
-        lifetime: Lifetime { ttl: Millis(20_000), ..Scenario::default().lifetime },
+        lifetime: Lifetime { ttl: Span(20_000), ..Scenario::default().lifetime },
         spread: 0.0,
-        object_delay: Millis::ZERO,
-        colo_delay: Millis::ZERO,
+        object_delay: Span::ZERO,
+        colo_delay: Span::ZERO,
         ..Scenario::default()
     }
 }
@@ -182,7 +182,7 @@ fn many_colos_refresh_as_rarely_as_one() {
             colos,
             isolates,
             rate: 30.0,
-            duration: Millis(3_000_000),
+            duration: Span(3_000_000),
             spread: 0.3,
             ..Scenario::default()
         };
@@ -219,7 +219,7 @@ fn every_strategy_sees_the_same_arrivals() {
 
 #[test]
 fn the_lease_beats_every_other_strategy_on_the_same_arrivals() {
-    let figures = |strategy| run(Scenario { strategy, duration: Millis(300_000), ..Scenario::default() });
+    let figures = |strategy| run(Scenario { strategy, duration: Span(300_000), ..Scenario::default() });
     let ours = figures(Strategy::LeaseBetaAuto);
     for strategy in Strategy::ALL.into_iter().filter(|it| !it.has_promises()) {
         let theirs = figures(strategy);

@@ -9,7 +9,7 @@ use xfetch_edge::{
         failure::{Failure, Reason},
         global_rate::RateShare,
         key::Key,
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
@@ -29,38 +29,38 @@ use xfetch_edge::{
 use super::promises::entry;
 
 pub(super) const LIFETIME: Lifetime =
-    Lifetime { ttl: Millis(5_000), stale_while_revalidate: Millis(10_000), stale_if_error: Millis(60_000) };
+    Lifetime { ttl: Span(5_000), stale_while_revalidate: Span(10_000), stale_if_error: Span(60_000) };
 const TERMS: LeaseRequest = LeaseRequest {
-    lease: Millis(20_000),
-    expected: Millis(1_000),
-    physical: Millis(65_000),
+    lease: Span(20_000),
+    expected: Span(1_000),
+    physical: Span(65_000),
     share: RateShare { isolate: 0, millihertz: 0 },
 };
-pub(super) const NOW: Millis = Millis(1_000_000);
+pub(super) const NOW: Instant = Instant(1_000_000);
 
-pub(super) fn at(ms: u64) -> Millis {
-    Millis(NOW.0 + ms)
+pub(super) fn at(ms: u64) -> Instant {
+    Instant(NOW.0 + ms)
 }
 
-fn acquire(state: &mut State, seen: u64, nonce: &str, now: Millis) -> Answer {
+fn acquire(state: &mut State, seen: u64, nonce: &str, now: Instant) -> Answer {
     state.acquire(seen, Some(nonce), TERMS, now)
 }
 
-fn grant(state: &mut State, seen: u64, nonce: &str, now: Millis) -> u64 {
+fn grant(state: &mut State, seen: u64, nonce: &str, now: Instant) -> u64 {
     match acquire(state, seen, nonce, now) {
         Answer::Granted { token } => token,
         other => panic!("expected a grant, got {other:?}"),
     }
 }
 
-fn committed(now: Millis) -> (State, u64) {
+fn committed(now: Instant) -> (State, u64) {
     let mut state = State::default();
     let token = grant(&mut state, 0, "first", now);
-    assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, now).0, Answer::Committed);
+    assert_eq!(state.commit(token, Span::ZERO, LIFETIME, now).0, Answer::Committed);
     (state, token)
 }
 
-pub(super) fn transient(retry_after: Option<Millis>) -> Failure {
+pub(super) fn transient(retry_after: Option<Span>) -> Failure {
     Failure::Transient { reason: Reason::OriginError, retry_after }
 }
 
@@ -77,7 +77,7 @@ fn an_early_refresh_is_granted_for_an_entry_that_is_still_fresh() {
 fn the_recheck_inside_the_lock_finds_what_was_committed_meanwhile() {
     let (mut state, token) = committed(NOW);
     let answer = acquire(&mut state, token - 1, "slow", at(500));
-    assert_eq!(answer, Answer::Newer { generation: token, age: Millis(500), ttl: LIFETIME.ttl });
+    assert_eq!(answer, Answer::Newer { generation: token, age: Span(500), ttl: LIFETIME.ttl });
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn a_commit_with_an_old_token_changes_nothing() {
     let (mut state, _) = committed(NOW);
     let old = grant(&mut state, NOW.0, "slow", at(1_000));
     let new = grant(&mut state, NOW.0, "quick", at(30_000));
-    assert_eq!(state.commit(new, Millis::ZERO, LIFETIME, at(31_000)).0, Answer::Committed);
+    assert_eq!(state.commit(new, Span::ZERO, LIFETIME, at(31_000)).0, Answer::Committed);
     let before = state.clone();
-    assert_eq!(state.commit(old, Millis::ZERO, LIFETIME, at(32_000)), (Answer::Rejected, Wake::Nobody));
+    assert_eq!(state.commit(old, Span::ZERO, LIFETIME, at(32_000)), (Answer::Rejected, Wake::Nobody));
     assert_eq!(state, before);
 }
 
@@ -116,16 +116,16 @@ fn a_commit_with_an_old_token_is_refused_while_a_newer_grant_is_open() {
     let old = grant(&mut state, seen, "slow", at(1_000));
     let new = grant(&mut state, seen, "quick", at(30_000));
     let before = state.clone();
-    assert_eq!(state.commit(old, Millis::ZERO, LIFETIME, at(31_000)), (Answer::Rejected, Wake::Nobody));
+    assert_eq!(state.commit(old, Span::ZERO, LIFETIME, at(31_000)), (Answer::Rejected, Wake::Nobody));
     assert_eq!(state, before);
-    assert_eq!(state.commit(new, Millis::ZERO, LIFETIME, at(32_000)).0, Answer::Committed);
+    assert_eq!(state.commit(new, Span::ZERO, LIFETIME, at(32_000)).0, Answer::Committed);
 }
 
 #[test]
 fn a_commit_counts_although_its_lease_has_just_run_out() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "slow", NOW);
-    assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, at(20_001)).0, Answer::Committed);
+    assert_eq!(state.commit(token, Span::ZERO, LIFETIME, at(20_001)).0, Answer::Committed);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn only_the_holder_can_release_the_lease() {
     let before = state.clone();
     for foreign in [token - 1, token + 1, 0] {
         let closed = state.fail(foreign, transient(None), at(10), Draw::NEVER_EARLY);
-        assert_eq!(closed, (Answer::Closed { applied: false, retry_after: Millis::ZERO }, Wake::Nobody));
+        assert_eq!(closed, (Answer::Closed { applied: false, retry_after: Span::ZERO }, Wake::Nobody));
         assert_eq!(state, before);
     }
     assert!(matches!(acquire(&mut state, 0, "other", at(10)), Answer::Held { .. }));
@@ -160,13 +160,13 @@ fn without_a_nonce_a_repeated_acquire_is_just_another_one() {
 fn a_repeated_commit_gets_the_same_answer_and_wakes_nobody() {
     let (mut state, token) = committed(NOW);
     let before = state.clone();
-    assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, at(9)), (Answer::Committed, Wake::Nobody));
+    assert_eq!(state.commit(token, Span::ZERO, LIFETIME, at(9)), (Answer::Committed, Wake::Nobody));
     assert_eq!(state, before);
 }
 
 #[test]
 fn tokens_increase_when_the_clock_steps_back() {
-    let (mut state, first) = committed(Millis(NOW.0 + 3_600_000));
+    let (mut state, first) = committed(Instant(NOW.0 + 3_600_000));
     let second = grant(&mut state, first, "after", NOW);
     assert!(second > first);
 }
@@ -177,7 +177,7 @@ fn a_corrupt_generation_is_ignored_and_a_true_one_from_a_clock_ahead_is_not() {
     let token = grant(&mut state, (1 << 53) - 1, "corrupt", NOW);
     assert_eq!(token, NOW.0);
     // The clock was three days ahead once: the generation it gave is this object's own.
-    let (mut state, ahead) = committed(NOW.plus(Millis(3 * 86_400_000)));
+    let (mut state, ahead) = committed(NOW.plus(Span(3 * 86_400_000)));
     assert!(matches!(acquire(&mut state, ahead, "true", NOW), Answer::Granted { token } if token > ahead));
 }
 
@@ -193,7 +193,7 @@ fn a_dead_holder_delays_the_next_computation_by_one_lease_at_most() {
 
 #[test]
 fn a_clock_that_steps_back_ends_a_lease_and_one_that_steps_ahead_too() {
-    for stepped in [NOW.minus(Millis(1)), NOW.minus(Millis(3_600_000)), at(3_600_000)] {
+    for stepped in [NOW.minus(Span(1)), NOW.minus(Span(3_600_000)), at(3_600_000)] {
         let mut state = State::default();
         grant(&mut state, 0, "dies", NOW);
         assert!(matches!(acquire(&mut state, 0, "next", stepped), Answer::Granted { .. }));
@@ -204,9 +204,9 @@ fn a_clock_that_steps_back_ends_a_lease_and_one_that_steps_ahead_too() {
 fn whoever_finds_the_lease_held_is_told_to_come_back_when_the_computation_should_have_ended() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
-    assert_eq!(acquire(&mut state, 0, "b", NOW), Answer::Held { retry_in: Millis(1_250) });
-    assert_eq!(acquire(&mut state, 0, "c", at(5_000)), Answer::Held { retry_in: Millis(250) });
-    assert_eq!(acquire(&mut state, 0, "d", at(19_900)), Answer::Held { retry_in: Millis(100) });
+    assert_eq!(acquire(&mut state, 0, "b", NOW), Answer::Held { retry_in: Span(1_250) });
+    assert_eq!(acquire(&mut state, 0, "c", at(5_000)), Answer::Held { retry_in: Span(250) });
+    assert_eq!(acquire(&mut state, 0, "d", at(19_900)), Answer::Held { retry_in: Span(100) });
 }
 
 // Waiting.
@@ -215,7 +215,7 @@ fn whoever_finds_the_lease_held_is_told_to_come_back_when_the_computation_should
 fn nobody_waits_for_a_commit_that_has_happened() {
     let (state, token) = committed(NOW);
     let answer = state.wait(0, 0, 10, at(7));
-    assert_eq!(answer, Waiting::Now(Answer::Newer { generation: token, age: Millis(7), ttl: LIFETIME.ttl }));
+    assert_eq!(answer, Waiting::Now(Answer::Newer { generation: token, age: Span(7), ttl: LIFETIME.ttl }));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn nobody_waits_where_no_lease_is_out() {
 fn a_purge_wakes_those_who_wait() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
-    assert_eq!(state.wait(0, 0, 10, NOW), Waiting::Sleep(Millis(5_000)));
+    assert_eq!(state.wait(0, 0, 10, NOW), Waiting::Sleep(Span(5_000)));
     assert_eq!(state.purge(false, TERMS.physical, at(5)).1, Wake::With(Answer::Again));
     assert_eq!(state.wait(0, 0, 10, at(6)), Waiting::Now(Answer::Again));
 }
@@ -236,7 +236,7 @@ fn a_purge_wakes_those_who_wait() {
 fn a_waiter_sleeps_no_longer_than_the_lease_and_there_is_a_most() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
-    assert_eq!(state.wait(0, 0, 10, at(18_000)), Waiting::Sleep(Millis(2_000)));
+    assert_eq!(state.wait(0, 0, 10, at(18_000)), Waiting::Sleep(Span(2_000)));
     assert_eq!(state.wait(0, 10, 10, at(0)), Waiting::Now(Answer::TooManyWaiters));
 }
 
@@ -245,8 +245,8 @@ fn a_failing_origin_gets_one_call_per_window_and_all_waiters_hear_of_it() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "holder", NOW);
     let (answer, wake) = state.fail(token, transient(None), NOW, Draw::NEVER_EARLY);
-    assert_eq!(answer, Answer::Closed { applied: true, retry_after: Millis::SECOND });
-    let told = Answer::Failed { failure: transient(None), retry_after: Millis(1_000) };
+    assert_eq!(answer, Answer::Closed { applied: true, retry_after: Span::SECOND });
+    let told = Answer::Failed { failure: transient(None), retry_after: Span(1_000) };
     assert_eq!(wake, Wake::With(told));
     assert!(matches!(acquire(&mut state, 0, "b", at(999)), Answer::Failed { .. }));
     assert!(matches!(state.wait(0, 0, 10, at(999)), Waiting::Now(Answer::Failed { .. })));
@@ -255,7 +255,7 @@ fn a_failing_origin_gets_one_call_per_window_and_all_waiters_hear_of_it() {
     state.fail(token, transient(None), at(1_000), Draw::NEVER_EARLY);
     assert!(matches!(acquire(&mut state, 0, "d", at(2_999)), Answer::Failed { .. }));
     let token = grant(&mut state, 0, "e", at(3_000));
-    state.commit(token, Millis::ZERO, LIFETIME, at(3_000));
+    state.commit(token, Span::ZERO, LIFETIME, at(3_000));
     let token = grant(&mut state, token, "f", at(8_000));
     state.fail(token, transient(None), at(8_000), Draw::NEVER_EARLY);
     assert!(matches!(acquire(&mut state, token, "g", at(9_000)), Answer::Granted { .. }));
@@ -266,7 +266,7 @@ fn retry_after_is_honoured_and_capped() {
     for (asked, granted_at) in [(7_000, 7_700), (3_600_000, 132_000), (0, 1_100)] {
         let mut state = State::default();
         let token = grant(&mut state, 0, "a", NOW);
-        state.fail(token, transient(Some(Millis(asked))), NOW, Draw::NEVER_EARLY);
+        state.fail(token, transient(Some(Span(asked))), NOW, Draw::NEVER_EARLY);
         assert!(matches!(acquire(&mut state, 0, "b", at(granted_at - 1)), Answer::Failed { .. }), "{asked}");
         assert!(matches!(acquire(&mut state, 0, "b", at(granted_at)), Answer::Granted { .. }), "{asked}");
     }
@@ -278,7 +278,7 @@ fn the_origins_no_is_not_a_back_off_and_is_remembered_as_asked() {
         status: 404,
         content_type: "application/json".to_owned(),
         body: "{}".to_owned(),
-        ttl: Millis(ttl),
+        ttl: Span(ttl),
     };
     let mut state = State::default();
     let token = grant(&mut state, 0, "a", NOW);
@@ -294,7 +294,7 @@ fn a_grant_given_back_frees_the_key_at_once() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "late", NOW);
     let (answer, wake) = state.fail(token, Failure::GivenBack, NOW, Draw::NEVER_EARLY);
-    let closed = Answer::Closed { applied: true, retry_after: Millis::ZERO };
+    let closed = Answer::Closed { applied: true, retry_after: Span::ZERO };
     assert_eq!((answer, wake), (closed, Wake::With(Answer::Again)));
     assert!(matches!(acquire(&mut state, 0, "next", NOW), Answer::Granted { .. }));
 }
@@ -307,7 +307,7 @@ fn a_purge_wins_over_a_commit_that_began_before_it() {
         let (mut state, seen) = committed(NOW);
         let token = grant(&mut state, seen, "began", at(1_000));
         assert_eq!(state.purge(hard, TERMS.physical, at(2_000)).0, Answer::Purged);
-        assert_eq!(state.commit(token, Millis::ZERO, LIFETIME, at(3_000)).0, Answer::Rejected);
+        assert_eq!(state.commit(token, Span::ZERO, LIFETIME, at(3_000)).0, Answer::Rejected);
         assert_eq!(state.committed_generation(), (!hard).then_some(seen));
         let floor = state.reply(Answer::Again).floor;
         assert!(floor.highest() > token);
@@ -355,10 +355,10 @@ fn memory_takes_nothing_back_that_was_purged() {
 
 /// A refresh of generation 5 that has been told that the lease is held, for four seconds more.
 fn contending() -> Refresh {
-    contending_for(Millis(4_000))
+    contending_for(Span(4_000))
 }
 
-fn contending_for(retry_in: Millis) -> Refresh {
+fn contending_for(retry_in: Span) -> Refresh {
     let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(Event::Started, NOW);
@@ -374,14 +374,14 @@ fn told(answer: Answer) -> Event {
 }
 
 fn held(retry_in: u64) -> Action {
-    Action::End(RefreshOutcome::Held { retry_in: Millis(retry_in) })
+    Action::End(RefreshOutcome::Held { retry_in: Span(retry_in) })
 }
 
 #[test]
 fn who_finds_the_lease_held_takes_what_is_committed_meanwhile() {
     let mut refresh = contending();
     let newer = Arc::new(entry(9, NOW.0));
-    let answer = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    let answer = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
     let reply = Reply { floor: Floor::default(), global_rate: 0, answer };
     let next = refresh.on(Event::Replied(reply, Some(Arc::clone(&newer))), at(700));
     assert_eq!(next, Action::Store(Arc::clone(&newer)));
@@ -391,8 +391,8 @@ fn who_finds_the_lease_held_takes_what_is_committed_meanwhile() {
 
 #[test]
 fn who_waits_for_a_computation_that_fails_remembers_the_failure() {
-    let failed = Answer::Failed { failure: transient(None), retry_after: Millis(7_000) };
-    let ending = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Millis(7_000) };
+    let failed = Answer::Failed { failure: transient(None), retry_after: Span(7_000) };
+    let ending = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Span(7_000) };
     assert_eq!(contending().on(told(failed), at(700)), Action::End(ending));
 }
 
@@ -402,17 +402,17 @@ fn who_waits_in_vain_asks_again_when_it_was_told_to() {
         assert_eq!(contending().on(told(answer.clone()), at(700)), held(3_300), "{answer:?}");
     }
     assert_eq!(contending().on(Event::ObjectLost { may_compute: true }, at(700)), held(3_300));
-    let unreadable = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    let unreadable = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
     assert_eq!(contending().on(told(unreadable), at(3_900)), held(250), "not at once");
     assert_eq!(contending().on(told(Answer::Again), at(700)), held(250), "a purge, or a lease given back");
 }
 
 #[test]
 fn a_sleep_that_nobody_ended_is_followed_by_one_more_and_no_further() {
-    let mut refresh = contending_for(Millis(12_000));
+    let mut refresh = contending_for(Span(12_000));
     assert_eq!(refresh.on(told(Answer::Again), at(5_000)), Action::Wait { seen: 5 });
     assert_eq!(refresh.on(told(Answer::Again), at(10_000)), held(2_000));
-    let mut refresh = contending_for(Millis(12_000));
+    let mut refresh = contending_for(Span(12_000));
     assert_eq!(refresh.on(told(Answer::Again), at(5_000)), Action::Wait { seen: 5 });
     assert_eq!(refresh.on(told(Answer::Again), at(7_000)), held(250), "the lease was closed");
     assert_eq!(contending().on(told(Answer::Again), at(5_000)), held(250), "it is worth asking by now");
@@ -420,9 +420,9 @@ fn a_sleep_that_nobody_ended_is_followed_by_one_more_and_no_further() {
 
 #[test]
 fn a_clock_that_steps_during_the_sleep_keeps_nobody_away() {
-    assert_eq!(contending().on(told(Answer::TooManyWaiters), Millis(NOW.0 - 900_000)), held(4_000));
+    assert_eq!(contending().on(told(Answer::TooManyWaiters), Instant(NOW.0 - 900_000)), held(4_000));
     assert_eq!(contending().on(told(Answer::TooManyWaiters), at(900_000)), held(250));
-    assert_eq!(contending().on(told(Answer::Again), Millis(NOW.0 - 900_000)), held(250));
+    assert_eq!(contending().on(told(Answer::Again), Instant(NOW.0 - 900_000)), held(250));
 }
 
 // What a computation tells of itself.
@@ -430,12 +430,12 @@ fn a_clock_that_steps_during_the_sleep_keeps_nobody_away() {
 #[test]
 fn a_computation_knows_its_token_its_floor_and_its_cost() {
     let refresh = |delta: Option<u64>| {
-        let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: delta.map(Millis) };
+        let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: delta.map(Span) };
         Refresh::new(subject, Purpose::Cold)
     };
     for (delta, pause) in [(None, 1_000), (Some(300), 1_000), (Some(4_000), 4_000)] {
-        assert_eq!(refresh(delta).delta(), delta.map(Millis));
-        assert_eq!(refresh(delta).pause(), Millis(pause), "a second at least");
+        assert_eq!(refresh(delta).delta(), delta.map(Span));
+        assert_eq!(refresh(delta).pause(), Span(pause), "a second at least");
     }
     let mut refresh = refresh(None);
     refresh.on(Event::Started, NOW);
@@ -455,9 +455,9 @@ fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
         refresh.on(told(Answer::Granted { token: 9 }), NOW);
         let next = refresh.on(Event::Failed(transient(None)), NOW);
         assert_eq!(next, Action::Fail(9, transient(None)));
-        refresh.on(told(Answer::Closed { applied: true, retry_after: Millis(remembered) }), NOW)
+        refresh.on(told(Answer::Closed { applied: true, retry_after: Span(remembered) }), NOW)
     };
-    assert_eq!(ended(7_000), Action::End(RefreshOutcome::Failed(transient(Some(Millis(7_000))))));
+    assert_eq!(ended(7_000), Action::End(RefreshOutcome::Failed(transient(Some(Span(7_000))))));
     assert_eq!(ended(0), Action::End(RefreshOutcome::Failed(transient(None))), "nothing is remembered");
 }
 
@@ -477,7 +477,7 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
     let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
-    let newer = Answer::Newer { generation: 9, age: Millis::ZERO, ttl: LIFETIME.ttl };
+    let newer = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
     let reply = Reply { floor: Floor::default(), global_rate: 0, answer: newer };
     assert_eq!(refresh.on(Event::Replied(reply.clone(), None), NOW), Action::Acquire { seen: 9 });
     assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::End(RefreshOutcome::ObjectLost));
@@ -491,7 +491,7 @@ fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for(
     let outcome = miss::Action::Answer(Outcome::Fallback(old.clone()));
     let failed = RefreshOutcome::Failed(transient(None));
     assert_eq!(fallback().on(led(failed), NOW), outcome);
-    let backed_off = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Millis::SECOND };
+    let backed_off = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Span::SECOND };
     assert_eq!(fallback().on(led(backed_off), NOW), outcome);
     assert_eq!(fallback().on(led(RefreshOutcome::ObjectLost), NOW), outcome);
     assert_eq!(fallback().on(miss::Event::TimedOut, NOW), outcome);
@@ -533,7 +533,7 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
         status: 200,
         headers: Vec::new(),
         body: Arc::from(&b"1"[..]),
-        delta: Millis(900),
+        delta: Span(900),
         storable: true,
         at: NOW,
     };
@@ -565,7 +565,7 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
 fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let failed = || RefreshOutcome::Failed(transient(None));
-    let outcome = |floor: Floor, now: Millis| {
+    let outcome = |floor: Floor, now: Instant| {
         Miss::new(7, Some(old.clone()), NOW).on(miss::Event::Led(failed(), floor), now)
     };
     let told = |action: &miss::Action| matches!(action, miss::Action::Answer(Outcome::Failed { .. }));
@@ -583,7 +583,7 @@ fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_colla
         let held = Arc::new(entry(7, stored_at));
         let mut cold = Miss::new(0, None, NOW);
         cold.on(miss::Event::Started { led_here: true }, NOW);
-        let answer = Answer::Newer { generation: 7, age: Millis::ZERO, ttl: LIFETIME.ttl };
+        let answer = Answer::Newer { generation: 7, age: Span::ZERO, ttl: LIFETIME.ttl };
         let reply = Reply { floor: Floor::default(), global_rate: 0, answer };
         let action = cold.on(miss::Event::Woken(reply, Some(held.clone())), at(10));
         assert_eq!(action, miss::Action::Answer(outcome(held)));
@@ -593,9 +593,9 @@ fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_colla
 #[test]
 fn a_failure_is_remembered_by_the_isolate_with_its_reason() {
     let mut marks = RefreshGate::new(4);
-    let owner = marks.begin([1; 32], NOW, Millis(20_000));
-    marks.end_failed([1; 32], owner, &transient(None), NOW, Millis(2_000));
-    let blocked = Blocked::BackingOff { failure: transient(None), retry_after: Millis(500) };
+    let owner = marks.begin([1; 32], NOW, Span(20_000));
+    marks.end_failed([1; 32], owner, &transient(None), NOW, Span(2_000));
+    let blocked = Blocked::BackingOff { failure: transient(None), retry_after: Span(500) };
     assert_eq!(marks.blocked(&[1; 32], at(1_500)), Some(blocked));
     marks.forget(&[1; 32]);
     assert_eq!(marks.blocked(&[1; 32], at(1_500)), None, "a purge makes it meaningless");
@@ -606,9 +606,9 @@ fn a_failure_is_remembered_by_the_isolate_with_its_reason() {
 #[test]
 fn no_tier_stores_a_stale_answer_as_fresh() {
     let stale = entry(5, NOW.0 - 7_000);
-    let adopted: Entry = stale.adopted(Millis(2_000_000), Millis(7_000), LIFETIME.ttl);
-    assert_eq!(adopted.age(Millis(2_000_000)), Millis(7_000));
-    assert!(adopted.expiry() < Millis(2_000_000));
+    let adopted: Entry = stale.adopted(Instant(2_000_000), Span(7_000), LIFETIME.ttl);
+    assert_eq!(adopted.age(Instant(2_000_000)), Span(7_000));
+    assert!(adopted.expiry() < Instant(2_000_000));
 }
 
 #[test]
@@ -646,17 +646,17 @@ fn an_entry_under_a_foreign_key_is_no_entry() {
 #[test]
 fn a_mark_blocks_no_longer_than_the_lease_and_not_from_the_future() {
     let mut marks = RefreshGate::new(10);
-    marks.begin([1; 32], NOW, Millis(20_000));
+    marks.begin([1; 32], NOW, Span(20_000));
     assert_eq!(marks.blocked(&[1; 32], at(19_999)), Some(Blocked::UnderWay));
     assert_eq!(marks.blocked(&[1; 32], at(20_000)), None);
-    assert_eq!(marks.blocked(&[1; 32], NOW.minus(Millis(1))), None);
+    assert_eq!(marks.blocked(&[1; 32], NOW.minus(Span(1))), None);
 }
 
 #[test]
 fn a_mark_is_removed_by_its_owner_only() {
     let mut marks = RefreshGate::new(10);
-    let first = marks.begin([1; 32], NOW, Millis(1_000));
-    let second = marks.begin([1; 32], at(1_000), Millis(1_000));
+    let first = marks.begin([1; 32], NOW, Span(1_000));
+    let second = marks.begin([1; 32], at(1_000), Span(1_000));
     marks.end(&[1; 32], first);
     assert_eq!(marks.blocked(&[1; 32], at(1_500)), Some(Blocked::UnderWay));
     marks.end(&[1; 32], second);
@@ -667,7 +667,7 @@ fn a_mark_is_removed_by_its_owner_only() {
 fn a_flood_of_keys_does_not_grow_the_marks() {
     let mut marks = RefreshGate::new(4);
     for place in 0..50_u8 {
-        marks.begin([place; 32], NOW, Millis(1_000));
+        marks.begin([place; 32], NOW, Span(1_000));
     }
     let live = (0..50_u8).filter(|place| marks.blocked(&[*place; 32], NOW).is_some()).count();
     assert_eq!(live, 4);
@@ -676,9 +676,9 @@ fn a_flood_of_keys_does_not_grow_the_marks() {
 #[test]
 fn without_the_object_a_key_is_computed_once_per_pause() {
     let mut marks = RefreshGate::new(4);
-    assert!(marks.may_compute_without_lease([1; 32], NOW, Millis(1_000)));
-    assert!(!marks.may_compute_without_lease([1; 32], at(999), Millis(1_000)));
-    assert!(marks.may_compute_without_lease([1; 32], at(1_000), Millis(1_000)));
+    assert!(marks.may_compute_without_lease([1; 32], NOW, Span(1_000)));
+    assert!(!marks.may_compute_without_lease([1; 32], at(999), Span(1_000)));
+    assert!(marks.may_compute_without_lease([1; 32], at(1_000), Span(1_000)));
 }
 
 // Clean-up.
@@ -688,7 +688,7 @@ fn clean_up_keeps_counter_and_floor_until_no_copy_can_be_left() {
     let (mut state, _) = committed(NOW);
     state.purge(false, TERMS.physical, at(1));
     let floor = state.reply(Answer::Again).floor;
-    assert_eq!(state.clean_up(0, at(10_000)), CleanUp::Later(Millis(55_001)));
+    assert_eq!(state.clean_up(0, at(10_000)), CleanUp::Later(Span(55_001)));
     assert!(matches!(state.clean_up(0, at(70_000)), CleanUp::DropBody(_)));
     assert_eq!(state.committed_generation(), None);
     assert_eq!(state.reply(Answer::Again).floor, floor);
@@ -706,7 +706,7 @@ fn clean_up_never_comes_between_a_holder_and_its_commit() {
 
 #[test]
 fn a_counter_that_a_clock_ahead_has_left_is_not_forgotten() {
-    let (mut state, _) = committed(NOW.plus(Millis(10 * 86_400_000)));
+    let (mut state, _) = committed(NOW.plus(Span(10 * 86_400_000)));
     // The clock is back: by it nothing was touched yet, and the counter is in the future.
     assert!(matches!(state.clean_up(0, NOW), CleanUp::Later(_)));
 }
@@ -733,7 +733,7 @@ fn a_refresh_that_dies_is_missing_on_both_sides_of_each_sum() {
 #[test]
 fn an_abandoned_call_counts_once_and_its_late_result_nothing() {
     let mut calls = xfetch_edge::isolate::origin_calls::OriginCalls::default();
-    let call = calls.begin(Purpose::Early, NOW, Millis(20_000));
+    let call = calls.begin(Purpose::Early, NOW, Span(20_000));
     assert_eq!(calls.sweep(at(19_999)), []);
     assert_eq!(calls.sweep(at(20_000)), [Purpose::Early]);
     assert!(!calls.settle(call));

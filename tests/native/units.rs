@@ -11,7 +11,7 @@ use xfetch_edge::{
         failure::{self, Failure, Reason},
         freshness,
         global_rate::{GlobalRate, MAX_SHARES, RateShare, SEVERAL},
-        time::Millis,
+        time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
@@ -27,18 +27,18 @@ use xfetch_edge::{
     },
 };
 
-const NOW: Millis = Millis(1_000_000);
-const LEASE: Millis = Millis(10_000);
+const NOW: Instant = Instant(1_000_000);
+const LEASE: Span = Span(10_000);
 
-fn entry(generation: u64, stored_at: Millis) -> Entry {
+fn entry(generation: u64, stored_at: Instant) -> Entry {
     Entry {
         generation,
         stored_at,
-        delta: Millis(100),
+        delta: Span(100),
         lifetime: Lifetime {
-            ttl: Millis(1_000),
-            stale_while_revalidate: Millis(2_000),
-            stale_if_error: Millis(5_000),
+            ttl: Span(1_000),
+            stale_while_revalidate: Span(2_000),
+            stale_if_error: Span(5_000),
         },
         global_rate: 0,
         committed: true,
@@ -55,13 +55,13 @@ fn calls_under_way_are_counted_settled_once_and_swept_at_the_end_of_their_lease(
     let mut calls = OriginCalls::default();
     assert_eq!(calls.under_way(), 0);
     let first = calls.begin(Purpose::Cold, NOW, LEASE);
-    let second = calls.begin(Purpose::Early, NOW.plus(Millis(5_000)), LEASE);
+    let second = calls.begin(Purpose::Early, NOW.plus(Span(5_000)), LEASE);
     assert_ne!(first, second);
     assert_eq!(calls.under_way(), 2);
     assert!(calls.settle(second));
     assert!(!calls.settle(second), "it has ended already");
     assert_eq!(calls.under_way(), 1, "the other goes on");
-    assert_eq!(calls.sweep(NOW.plus(Millis(9_999))), []);
+    assert_eq!(calls.sweep(NOW.plus(Span(9_999))), []);
     assert_eq!(calls.sweep(NOW.plus(LEASE)), [Purpose::Cold]);
     assert!(!calls.settle(first), "it was swept");
     assert_eq!(calls.under_way(), 0);
@@ -160,62 +160,59 @@ fn shares_of_a_key_that_nobody_has_refreshed_for_long_are_forgotten() {
             ..LeaseRequest::default()
         };
         let Answer::Granted { token } = state.acquire(0, Some("a"), ask(1), NOW) else { panic!("the first") };
-        state.commit(token, Millis::ZERO, entry(1, NOW).lifetime, NOW);
-        state.acquire(token, Some("b"), ask(2), NOW.plus(Millis(ms)));
+        state.commit(token, Span::ZERO, entry(1, NOW).lifetime, NOW);
+        state.acquire(token, Some("b"), ask(2), NOW.plus(Span(ms)));
         state.global_rate.total()
     };
     assert_eq!(told_after(2_000), 2_000, "a TTL beyond expiry");
     assert_eq!(told_after(2_001), 1_000, "and later");
 }
 
-fn granted(state: &mut lease::State, seen: u64, now: Millis) -> u64 {
+fn granted(state: &mut lease::State, seen: u64, now: Instant) -> u64 {
     match state.acquire(seen, Some("a"), LeaseRequest { lease: LEASE, ..LeaseRequest::default() }, now) {
         Answer::Granted { token } => token,
         other => panic!("{other:?}"),
     }
 }
 
-fn committed(lifetime: Lifetime, seen: u64, now: Millis) -> (lease::State, u64) {
+fn committed(lifetime: Lifetime, seen: u64, now: Instant) -> (lease::State, u64) {
     let mut state = lease::State::default();
     let token = granted(&mut state, seen, now);
-    assert_eq!(state.commit(token, Millis::ZERO, lifetime, now).0, Answer::Committed);
+    assert_eq!(state.commit(token, Span::ZERO, lifetime, now).0, Answer::Committed);
     (state, token)
 }
 
 #[test]
 fn the_alarm_looks_again_when_there_is_something_to_do() {
-    let day = Millis::DAY;
+    let day = Span::DAY;
     let (mut state, _) = committed(entry(1, NOW).lifetime, 0, NOW);
-    assert_eq!(state.next_clean_up(NOW.plus(Millis(1_000))), Millis(5_000));
-    assert_eq!(state.next_clean_up(NOW.plus(Millis(9_999))), Millis::SECOND, "not at once");
-    assert_eq!(state.clean_up(0, NOW.plus(Millis(1_000))), CleanUp::Later(Millis(5_000)));
-    let body_end = NOW.plus(Millis(6_000));
+    assert_eq!(state.next_clean_up(NOW.plus(Span(1_000))), Span(5_000));
+    assert_eq!(state.next_clean_up(NOW.plus(Span(9_999))), Span::SECOND, "not at once");
+    assert_eq!(state.clean_up(0, NOW.plus(Span(1_000))), CleanUp::Later(Span(5_000)));
+    let body_end = NOW.plus(Span(6_000));
     assert_eq!(state.clean_up(0, body_end), CleanUp::DropBody(day));
     assert_eq!(state.clean_up(0, body_end), CleanUp::Later(day));
-    assert_eq!(
-        state.clean_up(0, body_end.plus(Millis(3_600_000))),
-        CleanUp::Later(day.minus(Millis(3_600_000)))
-    );
+    assert_eq!(state.clean_up(0, body_end.plus(Span(3_600_000))), CleanUp::Later(day.minus(Span(3_600_000))));
     assert_eq!(state.clean_up(0, body_end.plus(day)), CleanUp::Forget);
 
     // A clock that was ahead has left a token beyond the day.
     let (mut state, token) = committed(Lifetime::default(), NOW.plus(day).0, NOW);
     assert_eq!(token, NOW.plus(day).0 + 1);
     assert_eq!(state.clean_up(0, NOW), CleanUp::DropBody(day));
-    for now in [NOW.plus(day), Millis(token)] {
+    for now in [NOW.plus(day), Instant(token)] {
         assert_eq!(state.clean_up(0, now), CleanUp::Later(day), "tokens must go on increasing");
     }
-    assert_eq!(state.clean_up(0, Millis(token + 1)), CleanUp::Forget);
+    assert_eq!(state.clean_up(0, Instant(token + 1)), CleanUp::Forget);
 }
 
 #[test]
 fn what_a_caller_has_seen_is_believed_up_to_the_last_token_but_one() {
     let lifetime = entry(1, NOW).lifetime;
-    let (mut state, token) = committed(lifetime, 0, Millis(TOKEN_END));
+    let (mut state, token) = committed(lifetime, 0, Instant(TOKEN_END));
     assert_eq!(token, TOKEN_END - 1);
     let ask = |state: &mut lease::State, seen, now| state.acquire(seen, None, LeaseRequest::default(), now);
-    assert!(matches!(ask(&mut state, token, Millis(TOKEN_END)), Answer::Newer { .. }), "not believed");
-    let half = Millis(TOKEN_END / 2 + 1);
+    assert!(matches!(ask(&mut state, token, Instant(TOKEN_END)), Answer::Newer { .. }), "not believed");
+    let half = Instant(TOKEN_END / 2 + 1);
     let (mut state, token) = committed(lifetime, 0, half);
     assert!(matches!(ask(&mut state, token, half), Answer::Granted { .. }), "believed");
 }
@@ -225,13 +222,13 @@ fn a_soft_purge_does_not_make_a_failing_origin_be_asked_more_often() {
     let sixth_window = |is_purged: bool| {
         let (mut state, _) = committed(entry(1, NOW).lifetime, 0, NOW);
         if is_purged {
-            state.purge(false, Millis::ZERO, NOW);
+            state.purge(false, Span::ZERO, NOW);
         }
         let mut now = NOW;
-        let mut length = Millis::ZERO;
+        let mut length = Span::ZERO;
         for _ in 0..6 {
-            now = now.plus(Millis(60_000));
-            let token = granted(&mut state, NOW.plus(Millis(60_000)).0, now);
+            now = now.plus(Span(60_000));
+            let token = granted(&mut state, NOW.plus(Span(60_000)).0, now);
             let failed = Failure::Transient { reason: Reason::OriginError, retry_after: None };
             match state.fail(token, failed, now, Draw::NEVER_EARLY).0 {
                 Answer::Closed { retry_after, .. } => length = retry_after,
@@ -240,30 +237,30 @@ fn a_soft_purge_does_not_make_a_failing_origin_be_asked_more_often() {
         }
         length
     };
-    assert_eq!(sixth_window(false), Millis(10_000), "no longer than a healthy cycle");
-    assert_eq!(sixth_window(true), Millis(30_000), "what was purged tells of no cycle");
+    assert_eq!(sixth_window(false), Span(10_000), "no longer than a healthy cycle");
+    assert_eq!(sixth_window(true), Span(30_000), "what was purged tells of no cycle");
 }
 
 #[test]
 fn a_few_requests_at_one_instant_are_no_rate() {
-    let memory = Millis(10_000);
+    let memory = Span(10_000);
     let mut rate = ArrivalRate::default();
     assert_eq!(rate.per_second(memory), None);
     for at in [0, 1, 2, 3] {
-        rate.arrived(NOW.plus(Millis(at)), memory);
+        rate.arrived(NOW.plus(Span(at)), memory);
     }
     assert!(rate.per_second(memory).is_some_and(|it| it < 1.0), "{rate:?}");
     let mut steady = ArrivalRate::default();
     for at in 0..40 {
-        steady.arrived(NOW.plus(Millis(250 * at)), memory);
+        steady.arrived(NOW.plus(Span(250 * at)), memory);
     }
     let seen = steady.per_second(memory).expect("forty requests");
     assert!((seen - 4.0).abs() < 0.1, "{seen}");
     let mut rare = ArrivalRate::default();
     for at in [0, 100_000, 200_000] {
-        rare.arrived(NOW.plus(Millis(at)), Millis(300_000));
+        rare.arrived(NOW.plus(Span(at)), Span(300_000));
     }
-    assert!(rare.per_second(Millis(300_000)).is_some_and(|it| (it - 0.01).abs() < 0.002), "{rare:?}");
+    assert!(rare.per_second(Span(300_000)).is_some_and(|it| (it - 0.01).abs() < 0.002), "{rare:?}");
 }
 
 #[test]
@@ -294,9 +291,9 @@ fn auto_takes_the_larger_of_its_own_rate_and_the_worlds() {
 #[test]
 fn autos_window_is_two_and_a_half_computations_whatever_share_of_the_ttl_that_is() {
     for (ttl, share) in [(10_000, 0.25), (100_000, 0.025), (3_600_000, 2.5 / 3_600.0)] {
-        let lifetime = Lifetime { ttl: Millis(ttl), ..Lifetime::default() };
-        let entry = Entry { lifetime, delta: Millis(1_000), global_rate: 50_000, ..entry(1, NOW) };
-        let seen = freshness::eagerness(Some(&entry), NOW.plus(Millis(ttl - 1)), &route(1.0), || None);
+        let lifetime = Lifetime { ttl: Span(ttl), ..Lifetime::default() };
+        let entry = Entry { lifetime, delta: Span(1_000), global_rate: 50_000, ..entry(1, NOW) };
+        let seen = freshness::eagerness(Some(&entry), NOW.plus(Span(ttl - 1)), &route(1.0), || None);
         assert!((seen.early_window - share).abs() < 1e-9, "{} of {ttl} ms", seen.early_window);
     }
 }
@@ -308,7 +305,7 @@ fn lookup_beta(global_rate: u32, rate: Option<f64>) -> f64 {
 
 fn beta_at(age: u64, early_window: f64, global_rate: u32, rate: Option<f64>) -> f64 {
     let entry = Entry { global_rate, ..entry(1, NOW) };
-    freshness::eagerness(Some(&entry), NOW.plus(Millis(age)), &route(early_window), || rate).beta
+    freshness::eagerness(Some(&entry), NOW.plus(Span(age)), &route(early_window), || rate).beta
 }
 
 fn route(early_window: f64) -> Rc<Route> {
@@ -323,39 +320,38 @@ fn route(early_window: f64) -> Rc<Route> {
 
 #[test]
 fn back_off_doubles_up_to_its_end_and_is_no_longer_than_a_healthy_cycle() {
-    let window =
-        |in_a_row, ttl: Option<u64>, spread| failure::backoff(in_a_row, None, ttl.map(Millis), spread);
+    let window = |in_a_row, ttl: Option<u64>, spread| failure::backoff(in_a_row, None, ttl.map(Span), spread);
     for (in_a_row, length) in
         [(1, 1_000), (2, 2_000), (3, 4_000), (5, 16_000), (6, 30_000), (u32::MAX, 30_000)]
     {
-        assert_eq!(window(in_a_row, None, 1.0), Millis(length));
-        assert_eq!(window(in_a_row, None, 0.5), Millis(length * 3 / 4), "jitter");
-        assert_eq!(window(in_a_row, None, 0.0), Millis(length / 2), "jitter");
+        assert_eq!(window(in_a_row, None, 1.0), Span(length));
+        assert_eq!(window(in_a_row, None, 0.5), Span(length * 3 / 4), "jitter");
+        assert_eq!(window(in_a_row, None, 0.0), Span(length / 2), "jitter");
     }
     for (ttl, most) in [(0, 10_000), (5_000, 10_000), (15_000, 15_000), (3_600_000, 30_000)] {
-        assert_eq!(window(9, Some(ttl), 1.0), Millis(most), "a TTL of {ttl} ms");
+        assert_eq!(window(9, Some(ttl), 1.0), Span(most), "a TTL of {ttl} ms");
     }
     for (asked, granted) in [(0, 1_000), (7_000, 7_000), (120_000, 120_000), (999_000, 120_000)] {
-        let wish = |spread| failure::backoff(9, Some(Millis(asked)), Some(Millis(5_000)), spread);
-        assert_eq!(wish(0.0), Millis(granted), "the origin's wish is no window of ours");
-        assert_eq!(wish(1.0), Millis(granted * 11 / 10));
+        let wish = |spread| failure::backoff(9, Some(Span(asked)), Some(Span(5_000)), spread);
+        assert_eq!(wish(0.0), Span(granted), "the origin's wish is no window of ours");
+        assert_eq!(wish(1.0), Span(granted * 11 / 10));
     }
 }
 
 #[test]
 fn an_entry_is_served_until_its_window_ends_and_not_at_that_instant() {
     let entry = entry(1, NOW);
-    assert!(entry.is_servable(NOW.plus(Millis(2_999))));
-    assert!(!entry.is_servable(NOW.plus(Millis(3_000))));
-    assert!(entry.is_usable_on_error(NOW.plus(Millis(5_999))));
-    assert!(!entry.is_usable_on_error(NOW.plus(Millis(6_000))));
-    assert!(!entry.is_gone(NOW.plus(Millis(5_999))));
-    assert!(entry.is_gone(NOW.plus(Millis(6_000))));
+    assert!(entry.is_servable(NOW.plus(Span(2_999))));
+    assert!(!entry.is_servable(NOW.plus(Span(3_000))));
+    assert!(entry.is_usable_on_error(NOW.plus(Span(5_999))));
+    assert!(!entry.is_usable_on_error(NOW.plus(Span(6_000))));
+    assert!(!entry.is_gone(NOW.plus(Span(5_999))));
+    assert!(entry.is_gone(NOW.plus(Span(6_000))));
 }
 
 #[test]
 fn a_floor_takes_what_is_below_it_and_nothing_that_is_at_it() {
-    let later = NOW.plus(Millis(100));
+    let later = NOW.plus(Span(100));
     let left = |generation, committed, floor: Floor| {
         let seen = floor.applied(Arc::new(Entry { committed, ..entry(generation, NOW) }), later);
         seen.map(|it| later < it.expiry())
@@ -375,16 +371,16 @@ fn a_floor_takes_what_is_below_it_and_nothing_that_is_at_it() {
 fn of_one_generation_the_copy_that_expires_earlier_supersedes_and_an_equal_one_does_not() {
     let held = entry(5, NOW);
     assert!(!entry(5, NOW).supersedes(&held), "the same is no news");
-    assert!(!entry(4, NOW.plus(Millis(500))).supersedes(&held));
+    assert!(!entry(4, NOW.plus(Span(500))).supersedes(&held));
     assert!(entry(6, NOW).supersedes(&held));
     let mut purged = entry(5, NOW);
-    purged.expire(NOW.plus(Millis(10)));
+    purged.expire(NOW.plus(Span(10)));
     assert!(purged.supersedes(&held), "a soft purge");
     assert!(!held.supersedes(&purged), "which nothing undoes");
-    let uncommitted = Entry { committed: false, ..entry(5, NOW.plus(Millis(2_000))) };
+    let uncommitted = Entry { committed: false, ..entry(5, NOW.plus(Span(2_000))) };
     assert!(uncommitted.supersedes(&held), "computed to replace it");
     assert!(!held.supersedes(&uncommitted));
-    let newer = Entry { committed: false, ..entry(5, NOW.plus(Millis(3_000))) };
+    let newer = Entry { committed: false, ..entry(5, NOW.plus(Span(3_000))) };
     assert!(!entry(5, NOW).supersedes(&newer));
 }
 
@@ -404,7 +400,7 @@ fn an_entry_weighs_its_parts() {
     assert!((30..200).contains(&header), "{header}");
 }
 
-fn failed(cold: &mut Miss, now: Millis) -> Action {
+fn failed(cold: &mut Miss, now: Instant) -> Action {
     let failure = Failure::Transient { reason: Reason::OriginError, retry_after: None };
     cold.on(Event::Led(RefreshOutcome::Failed(failure), Floor::default()), now)
 }
@@ -413,7 +409,7 @@ fn failed(cold: &mut Miss, now: Millis) -> Action {
 fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else() {
     let old = Arc::new(entry(3, NOW));
     for (age, is_usable) in [(4_000, true), (5_999, true), (6_000, false)] {
-        let now = NOW.plus(Millis(age));
+        let now = NOW.plus(Span(age));
         let mut cold = Miss::new(3, Some(Arc::clone(&old)), now);
         cold.on(Event::Started { led_here: false }, now);
         let action = failed(&mut cold, now);
@@ -424,10 +420,10 @@ fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else
 
 #[test]
 fn what_may_not_be_used_takes_the_place_of_nothing_that_may() {
-    let now = NOW.plus(Millis(4_000));
+    let now = NOW.plus(Span(4_000));
     let mut cold = Miss::new(3, Some(Arc::new(entry(3, NOW))), now);
     cold.on(Event::Started { led_here: false }, now);
-    let brief = Lifetime { ttl: Millis(1_000), ..Lifetime::default() };
+    let brief = Lifetime { ttl: Span(1_000), ..Lifetime::default() };
     let newer = Arc::new(Entry { lifetime: brief, ..entry(4, NOW) });
     let action = cold.on(Event::Led(RefreshOutcome::Adopted(newer), Floor::default()), now);
     assert!(matches!(action, Action::Lead { seen: 4 }), "{action:?}");
@@ -464,7 +460,7 @@ fn who_waits_too_long_is_told_whether_it_was_the_object_that_was_missing() {
         if is_lost {
             cold.on(Event::Led(RefreshOutcome::ObjectLost, Floor::default()), NOW);
         }
-        let action = cold.on(Event::TimedOut, NOW.plus(Millis(60_000)));
+        let action = cold.on(Event::TimedOut, NOW.plus(Span(60_000)));
         assert!(matches!(&action, Action::Answer(outcome) if format!("{outcome:?}") == told), "{action:?}");
     }
 }
@@ -473,10 +469,10 @@ fn who_waits_too_long_is_told_whether_it_was_the_object_that_was_missing() {
 fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_used() {
     let held = Arc::new(entry(7, NOW));
     for (age, falls_back) in [(4_000, true), (6_500, false)] {
-        let now = NOW.plus(Millis(age));
+        let now = NOW.plus(Span(age));
         let mut cold = Miss::new(0, None, now);
         cold.on(Event::Started { led_here: false }, now);
-        let newer = Answer::Newer { generation: 7, age: Millis(age), ttl: held.lifetime.ttl };
+        let newer = Answer::Newer { generation: 7, age: Span(age), ttl: held.lifetime.ttl };
         let reply = Reply { floor: Floor::default(), global_rate: 0, answer: newer };
         let action = cold.on(Event::Woken(reply, Some(Arc::clone(&held))), now);
         assert!(matches!(action, Action::Lead { seen: 7 }), "{action:?}");
@@ -509,13 +505,13 @@ fn nobody_sleeps_by_a_message_that_is_lost_or_from_the_future() {
         (sleeps, name)
     };
     let (mut sleeps, name) = began();
-    let last = Millis(NOW.0 + LEASE.0 - 1);
+    let last = Instant(NOW.0 + LEASE.0 - 1);
     assert_eq!(sleeps.left(key, 0, NOW), Some(LEASE));
     assert_eq!(sleeps.left(key, 7, NOW), None, "nobody sleeps there");
-    assert_eq!(sleeps.left(key, 0, last), Some(Millis(1)), "no longer than the message may take");
+    assert_eq!(sleeps.left(key, 0, last), Some(Span(1)), "no longer than the message may take");
     assert_eq!(sleeps.join(key, 0, "second", 9, LEASE, last), Joined::Follows);
     assert_eq!(sleeps.end(key, 0, name), ["first", "second"]);
-    for (later, heard) in [(NOW.plus(LEASE), vec!["second"]), (Millis(NOW.0 - 1), vec!["first", "second"])] {
+    for (later, heard) in [(NOW.plus(LEASE), vec!["second"]), (Instant(NOW.0 - 1), vec!["first", "second"])] {
         let (mut sleeps, name) = began();
         assert_eq!(sleeps.left(key, 0, later), None);
         let next = owner(sleeps.join(key, 0, "second", 9, LEASE, later)).expect("it sends one of its own");
@@ -538,7 +534,7 @@ fn sleeps_that_nobody_has_ended_do_not_pile_up() {
     for number in 0..10_000_u64 {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&number.to_le_bytes());
-        let now = NOW.plus(Millis(number * 100));
+        let now = NOW.plus(Span(number * 100));
         sleeps.join(key, 0, Rc::clone(&dropped), 9, LEASE, now);
     }
     let left = Rc::strong_count(&dropped) - 1;
@@ -576,7 +572,7 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
     assert!(owner(sleeps.join(key(MAX_SLEEPERS), 0, 0, 9, LEASE, NOW)).is_some());
     assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
     // And so do those whom nobody has woken in time, or who sleep by a message of the future.
-    for later in [NOW.plus(LEASE), Millis(NOW.0 - 1)] {
+    for later in [NOW.plus(LEASE), Instant(NOW.0 - 1)] {
         let (mut sleeps, _) = full();
         assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
         for it in 0..MAX_SLEEPERS {
@@ -589,20 +585,17 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
 #[test]
 fn time_is_rounded_as_each_use_of_it_wants() {
     for (milliseconds, seconds) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (60_000, 60)] {
-        assert_eq!(Millis(milliseconds).whole_seconds_up(), seconds, "{milliseconds} ms");
+        assert_eq!(Span(milliseconds).whole_seconds_up(), seconds, "{milliseconds} ms");
     }
     for (seconds, milliseconds) in
         [(0.0, 0), (0.0004, 0), (0.0006, 1), (1.5, 1_500), (-1.0, 0), (f64::NAN, 0)]
     {
-        assert_eq!(Millis::from_seconds(seconds), Millis(milliseconds), "{seconds} s");
+        assert_eq!(Span::from_seconds(seconds), Span(milliseconds), "{seconds} s");
     }
-    assert_eq!(Millis(1_000).share(0.5), Millis(500));
-    assert_eq!(Millis(1_000).share(-0.5), Millis::ZERO);
-    assert_eq!((Millis(2).plus(Millis(3)), Millis(3).minus(Millis(1))), (Millis(5), Millis(2)));
-    assert_eq!(
-        (Millis(u64::MAX).plus(Millis(3)), Millis(1).minus(Millis(3))),
-        (Millis(u64::MAX), Millis::ZERO)
-    );
+    assert_eq!(Span(1_000).share(0.5), Span(500));
+    assert_eq!(Span(1_000).share(-0.5), Span::ZERO);
+    assert_eq!((Span(2).plus(Span(3)), Span(3).minus(Span(1))), (Span(5), Span(2)));
+    assert_eq!((Span(u64::MAX).plus(Span(3)), Span(1).minus(Span(3))), (Span(u64::MAX), Span::ZERO));
 }
 
 #[test]

@@ -10,19 +10,19 @@ use xfetch_edge::core::{
     entry::{self, Entry, Floor, Lifetime},
     freshness::{self, Eagerness, Verdict},
     key::{self, Scope},
-    time::Millis,
+    time::{Instant, Span},
     xfetch::{self, Draw, Rule},
 };
 
 pub(crate) fn entry(generation: u64, stored_at: u64) -> Entry {
     Entry {
         generation,
-        stored_at: Millis(stored_at),
-        delta: Millis(1_000),
+        stored_at: Instant(stored_at),
+        delta: Span(1_000),
         lifetime: Lifetime {
-            ttl: Millis(5_000),
-            stale_while_revalidate: Millis(10_000),
-            stale_if_error: Millis(60_000),
+            ttl: Span(5_000),
+            stale_while_revalidate: Span(10_000),
+            stale_if_error: Span(60_000),
         },
         global_rate: 0,
         committed: true,
@@ -37,7 +37,7 @@ pub(crate) fn entry(generation: u64, stored_at: u64) -> Entry {
 const EAGER: Eagerness = Eagerness { beta: 1.0, early_window: 0.5 };
 
 fn verdict(entry: &Entry, now: u64, draw: Draw) -> Verdict {
-    freshness::judge(Some(entry), Millis(now), EAGER, draw)
+    freshness::judge(Some(entry), Instant(now), EAGER, draw)
 }
 
 #[test]
@@ -56,23 +56,23 @@ fn without_entropy_the_ttl_is_plain() {
 
 #[test]
 fn the_smaller_the_draw_the_earlier_it_triggers() {
-    let rule = |beta| Rule { delta: Millis(1_000), beta, window: Millis(60_000) };
+    let rule = |beta| Rule { delta: Span(1_000), beta, window: Span(60_000) };
     let draw = Draw::from_bits(u64::MAX / 7);
     // -ln(1/7) is 1.9459: with beta 1 it triggers from 1,945 ms before expiry on, with 2 from twice that.
-    assert!(xfetch::triggers(Millis(1_945), rule(1.0), draw));
-    assert!(!xfetch::triggers(Millis(1_947), rule(1.0), draw));
-    assert!(xfetch::triggers(Millis(3_891), rule(2.0), draw));
-    assert!(!xfetch::triggers(Millis(3_893), rule(2.0), draw));
+    assert!(xfetch::triggers(Span(1_945), rule(1.0), draw));
+    assert!(!xfetch::triggers(Span(1_947), rule(1.0), draw));
+    assert!(xfetch::triggers(Span(3_891), rule(2.0), draw));
+    assert!(!xfetch::triggers(Span(3_893), rule(2.0), draw));
 }
 
 #[test]
 fn the_verdict_uses_the_measured_cost_to_the_millisecond_and_the_routes_beta() {
     // -ln(1/7) is 1.9459: a cost of 412 ms triggers from 801 ms before expiry on, with beta 2 from 1,603.
-    let entry = Entry { delta: Millis(412), ..entry(1, 100_000) };
+    let entry = Entry { delta: Span(412), ..entry(1, 100_000) };
     let draw = Draw::from_bits(u64::MAX / 7);
     let judge = |beta, remaining: u64| {
         let eagerness = Eagerness { beta, early_window: 0.5 };
-        freshness::judge(Some(&entry), Millis(105_000 - remaining), eagerness, draw)
+        freshness::judge(Some(&entry), Instant(105_000 - remaining), eagerness, draw)
     };
     assert_eq!(judge(1.0, 801), Verdict::RefreshEarly);
     assert_eq!(judge(1.0, 802), Verdict::Fresh);
@@ -96,16 +96,16 @@ fn an_entry_outlives_its_expiry() {
     assert_eq!(verdict(&entry, 115_000, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: true });
     assert_eq!(verdict(&entry, 164_999, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: true });
     assert_eq!(verdict(&entry, 165_000, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: false });
-    assert!(!entry.is_gone(Millis(164_999)) && entry.is_gone(Millis(165_000)));
+    assert!(!entry.is_gone(Instant(164_999)) && entry.is_gone(Instant(165_000)));
 }
 
 #[test]
 fn stale_if_error_may_be_shorter_than_stale_while_revalidate() {
     let mut entry = entry(1, 100_000);
-    entry.lifetime.stale_if_error = Millis(1_000);
+    entry.lifetime.stale_if_error = Span(1_000);
     assert_eq!(verdict(&entry, 114_999, Draw::NEVER_EARLY), Verdict::Stale);
     assert_eq!(verdict(&entry, 115_000, Draw::NEVER_EARLY), Verdict::Miss { usable_on_error: false });
-    assert!(entry.is_gone(Millis(115_000)));
+    assert!(entry.is_gone(Instant(115_000)));
 }
 
 #[test]
@@ -114,23 +114,23 @@ fn a_clock_that_stepped_back_makes_an_entry_stale_and_nothing_worse() {
     assert_eq!(verdict(&entry, 3_595_000, Draw::NEVER_EARLY), Verdict::Fresh);
     assert_eq!(verdict(&entry, 3_594_999, Draw::NEVER_EARLY), Verdict::Stale);
     assert_eq!(verdict(&entry, 0, Draw::from_bits(0)), Verdict::Stale);
-    assert_eq!(entry.age(Millis(0)), Millis::ZERO);
+    assert_eq!(entry.age(Instant(0)), Span::ZERO);
 }
 
 #[test]
 fn the_cost_is_clamped_on_both_sides() {
-    assert_eq!(xfetch::clamp_delta(Millis(0), Millis(5_000)), Millis(1));
-    assert_eq!(xfetch::clamp_delta(Millis(5_000), Millis(5_000)), Millis(2_500));
-    assert_eq!(xfetch::smooth_delta(None, Millis(0)), Millis(1));
+    assert_eq!(xfetch::clamp_delta(Span(0), Span(5_000)), Span(1));
+    assert_eq!(xfetch::clamp_delta(Span(5_000), Span(5_000)), Span(2_500));
+    assert_eq!(xfetch::smooth_delta(None, Span(0)), Span(1));
 }
 
 #[test]
 fn one_outlier_moves_the_cost_by_less_than_its_own_size() {
-    let steady = Millis(1_000);
-    let quick = xfetch::smooth_delta(Some(steady), Millis(1));
-    let slow = xfetch::smooth_delta(Some(steady), Millis(15_000));
-    assert!(quick > Millis(100), "{quick:?}");
-    assert!(slow < Millis(2_500), "{slow:?}");
+    let steady = Span(1_000);
+    let quick = xfetch::smooth_delta(Some(steady), Span(1));
+    let slow = xfetch::smooth_delta(Some(steady), Span(15_000));
+    assert!(quick > Span(100), "{quick:?}");
+    assert!(slow < Span(2_500), "{slow:?}");
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn nothing_that_differs_shares_a_key() {
 
 #[test]
 fn a_floor_drops_or_expires_what_lies_below() {
-    let now = Millis(101_000);
+    let now = Instant(101_000);
     let apply = |soft, hard| Floor { soft, hard }.applied(Arc::new(entry(5, 100_000)), now);
     assert_eq!(apply(5, 5), Some(Arc::new(entry(5, 100_000))));
     assert_eq!(apply(0, 6), None);

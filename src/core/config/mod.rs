@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub use origin::OriginUrl;
 pub use route::{Beta, Credentials, OBJECT_TIMEOUT, Route};
 
-use crate::core::time::Millis;
+use crate::core::time::Span;
 use reader::{Reader, Refusal};
 
 /// One refused setting.
@@ -61,7 +61,7 @@ pub struct Config {
     /// Whether this is a development server: plain http to loopback is allowed.
     pub development: bool,
     /// How long counters are gathered before they are sent.
-    pub flush_interval: Millis,
+    pub flush_interval: Span,
     /// Where new objects should live, a hint of the platform's list.
     pub location_hint: Option<String>,
     /// The token of the paths under `/_xfetch/`; without one they do not exist.

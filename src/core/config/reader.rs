@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use crate::core::{canonical_json, time::Millis};
+use crate::core::{canonical_json, time::Span};
 
 /// The first refusal, shared by the readers of all tables.
 pub(super) type Refusal = RefCell<Option<ConfigError>>;
@@ -148,8 +148,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn seconds(&self, name: &str, default: f64, least: f64, most: f64) -> Millis {
-        Millis::from_seconds(self.number(name, default, least, most, "seconds"))
+    pub(super) fn seconds(&self, name: &str, default: f64, least: f64, most: f64) -> Span {
+        Span::from_seconds(self.number(name, default, least, most, "seconds"))
     }
 
     pub(super) fn whole(&self, name: &str, default: u32, least: u32, most: u32, unit: &str) -> u32 {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{OriginUrl, RESERVED_HEADERS, is_header_name, is_plain_path, reader::Reader};
-use crate::core::{entry::Lifetime, time::Millis};
+use crate::core::{entry::Lifetime, time::Span};
 
 /// How eager the early refresh is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,13 +54,13 @@ pub struct Route {
     /// The share of the TTL in which an early refresh may begin.
     pub early_window: f64,
     /// How long one origin call may take.
-    pub origin_timeout: Millis,
+    pub origin_timeout: Span,
     /// The largest request body, in bytes.
     pub max_request: u32,
     /// The largest decoded response body, in bytes.
     pub max_response: u32,
     /// How long an origin's 4xx is remembered.
-    pub negative_ttl: Millis,
+    pub negative_ttl: Span,
     /// How many requests may wait for one key.
     pub max_waiters: u32,
     /// How many origin calls one isolate may have under way, over all keys.
@@ -72,13 +72,13 @@ pub struct Route {
 impl Route {
     /// How long a lease for this route lasts.
     #[must_use]
-    pub fn lease(&self) -> Millis {
+    pub fn lease(&self) -> Span {
         self.origin_timeout.plus(LEASE_BEYOND_TIMEOUT)
     }
 
     /// After this long a cold request is no longer made to wait.
     #[must_use]
-    pub fn patience(&self) -> Millis {
+    pub fn patience(&self) -> Span {
         self.lease().plus(self.origin_timeout).plus(LEASE_BEYOND_TIMEOUT)
     }
 }
@@ -87,11 +87,11 @@ impl Route {
 /// 2 MB of an object's row.
 const MAX_REQUEST: u32 = 262_144;
 /// How long the Worker waits for the object.
-pub const OBJECT_TIMEOUT: Millis = Millis(2_000);
+pub const OBJECT_TIMEOUT: Span = Span(2_000);
 /// A lease outlives the origin call by this much.
-const LEASE_BEYOND_TIMEOUT: Millis = Millis(5_000);
+const LEASE_BEYOND_TIMEOUT: Span = Span(5_000);
 /// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
-const MAX_REFRESH: Millis = Millis(25_000);
+const MAX_REFRESH: Span = Span(25_000);
 
 const NAMES: [&str; 22] = [
     "path",
@@ -169,7 +169,7 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         max_origin_calls: reader.whole("max_origin_calls", 50, 1, 1_000, "calls"),
         cache_control: cache_control(reader),
     };
-    let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Millis::SECOND);
+    let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Span::SECOND);
     reader.demand(whole <= MAX_REFRESH, "origin_timeout", "at most 20 seconds");
     route
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Counters;
-use crate::core::time::Millis;
+use crate::core::time::{Instant, Span};
 
 /// What one isolate holds right now. Not counted, only shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Batch {
 struct Isolate {
     name: String,
     sequence: u64,
-    seen: Millis,
+    seen: Instant,
     gauges: Gauges,
 }
 
@@ -46,27 +46,27 @@ pub struct Ledger {
     /// Names this run of counters: it changes whenever they start from zero.
     pub epoch: String,
     /// When they did.
-    pub since: Millis,
+    pub since: Instant,
     /// The counts.
     pub tally: Counters,
     isolates: Vec<Isolate>,
 }
 
 /// Gauges of an isolate that has not been heard of for so long are forgotten.
-const GAUGES_KEPT: Millis = Millis(60_000);
+const GAUGES_KEPT: Span = Span(60_000);
 /// So many isolates are remembered, to know their batches again.
 const MAX_ISOLATES: usize = 2_000;
 
 impl Ledger {
     /// A book that begins now. The epoch's name must be new.
     #[must_use]
-    pub fn new(epoch: String, now: Millis) -> Self {
+    pub fn new(epoch: String, now: Instant) -> Self {
         Self { epoch, since: now, tally: Counters::default(), isolates: Vec::new() }
     }
 
     /// Takes a batch once, however often it is sent. Counts of another epoch are dropped whole: they
     /// belong to a run that has been reset.
-    pub fn take(&mut self, batch: &Batch, now: Millis) {
+    pub fn take(&mut self, batch: &Batch, now: Instant) {
         let place = self.isolates.iter().position(|isolate| isolate.name == batch.isolate);
         let known = place.map_or(0, |place| self.isolates.remove(place).sequence);
         let is_ours = batch.epoch.as_ref().is_none_or(|epoch| *epoch == self.epoch);
@@ -87,7 +87,7 @@ impl Ledger {
     }
 
     /// Starts a new epoch from zero. The batches' sequence numbers go on.
-    pub fn reset(&mut self, epoch: String, now: Millis) {
+    pub fn reset(&mut self, epoch: String, now: Instant) {
         self.epoch = epoch;
         self.since = now;
         self.tally = Counters::default();
@@ -95,7 +95,7 @@ impl Ledger {
 
     /// The sum of the gauges of the isolates that are alive.
     #[must_use]
-    pub fn gauges(&self, now: Millis) -> Gauges {
+    pub fn gauges(&self, now: Instant) -> Gauges {
         let alive = self.isolates.iter().filter(|it| it.seen.covers(GAUGES_KEPT, now));
         alive.fold(Gauges::default(), |sum, isolate| Gauges {
             computations_in_flight: sum.computations_in_flight + isolate.gauges.computations_in_flight,

@@ -19,7 +19,7 @@ pub use self::ledger::{Batch, Gauges, Ledger};
 use crate::{
     core::{
         failure::{Failure, Reason},
-        time::Millis,
+        time::Span,
     },
     isolate::refresh::{Computed, Purpose, TriggerOutcome},
 };
@@ -55,7 +55,7 @@ impl ServedAs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// A valid answer, committed or not, after this long.
-    Ok(Millis),
+    Ok(Span),
     /// A failure; `None` for the origin's considered no.
     Failed(Option<Reason>),
     /// Unsettled at the end of its lease.
@@ -83,7 +83,7 @@ pub enum MetricEvent {
         /// With what.
         class: ServedAs,
         /// After how long, by the isolate's clock.
-        took: Millis,
+        took: Span,
     },
     /// A request triggered a refresh.
     Triggered {
@@ -124,7 +124,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    fn observe(&mut self, value: Millis) {
+    fn observe(&mut self, value: Span) {
         let bucket = BUCKETS.iter().position(|bound| value.0 <= *bound).unwrap_or(BUCKETS.len());
         self.counts[bucket] += 1;
         self.sum = self.sum.saturating_add(value.0);

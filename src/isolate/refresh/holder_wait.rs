@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::{Action, Refresh, RefreshOutcome};
 use crate::{
-    core::{entry::Entry, time::Millis},
+    core::{
+        entry::Entry,
+        time::{Instant, Span},
+    },
     protocol::{
         lease::{MAX_WAIT, MIN_RETRY},
         message::Answer,
@@ -14,31 +17,31 @@ use crate::{
 /// A sleep at the object, while somebody else computes. In lengths: the clock may step meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Hash)]
 pub(super) struct Waiting {
-    since: Millis,
+    since: Instant,
     /// When it was worth asking again, from then on.
-    retry_in: Millis,
+    retry_in: Span,
     is_last: bool,
 }
 
 impl Waiting {
     /// Told at this instant when it is worth asking again.
-    pub(super) fn new(now: Millis, retry_in: Millis) -> Self {
+    pub(super) fn new(now: Instant, retry_in: Span) -> Self {
         Self { since: now, retry_in, is_last: false }
     }
 
-    fn is_worth_another(self, now: Millis) -> bool {
-        !self.is_last && self.slept(now) >= MAX_WAIT && self.left(now) > Millis::ZERO
+    fn is_worth_another(self, now: Instant) -> bool {
+        !self.is_last && self.slept(now) >= MAX_WAIT && self.left(now) > Span::ZERO
     }
 
-    fn slept(self, now: Millis) -> Millis {
-        now.minus(self.since)
+    fn slept(self, now: Instant) -> Span {
+        now.since(self.since)
     }
 
-    fn left(self, now: Millis) -> Millis {
+    fn left(self, now: Instant) -> Span {
         self.retry_in.minus(self.slept(now))
     }
 
-    pub(super) fn held(self, now: Millis) -> Action {
+    pub(super) fn held(self, now: Instant) -> Action {
         Action::End(RefreshOutcome::Held { retry_in: self.left(now).max(MIN_RETRY) })
     }
 }
@@ -55,7 +58,7 @@ impl Refresh {
         answer: Answer,
         entry: Option<Arc<Entry>>,
         waiting: Waiting,
-        now: Millis,
+        now: Instant,
     ) -> Action {
         match answer {
             Answer::Newer { .. } => match entry.and_then(|it| self.above_floor(&it, now)) {

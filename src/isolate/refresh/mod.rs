@@ -16,7 +16,7 @@ use crate::{
     core::{
         entry::{self, Entry, Floor, Lifetime},
         failure::Failure,
-        time::Millis,
+        time::{Instant, Span},
         xfetch,
     },
     protocol::message::{Answer, Reply},
@@ -84,11 +84,11 @@ pub struct Computed {
     /// The decoded body.
     pub body: Arc<[u8]>,
     /// From just before the call to the last byte.
-    pub delta: Millis,
+    pub delta: Span,
     /// Whether the origin allows it to be stored.
     pub storable: bool,
     /// The instant of the last byte.
-    pub at: Millis,
+    pub at: Instant,
 }
 
 impl Computed {
@@ -159,7 +159,7 @@ pub struct Subject {
     /// The generation seen, 0 for nothing.
     pub seen: u64,
     /// The smoothed cost until now.
-    pub delta: Option<Millis>,
+    pub delta: Option<Span>,
 }
 
 /// One computation under way.
@@ -197,14 +197,14 @@ impl Refresh {
 
     /// The smoothed cost until now.
     #[must_use]
-    pub fn delta(&self) -> Option<Millis> {
+    pub fn delta(&self) -> Option<Span> {
         self.subject.delta
     }
 
     /// How long to leave the key alone when its object is out of reach: as long as a computation takes.
     #[must_use]
-    pub fn pause(&self) -> Millis {
-        self.subject.delta.unwrap_or(Millis::SECOND).max(Millis::SECOND)
+    pub fn pause(&self) -> Span {
+        self.subject.delta.unwrap_or(Span::SECOND).max(Span::SECOND)
     }
 
     /// What it is for.
@@ -219,7 +219,7 @@ impl Refresh {
     }
 
     /// The next step. After [`Action::End`] nothing is to be fed.
-    pub fn on(&mut self, event: Event, now: Millis) -> Action {
+    pub fn on(&mut self, event: Event, now: Instant) -> Action {
         match event {
             Event::Started => match self.purpose {
                 Purpose::Early | Purpose::Stale => Action::LookInColo,
@@ -255,7 +255,7 @@ impl Refresh {
         }
     }
 
-    fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Millis) -> Action {
+    fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Instant) -> Action {
         self.floor = self.floor.raised(reply.floor);
         if let Some(waiting) = self.waiting.take() {
             return self.woken(reply.answer, entry, waiting, now);
@@ -299,7 +299,7 @@ impl Refresh {
                 // What the key's object remembers is what the client is told.
                 if let Some(RefreshOutcome::Failed(Failure::Transient { retry_after: told, .. })) =
                     &mut self.outcome
-                    && retry_after > Millis::ZERO
+                    && retry_after > Span::ZERO
                 {
                     *told = Some(retry_after);
                 }
@@ -366,7 +366,7 @@ impl Refresh {
     }
 
     /// A purge may have come between commit and its answer: the floor in the answer says so.
-    fn committed(&mut self, global_rate: u32, now: Millis) -> Action {
+    fn committed(&mut self, global_rate: u32, now: Instant) -> Action {
         match self.outcome.take() {
             Some(RefreshOutcome::Stored(entry)) => match self.floor.applied(Arc::clone(&entry), now) {
                 Some(mut entry) => {
@@ -379,7 +379,7 @@ impl Refresh {
         }
     }
 
-    fn above_floor(&self, entry: &Arc<Entry>, now: Millis) -> Option<Arc<Entry>> {
+    fn above_floor(&self, entry: &Arc<Entry>, now: Instant) -> Option<Arc<Entry>> {
         self.floor.applied(Arc::clone(entry), now)
     }
 

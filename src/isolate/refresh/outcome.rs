@@ -6,7 +6,7 @@ use super::Computed;
 use crate::core::{
     entry::Entry,
     failure::{Failure, Reason},
-    time::Millis,
+    time::Span,
 };
 
 /// How a computation ended.
@@ -21,14 +21,14 @@ pub enum RefreshOutcome {
     /// Somebody else computes.
     Held {
         /// When it is worth asking again.
-        retry_in: Millis,
+        retry_in: Span,
     },
     /// The last failure is remembered: nothing was computed.
     BackedOff {
         /// That failure.
         failure: Failure,
         /// How long it is remembered.
-        retry_after: Millis,
+        retry_after: Span,
     },
     /// Computed, but the object was out of reach: the entry lives in this isolate's memory only.
     Uncommitted(Arc<Entry>),

@@ -9,18 +9,22 @@ use web_sys::{AbortController, Request, RequestInit, RequestRedirect, Response};
 use worker::Env;
 
 use crate::{
-    core::{canonical_json, config::OBJECT_TIMEOUT, time::Millis},
+    core::{
+        canonical_json,
+        config::OBJECT_TIMEOUT,
+        time::{Instant, Span},
+    },
     protocol::message::Message,
     worker::{
         cache_api, metrics_sender, object_stub, origin, platform::clock, response, router::Visit, timer,
     },
 };
 
-const MAX_CHECK: Millis = Millis(1_000);
-const REMEMBERED: Millis = Millis(10_000);
+const MAX_CHECK: Span = Span(1_000);
+const REMEMBERED: Span = Span(10_000);
 
 thread_local! {
-    static ORIGIN: RefCell<Option<(Millis, bool)>> = const { RefCell::new(None) };
+    static ORIGIN: RefCell<Option<(Instant, bool)>> = const { RefCell::new(None) };
 }
 
 /// It runs, and its configuration is not refused: a refused one does not get here.

@@ -14,7 +14,7 @@ use crate::{
         freshness,
         global_rate::SEVERAL,
         key::{self, Key},
-        time::Millis,
+        time::Span,
         xfetch::{self, Draw},
     },
     protocol::message::{Answer, Inspection, Message},
@@ -176,7 +176,7 @@ fn floors(floor: Floor) -> Value {
 }
 
 fn held(inspection: &Inspection) -> Value {
-    let seconds = |time: Option<Millis>| time.map(Millis::as_seconds).into();
+    let seconds = |time: Option<Span>| time.map(Span::as_seconds).into();
     canonical_json::object([
         ("generation", inspection.generation.into()),
         ("age", seconds(inspection.age)),
@@ -192,10 +192,10 @@ fn held(inspection: &Inspection) -> Value {
 fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
     let now = clock::now();
     // As it will be in the early window, where it is not there yet.
-    let at = now.max(entry.expiry().minus(Millis(1)));
+    let at = now.max(entry.expiry().minus(Span(1)));
     let eagerness = freshness::eagerness(Some(entry), at, route, || rate);
     let rule = freshness::rule(entry, eagerness);
-    let probability = xfetch::probability(entry.expiry().minus(now), rule);
+    let probability = xfetch::probability(entry.expiry().since(now), rule);
     // Without a draw: whether it refreshes early is chance, and shown as such.
     let verdict = freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY);
     let global_rate = if entry.global_rate == SEVERAL { 0 } else { entry.global_rate };

@@ -1,11 +1,11 @@
 //! The isolate's clock: the only place that reads one.
 
-use crate::core::time::Millis;
+use crate::core::time::Instant;
 
 /// The wall clock. On the deployed platform it stands still between I/O operations, so only time
 /// around I/O can be measured.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
-pub fn now() -> Millis {
-    Millis(js_sys::Date::now() as u64)
+pub fn now() -> Instant {
+    Instant(js_sys::Date::now() as u64)
 }
