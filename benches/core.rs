@@ -7,18 +7,18 @@ use std::{hint::black_box, sync::Arc};
 use xfetch_edge::{
     core::{
         config::{Config, Route},
-        entry::{self, Entry, Lifetime},
+        entry::{Entry, Lifetime},
         key::{self, Key, Scope},
         time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
-        key_memo::{KeyMemo, Question},
+        key_memo::{KeyMemo, RawRequest},
         metrics::{Counters, MetricEvent, ServedAs},
         state::IsolateState,
     },
     protocol::{
-        lease,
+        entry_format, lease,
         message::{Answer, LeaseRequest},
     },
 };
@@ -107,7 +107,7 @@ fn key_of_a_body() -> Box<dyn FnMut()> {
 /// The same by memory of the question.
 fn recent() -> Box<dyn FnMut()> {
     let mut recent = KeyMemo::default();
-    let question = Question { route: 0, headers: Vec::new(), body: BODY.to_vec() };
+    let question = RawRequest { route: 0, headers: Vec::new(), body: BODY.to_vec() };
     recent.put(&question, asked());
     Box::new(move || {
         black_box(recent.get(black_box(&question)));
@@ -125,7 +125,7 @@ fn lease_step() -> Box<dyn FnMut()> {
     let (mut state, mut now, mut seen) = (lease::State::default(), NOW, 0);
     Box::new(move || {
         now = now.plus(Span(10_000));
-        if let Answer::Granted { token } = state.acquire(seen, Some("nonce"), terms, now) {
+        if let Answer::Granted { token } = state.acquire(seen, Some(7), terms, now) {
             black_box(state.commit(token, Span::ZERO, entry_lifetime(), now));
             seen = token;
         }
@@ -138,9 +138,9 @@ fn entry_lifetime() -> Lifetime {
 
 /// A stored entry of 2 KB read.
 fn read_entry() -> Box<dyn FnMut()> {
-    let bytes = entry::encode(&entry());
+    let bytes = entry_format::encode(&entry());
     let key = asked().text;
-    Box::new(move || drop(black_box(entry::decode(black_box(&bytes), &key))))
+    Box::new(move || drop(black_box(entry_format::decode(black_box(&bytes), &key))))
 }
 
 /// A request arrives: the entry in memory, and the key's rate.
@@ -155,9 +155,9 @@ fn memory() -> Box<dyn FnMut()> {
 
 /// An answer counted.
 fn count() -> Box<dyn FnMut()> {
-    let mut tally = Counters::default();
+    let mut counters = Counters::default();
     Box::new(move || {
-        tally.fold(black_box(MetricEvent::Answered { class: ServedAs::HitFresh, took: Span(1) }))
+        counters.fold(black_box(MetricEvent::Answered { class: ServedAs::HitFresh, took: Span(1) }));
     })
 }
 

@@ -44,7 +44,7 @@ fn seeds(first: u64, count: u64) -> bool {
         match sim::hostile(first + done) {
             Ok(figures) => {
                 steps += figures.steps;
-                requests += figures.tally.get(Counter::TotalRequests);
+                requests += figures.counters.get(Counter::TotalRequests);
                 calls += figures.calls;
                 errors += figures.errors;
             }
@@ -109,7 +109,7 @@ fn growth(what: &str, count: u64) -> bool {
     let Some(figures) = kept(scenario) else {
         return false;
     };
-    let asked = figures.tally.get(Counter::TotalRequests);
+    let asked = figures.counters.get(Counter::TotalRequests);
     println!(
         r#"{{"{what}":{count},"answered":{asked},"origin calls":{},"of least":{:.3},"past TTL":{:.5},"events":{},"ms":{:.1},"resident MiB":{:.1}}}"#,
         figures.calls,

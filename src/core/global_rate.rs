@@ -8,8 +8,10 @@
 //! sum, which errs on the early side; an isolate that has just been replaced counts twice for two generations, which
 //! may then land a moment late.
 
+use serde::{Deserialize, Serialize};
+
 /// What one isolate sees of a key's requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct RateShare {
     /// The isolate, by a number of its own; 0 for one without entropy, whose share is not counted.
     pub isolate: u64,
@@ -30,7 +32,7 @@ impl RateShare {
 
     /// Twelve bytes, to travel beside a message.
     #[must_use]
-    pub fn to_bytes(self) -> [u8; SHARE_BYTES] {
+    fn to_bytes(self) -> [u8; SHARE_BYTES] {
         let mut bytes = [0; SHARE_BYTES];
         bytes[..8].copy_from_slice(&self.isolate.to_le_bytes());
         bytes[8..].copy_from_slice(&self.millihertz.to_le_bytes());
@@ -39,7 +41,7 @@ impl RateShare {
 
     /// What [`Self::to_bytes`] has written; anything else is a share that is not known.
     #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
+    fn from_bytes(bytes: &[u8]) -> Self {
         let read = bytes.split_first_chunk().zip(bytes.last_chunk()).filter(|_| bytes.len() == SHARE_BYTES);
         read.map_or(Self::default(), |((isolate, _), millihertz)| Self {
             isolate: u64::from_le_bytes(*isolate),
@@ -58,7 +60,7 @@ const LASTS: u8 = 2;
 const RECORD_BYTES: usize = SHARE_BYTES + 1;
 
 /// The shares told lately, in their stored form: each is read where it lies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct GlobalRate(Vec<u8>);
 
 impl GlobalRate {
@@ -104,16 +106,10 @@ impl GlobalRate {
         }
     }
 
-    /// The stored form.
+    /// How many isolates' shares are kept.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// From the stored form, as far as it goes.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.chunks_exact(RECORD_BYTES).take(MAX_SHARES).fold(Vec::new(), joined))
+    pub fn isolates(&self) -> usize {
+        self.records().count()
     }
 
     fn records(&self) -> impl Iterator<Item = &[u8]> {

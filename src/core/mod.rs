@@ -10,6 +10,7 @@ pub mod freshness;
 pub mod global_rate;
 pub mod http;
 pub mod key;
+pub mod purge;
 pub mod theory;
 pub mod time;
 pub mod xfetch;

@@ -34,6 +34,34 @@ impl Draw {
     }
 }
 
+/// The randomness of one step: 64 random bits, or none while the entropy source fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Chance(pub Option<u64>);
+
+impl Chance {
+    /// No entropy: nothing refreshes early, and no message carries a nonce.
+    pub const NONE: Self = Self(None);
+
+    /// A uniform draw on (0, 1]; [`Draw::NEVER_EARLY`] without entropy.
+    #[must_use]
+    pub fn draw(self) -> Draw {
+        self.0.map_or(Draw::NEVER_EARLY, Draw::from_bits)
+    }
+
+    /// A number that makes a repeated message recognisable; `None` without entropy.
+    #[must_use]
+    pub fn nonce(self) -> Option<u64> {
+        self.0
+    }
+}
+
+/// By its bits: a draw is never NaN, nor a negative zero.
+impl std::hash::Hash for Draw {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
 /// What the rule needs to know of an entry and its route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {

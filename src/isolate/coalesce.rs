@@ -1,8 +1,8 @@
-//! Requests of one isolate that sleep for the same key, collapsed into one message: the first sends it, and the
-//! others hear what it is told.
+//! Requests of one isolate that wait for the same thing, coalesced: the first does the work or sends the
+//! message, and the others are told what came of it.
 //!
-//! Nobody can rely on the first: a cancelled `waitUntil` runs no destructor. So every sleeper has an end of its
-//! own, and whoever comes after the message should have been answered sends one again.
+//! Nobody can rely on the first: a cancelled `waitUntil` runs no destructor. So every wait has an end of its
+//! own, and a request that comes after the result should have been there starts the work again.
 
 use std::collections::BTreeMap;
 
@@ -11,32 +11,35 @@ use crate::core::{
     time::{Instant, Span},
 };
 
-/// So many sleeps may be there before those that have ended unheard are looked for.
+/// Number of waits above which expired ones are swept.
 const MIN_SWEEP: usize = 256;
-/// So many requests of one isolate may sleep at once, over all keys.
-pub const MAX_SLEEPERS: usize = 10_000;
-/// When there are as many, those that have ended unheard are looked for no more often than this.
+/// How many requests of one isolate may wait at once, over all keys.
+pub const MAX_WAITERS: usize = 10_000;
+/// While that many wait, expired waits are swept no more often than this.
 const SWEEP_EVERY: Span = Span(1_000);
 
-/// Who sleeps in one isolate, and for what. `W` is what wakes one of them.
-#[derive(Debug)]
-pub struct Coalesce<W> {
-    sleeps: BTreeMap<Hash, Box<Sleep<W>>>,
-    sleepers: usize,
+/// Names one wait of one request in an isolate, so that a result finds who waits for it.
+pub type Ticket = u64;
+
+/// The requests that wait in one isolate, by key and generation seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Coalesce {
+    groups: BTreeMap<Hash, Box<Group>>,
+    waiters: usize,
     next_owner: u64,
     sweep_at: usize,
     swept: Instant,
 }
 
-#[derive(Debug)]
-struct Sleep<W> {
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Group {
     owner: u64,
     since: Instant,
     length: Span,
-    sleepers: Vec<W>,
+    waiters: Vec<Ticket>,
 }
 
-impl<W> Sleep<W> {
+impl Group {
     fn is_live(&self, now: Instant) -> bool {
         self.since.covers(self.length, now)
     }
@@ -45,19 +48,19 @@ impl<W> Sleep<W> {
 /// How a request has joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joined {
-    /// As the first: it sends the message, and gives this name to [`Coalesce::end`].
+    /// As the first: it starts the work, and passes this number to [`Coalesce::end`].
     First(u64),
-    /// It hears what the first is told.
+    /// It is told what the first gets.
     Follows,
-    /// So many sleep already; it does not.
+    /// It may not wait: too many do already.
     TooMany,
 }
 
-impl<W> Default for Coalesce<W> {
+impl Default for Coalesce {
     fn default() -> Self {
         Self {
-            sleeps: BTreeMap::new(),
-            sleepers: 0,
+            groups: BTreeMap::new(),
+            waiters: 0,
             next_owner: 0,
             sweep_at: MIN_SWEEP,
             swept: Instant::EPOCH,
@@ -65,79 +68,85 @@ impl<W> Default for Coalesce<W> {
     }
 }
 
-impl<W> Coalesce<W> {
-    /// How long the message that somebody would sleep by may still take.
+impl Coalesce {
+    /// How many requests wait, expired ones that nobody has swept included.
     #[must_use]
-    pub fn left(&self, key: Hash, seen: u64, now: Instant) -> Option<Span> {
-        let sleep = self.sleeps.get(&name(key, seen)).filter(|it| it.is_live(now))?;
-        Some(sleep.since.plus(sleep.length).since(now))
+    pub fn waiters(&self) -> usize {
+        self.waiters
     }
 
-    /// Joins those who have seen the same generation of a key, as one of `at_most` and of [`MAX_SLEEPERS`] over all
-    /// keys. The message is answered within `length`, or not at all.
+    /// How long the work under way for this key and generation may still take; `None` without any.
+    #[must_use]
+    pub fn left(&self, key: Hash, seen: u64, now: Instant) -> Option<Span> {
+        let group = self.groups.get(&name(key, seen)).filter(|it| it.is_live(now))?;
+        Some(group.since.plus(group.length).since(now))
+    }
+
+    /// Joins the requests that have seen the same generation of a key, as one of at most `at_most`, and of
+    /// [`MAX_WAITERS`] over all keys. The work takes at most `length`, or is lost.
     pub fn join(
         &mut self,
         key: Hash,
         seen: u64,
-        sleeper: W,
+        ticket: Ticket,
         at_most: u32,
         length: Span,
         now: Instant,
     ) -> Joined {
         let name = name(key, seen);
-        if self.sleepers >= MAX_SLEEPERS && !self.swept.covers(SWEEP_EVERY, now) {
+        if self.waiters >= MAX_WAITERS && !self.swept.covers(SWEEP_EVERY, now) {
             self.sweep(now);
         }
-        if self.sleepers >= MAX_SLEEPERS {
+        if self.waiters >= MAX_WAITERS {
             return Joined::TooMany;
         }
-        if let Some(sleep) = self.sleeps.get_mut(&name).filter(|it| it.is_live(now)) {
-            if sleep.sleepers.len() >= at_most as usize {
+        if let Some(group) = self.groups.get_mut(&name).filter(|it| it.is_live(now)) {
+            if group.waiters.len() >= at_most as usize {
                 return Joined::TooMany;
             }
-            sleep.sleepers.push(sleeper);
-            self.sleepers += 1;
+            group.waiters.push(ticket);
+            self.waiters += 1;
             return Joined::Follows;
         }
-        if self.sleeps.len() >= self.sweep_at {
+        if self.groups.len() >= self.sweep_at {
             self.sweep(now);
         }
         self.next_owner += 1;
         let owner = self.next_owner;
-        // Where the clock has gone back, those who slept by a message of the future sleep by this one, too.
+        // After a clock step backward a group from the future counts as expired; its waiters join this one.
         let earlier = self.take(&name).filter(|it| it.since > now);
-        let mut sleepers = earlier.map_or_else(Vec::new, |it| it.sleepers);
-        sleepers.push(sleeper);
-        self.sleepers += sleepers.len();
-        self.sleeps.insert(name, Box::new(Sleep { owner, since: now, length, sleepers }));
+        let mut waiters = earlier.map_or_else(Vec::new, |it| it.waiters);
+        waiters.push(ticket);
+        self.waiters += waiters.len();
+        self.groups.insert(name, Box::new(Group { owner, since: now, length, waiters }));
         Joined::First(owner)
     }
 
-    /// The message that `owner` sent has been answered, or is lost: who is to hear of it.
-    pub fn end(&mut self, key: Hash, seen: u64, owner: u64) -> Vec<W> {
+    /// The work that `owner` started has ended: who is to be told.
+    pub fn end(&mut self, key: Hash, seen: u64, owner: u64) -> Vec<Ticket> {
         let name = name(key, seen);
-        if self.sleeps.get(&name).is_none_or(|sleep| sleep.owner != owner) {
+        if self.groups.get(&name).is_none_or(|group| group.owner != owner) {
             return Vec::new();
         }
-        self.take(&name).map_or_else(Vec::new, |sleep| sleep.sleepers)
+        self.take(&name).map_or_else(Vec::new, |group| group.waiters)
     }
 
-    fn take(&mut self, name: &Hash) -> Option<Box<Sleep<W>>> {
-        let sleep = self.sleeps.remove(name)?;
-        self.sleepers -= sleep.sleepers.len();
-        Some(sleep)
+    fn take(&mut self, name: &Hash) -> Option<Box<Group>> {
+        let group = self.groups.remove(name)?;
+        self.waiters -= group.waiters.len();
+        Some(group)
     }
 
-    /// Forgets the sleeps that have ended unheard.
+    /// Forgets the groups whose work should have ended.
     fn sweep(&mut self, now: Instant) {
-        self.sleeps.retain(|_, sleep| sleep.is_live(now));
-        self.sleepers = self.sleeps.values().map(|sleep| sleep.sleepers.len()).sum();
-        self.sweep_at = (self.sleeps.len() * 2).max(MIN_SWEEP);
+        self.groups.retain(|_, group| group.is_live(now));
+        self.waiters = self.groups.values().map(|group| group.waiters.len()).sum();
+        self.sweep_at = (self.groups.len() * 2).max(MIN_SWEEP);
         self.swept = now;
     }
 }
 
-/// One name for a key and a generation: of its length as good as a hash of both, since the key is one.
+/// One name for a key and a generation: as good as a hash of both, since the key is a hash.
 fn name(mut key: Hash, seen: u64) -> Hash {
     for (byte, other) in key.iter_mut().zip(seen.to_le_bytes()) {
         *byte ^= other;

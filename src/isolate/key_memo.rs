@@ -1,17 +1,17 @@
-//! Questions asked a moment ago and what became of them, so that a body seen before needs no parsing, no
+//! Requests seen a moment ago and what their keys are, so that a body seen before needs no parsing, no
 //! canonical form and no hashing.
 //!
-//! A table with one place per slot: a question takes the place of whichever stood there. What is remembered
-//! is compared byte by byte before it is believed, so two questions in one slot cost time and nothing else.
+//! A table with one place per slot: a request takes the place of whichever stood there. What is remembered
+//! is compared byte by byte before it is used, so two requests in one slot cost time and nothing else.
 
-/// Room for so many questions.
+/// Number of requests that are remembered at most.
 const SLOTS: usize = 512;
-/// A longer question is not remembered: parsing it is little beside reading it, and memory is bounded.
+/// A longer request is not remembered: its parsing costs little beside its reading, and memory is bounded.
 const MAX_BYTES: usize = 1_024;
 
 /// What decides a key, as it arrives: the place of the route, the values of its keyed headers, the raw body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct RawRequest {
     /// The place of the route in the configuration.
     pub route: usize,
     /// The route's `headers` with the request's values.
@@ -20,14 +20,14 @@ pub struct Question {
     pub body: Vec<u8>,
 }
 
-impl Question {
-    /// What a stranger has sent of it, in bytes.
+impl RawRequest {
+    /// The size of what the client has sent of it, in bytes.
     fn bytes(&self) -> usize {
         let values = self.headers.iter().filter_map(|(_, value)| value.as_deref());
         self.body.len() + values.map(str::len).sum::<usize>()
     }
 
-    /// FNV-1a over the body: where it stands, not who it is.
+    /// FNV-1a over the body: a place in the table, not an identity.
     fn slot(&self) -> usize {
         let seed = 0xcbf2_9ce4_8422_2325 ^ self.route as u64;
         let hash =
@@ -36,10 +36,10 @@ impl Question {
     }
 }
 
-/// What was asked recently, bounded in number and in the size of each question.
+/// What was asked recently, bounded in number and in the size of each request.
 #[derive(Debug)]
 pub struct KeyMemo<T> {
-    slots: Vec<Option<(Question, T)>>,
+    slots: Vec<Option<(RawRequest, T)>>,
 }
 
 impl<T> Default for KeyMemo<T> {
@@ -49,21 +49,21 @@ impl<T> Default for KeyMemo<T> {
 }
 
 impl<T> KeyMemo<T> {
-    /// What is remembered of exactly this question.
-    pub fn get(&mut self, question: &Question) -> Option<&mut T> {
-        let (asked, value) = self.slots.get_mut(question.slot())?.as_mut()?;
-        (asked == question).then_some(value)
+    /// What is remembered of exactly this request.
+    pub fn get(&mut self, request: &RawRequest) -> Option<&mut T> {
+        let (asked, value) = self.slots.get_mut(request.slot())?.as_mut()?;
+        (asked == request).then_some(value)
     }
 
     /// Remembers it, unless it is long; answers whether it does.
-    pub fn put(&mut self, question: &Question, value: T) -> bool {
-        if question.bytes() > MAX_BYTES {
+    pub fn put(&mut self, request: &RawRequest, value: T) -> bool {
+        if request.bytes() > MAX_BYTES {
             return false;
         }
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, || None);
         }
-        self.slots[question.slot()] = Some((question.clone(), value));
+        self.slots[request.slot()] = Some((request.clone(), value));
         true
     }
 }

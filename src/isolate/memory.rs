@@ -14,15 +14,16 @@ use std::{
 
 use crate::core::{
     arrival_rate::ArrivalRate,
-    entry::{Entry, Floor},
+    entry::Entry,
     key::Hash,
+    purge::Floor,
     time::{Instant, Span},
 };
 
 /// What a key without an entry weighs: its floor and rate.
 const BARE: usize = 256;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Slot {
     entry: Option<Arc<Entry>>,
     floor: Floor,
@@ -37,7 +38,7 @@ impl Slot {
 }
 
 /// The memory tier.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Memory {
     /// Boxed, so that this map and those of [`crate::isolate::refresh_gate`] are one piece of code.
     slots: BTreeMap<Hash, Box<Slot>>,
@@ -59,6 +60,13 @@ impl Memory {
         let slot = self.slots.get_mut(hash)?;
         slot.used = true;
         let entry = slot.entry.as_ref()?;
+        (*entry.key == *key && !entry.is_gone(now)).then(|| Arc::clone(entry))
+    }
+
+    /// The same without counting as a use of the key.
+    #[must_use]
+    pub fn peek(&self, hash: &Hash, key: &str, now: Instant) -> Option<Arc<Entry>> {
+        let entry = self.slots.get(hash)?.entry.as_ref()?;
         (*entry.key == *key && !entry.is_gone(now)).then(|| Arc::clone(entry))
     }
 

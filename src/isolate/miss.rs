@@ -7,15 +7,14 @@
 
 use std::sync::Arc;
 
+use super::{computation::Computed, refresh_outcome::RefreshOutcome};
 use crate::{
     core::{
-        entry::{Entry, Floor},
+        entry::Entry,
         failure::{Failure, Reason},
-        freshness::{self, Eagerness, Verdict},
+        purge::Floor,
         time::{Instant, Span},
-        xfetch::Draw,
     },
-    isolate::refresh::{Computed, RefreshOutcome},
     protocol::message::{Answer, Reply},
 };
 
@@ -60,12 +59,12 @@ pub enum Action {
     /// Watch memory until somebody else's computation lands there, the object being out of reach.
     WatchMemory,
     /// Answer the client.
-    Answer(Outcome),
+    Answer(MissOutcome),
 }
 
 /// What the client gets.
 #[derive(Clone, Debug, PartialEq, Hash)]
-pub enum Outcome {
+pub enum MissOutcome {
     /// The entry that this request computed; whether it was stored for others.
     Computed(Arc<Entry>, bool),
     /// The entry that somebody else computed while this request waited.
@@ -142,13 +141,13 @@ impl Miss {
             Event::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),
             Event::WaitBroken { is_overloaded: false } => Action::LookAround,
             Event::LookedAround(found) => {
-                match found.and_then(|it| self.left(&it, now)).filter(|it| is_servable(it, now)) {
+                match found.and_then(|it| self.left(&it, now)).filter(|it| it.is_servable(now)) {
                     Some(entry) => self.serve(entry),
                     None => self.lead(),
                 }
             }
-            Event::TimedOut if self.object_lost => self.or_fallback(Outcome::Unavailable, now),
-            Event::TimedOut => self.or_fallback(Outcome::TimedOut, now),
+            Event::TimedOut if self.object_lost => self.or_fallback(MissOutcome::Unavailable, now),
+            Event::TimedOut => self.or_fallback(MissOutcome::TimedOut, now),
         }
     }
 
@@ -162,9 +161,9 @@ impl Miss {
 
     fn led(&mut self, ending: RefreshOutcome, now: Instant) -> Action {
         match ending {
-            RefreshOutcome::Stored(entry) => Action::Answer(Outcome::Computed(entry, true)),
+            RefreshOutcome::Stored(entry) => Action::Answer(MissOutcome::Computed(entry, true)),
             RefreshOutcome::Uncommitted(entry) | RefreshOutcome::Rejected(entry) => {
-                Action::Answer(Outcome::Computed(entry, false))
+                Action::Answer(MissOutcome::Computed(entry, false))
             }
             RefreshOutcome::Adopted(entry) | RefreshOutcome::AdoptedFromColo(entry) => {
                 self.judge(&entry, now)
@@ -178,11 +177,11 @@ impl Miss {
                 };
                 self.failed(failure, retry_after, now)
             }
-            RefreshOutcome::Passed(computed) => Action::Answer(Outcome::Passed(computed)),
+            RefreshOutcome::Passed(computed) => Action::Answer(MissOutcome::Passed(computed)),
             RefreshOutcome::ObjectLost => {
                 self.object_lost = true;
                 match self.usable_fallback(now) {
-                    Some(entry) => Action::Answer(Outcome::Fallback(entry)),
+                    Some(entry) => Action::Answer(MissOutcome::Fallback(entry)),
                     None => Action::WatchMemory,
                 }
             }
@@ -199,7 +198,7 @@ impl Miss {
                 }
             },
             Answer::Failed { failure, retry_after } => self.failed(failure, retry_after, now),
-            Answer::TooManyWaiters => self.or_fallback(Outcome::TooManyWaiters, now),
+            Answer::TooManyWaiters => self.or_fallback(MissOutcome::TooManyWaiters, now),
             Answer::Again
             | Answer::Held { .. }
             | Answer::Granted { .. }
@@ -217,7 +216,7 @@ impl Miss {
     fn judge(&mut self, entry: &Arc<Entry>, now: Instant) -> Action {
         self.seen = self.seen.max(entry.generation);
         match self.left(entry, now) {
-            Some(entry) if is_servable(&entry, now) => self.serve(entry),
+            Some(entry) if entry.is_servable(now) => self.serve(entry),
             Some(entry) if entry.is_usable_on_error(now) => {
                 self.fallback = Some(entry);
                 self.lead()
@@ -229,9 +228,9 @@ impl Miss {
     /// Collapsed is what was computed while this request waited; what is older was there before.
     fn serve(&self, entry: Arc<Entry>) -> Action {
         Action::Answer(if entry.stored_at >= self.since {
-            Outcome::Collapsed(entry)
+            MissOutcome::Collapsed(entry)
         } else {
-            Outcome::Hit(entry)
+            MissOutcome::Hit(entry)
         })
     }
 
@@ -243,22 +242,22 @@ impl Miss {
     fn failed(&mut self, failure: Failure, retry_after: Span, now: Instant) -> Action {
         match failure {
             Failure::Transient { reason, .. } => {
-                self.or_fallback(Outcome::Failed { reason, retry_after }, now)
+                self.or_fallback(MissOutcome::Failed { reason, retry_after }, now)
             }
             Failure::Negative { status, content_type, body, .. } => {
-                Action::Answer(Outcome::Negative { status, content_type, body })
+                Action::Answer(MissOutcome::Negative { status, content_type, body })
             }
-            Failure::Pass => Action::Answer(Outcome::Uncached(self.usable_fallback(now))),
+            Failure::Pass => Action::Answer(MissOutcome::Uncached(self.usable_fallback(now))),
             Failure::GivenBack => {
                 let reason = Reason::TooManyOriginCalls;
-                self.or_fallback(Outcome::Failed { reason, retry_after: Span::SECOND }, now)
+                self.or_fallback(MissOutcome::Failed { reason, retry_after: Span::SECOND }, now)
             }
         }
     }
 
-    fn or_fallback(&mut self, outcome: Outcome, now: Instant) -> Action {
+    fn or_fallback(&mut self, outcome: MissOutcome, now: Instant) -> Action {
         Action::Answer(match self.usable_fallback(now) {
-            Some(entry) => Outcome::Fallback(entry),
+            Some(entry) => MissOutcome::Fallback(entry),
             None => outcome,
         })
     }
@@ -268,14 +267,5 @@ impl Miss {
     fn usable_fallback(&mut self, now: Instant) -> Option<Arc<Entry>> {
         let entry = self.fallback.take()?;
         self.left(&entry, now).filter(|entry| entry.is_usable_on_error(now))
-    }
-}
-
-fn is_servable(entry: &Entry, now: Instant) -> bool {
-    // Without a draw and without eagerness: only the windows count.
-    let eagerness = Eagerness { beta: 1.0, early_window: 1.0 };
-    match freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY) {
-        Verdict::Fresh | Verdict::RefreshEarly | Verdict::Stale => true,
-        Verdict::Miss { .. } => false,
     }
 }

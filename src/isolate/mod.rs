@@ -1,11 +1,27 @@
 //! What one isolate decides, without I/O.
+//!
+//! [`task`] is the entrance: a [`task::Task`] is fed with events and returns effects. It runs on
+//! [`state::IsolateState`], and the words between it and a world are in [`step`].
 
+pub mod background;
 pub mod coalesce;
+mod colo_store;
+pub mod computation;
+mod exchange;
+pub mod holder_wait;
 pub mod key_memo;
 pub mod memory;
 pub mod metrics;
 pub mod miss;
+mod miss_task;
 pub mod origin_calls;
 pub mod refresh;
 pub mod refresh_gate;
+pub mod refresh_outcome;
+pub mod refresh_task;
+pub mod request;
+pub mod served;
+pub mod share;
 pub mod state;
+pub mod step;
+pub mod task;

@@ -1,17 +1,15 @@
 //! The origin calls that one isolate has under way: their number bounds it, and their ends are counted
 //! once each, also of those whose end nobody saw.
 
-use crate::{
-    core::time::{Instant, Span},
-    isolate::refresh::Purpose,
-};
+use super::computation::Purpose;
+use crate::core::time::{Instant, Span};
 
 /// Names a call under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u64);
 
 /// The calls under way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OriginCalls {
     next: u64,
     /// Short: `max_origin_calls` bounds it.

@@ -29,13 +29,13 @@ pub enum Blocked {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Why {
     UnderWay,
     BackingOff(Failure),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Mark {
     owner: u64,
     why: Why,
@@ -50,7 +50,7 @@ impl Mark {
 }
 
 /// The marks of one isolate, bounded in number.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RefreshGate {
     marks: BTreeMap<Hash, Box<Mark>>,
     direct: BTreeMap<Hash, Box<Mark>>,

@@ -1,46 +1,85 @@
 //! What one isolate knows, and the decisions that need nothing else: is this key's entry good enough,
-//! does a refresh begin, what is remembered of how it ended.
+//! may a refresh begin, what is remembered of how it ended.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use super::{
+    coalesce::{Coalesce, Ticket},
+    computation::{Purpose, TriggerOutcome},
+    memory::Memory,
+    origin_calls::OriginCalls,
+    refresh::Refresh,
+    refresh_gate::{Blocked, RefreshGate},
+    refresh_outcome::RefreshOutcome,
+};
 use crate::{
     core::{
         config::Route,
-        entry::{Entry, Floor},
+        entry::Entry,
         failure::Failure,
         freshness::{self, Verdict},
         global_rate::RateShare,
         key::{Hash, Key},
+        purge::Floor,
         time::{Instant, Span},
-        xfetch::Draw,
+        xfetch::{self, Draw},
     },
-    isolate::{
-        memory::Memory,
-        origin_calls::OriginCalls,
-        refresh::{Purpose, Refresh, RefreshOutcome, TriggerOutcome},
-        refresh_gate::{Blocked, RefreshGate},
-    },
-    protocol::message::LeaseRequest,
+    protocol::{colo_record::ColoRecord, message::LeaseRequest},
 };
 
-/// The knowledge of one isolate. All of it may vanish at any moment, and nothing of it is needed to be
-/// correct.
-#[derive(Debug)]
+/// The knowledge of one isolate. All of it may vanish at any moment, and nothing of it is needed for
+/// correctness.
+#[derive(Clone, Debug)]
 pub struct IsolateState {
     /// The nearest tier.
     pub memory: Memory,
-    /// Refreshes under way.
-    pub marks: RefreshGate,
+    /// Refreshes under way, and failures remembered.
+    pub gate: RefreshGate,
     /// Origin calls under way.
     pub calls: OriginCalls,
+    /// Requests that wait for one lookup in the colo's cache.
+    pub looks: Coalesce,
+    /// Requests that wait for one message at the key's object.
+    pub waits: Coalesce,
+    /// Names this isolate to the objects that add up request rates; 0 while it has no name.
+    pub name: u64,
+    next_ticket: Ticket,
+    /// The smoothed cost of the computations of each route, by its path, as this isolate has measured it.
+    deltas: BTreeMap<String, Span>,
 }
 
 impl IsolateState {
-    /// Room for so many bytes and keys.
+    /// Room for this many bytes of entries and this many keys.
     #[must_use]
     pub fn new(max_bytes: usize, max_keys: usize) -> Self {
-        let (memory, marks) = (Memory::new(max_bytes, max_keys), RefreshGate::new(max_keys));
-        Self { memory, marks, calls: OriginCalls::default() }
+        Self {
+            memory: Memory::new(max_bytes, max_keys),
+            gate: RefreshGate::new(max_keys),
+            calls: OriginCalls::default(),
+            looks: Coalesce::default(),
+            waits: Coalesce::default(),
+            name: 0,
+            next_ticket: 0,
+            deltas: BTreeMap::new(),
+        }
+    }
+
+    /// A number for one wait of one request.
+    pub fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    /// A computation of this route has cost this much.
+    pub fn measured(&mut self, route: &Route, delta: Span) {
+        let known = self.deltas.get(&route.path).copied();
+        self.deltas.insert(route.path.clone(), xfetch::smooth_delta(known, delta));
+    }
+
+    /// What computations of this route cost, smoothed; `None` before the first.
+    #[must_use]
+    pub fn measured_delta(&self, route: &Route) -> Option<Span> {
+        self.deltas.get(&route.path).copied()
     }
 
     /// A request arrives: what memory holds for it.
@@ -50,8 +89,8 @@ impl IsolateState {
         found
     }
 
-    /// The verdict on an entry, with the rate at which this isolate sees its key, or, if that is more, the one
-    /// that the entry tells of.
+    /// The verdict on an entry, with the rate at which this isolate sees its key or, if that is more, the
+    /// rate over all isolates that the entry carries.
     #[must_use]
     pub fn judge(
         &self,
@@ -66,14 +105,14 @@ impl IsolateState {
         freshness::judge(entry, now, eagerness, draw)
     }
 
-    /// The check before the lock: sets a mark for so long at most, unless there is one.
+    /// The check before the lock: sets a mark for this long at most, unless there is one.
     ///
     /// # Errors
     /// Why there is nothing to begin.
     pub fn begin(&mut self, hash: Hash, now: Instant, length: Span) -> Result<u64, Blocked> {
-        match self.marks.blocked(&hash, now) {
+        match self.gate.blocked(&hash, now) {
             Some(blocked) => Err(blocked),
-            None => Ok(self.marks.begin(hash, now, length)),
+            None => Ok(self.gate.begin(hash, now, length)),
         }
     }
 
@@ -82,7 +121,7 @@ impl IsolateState {
     /// # Errors
     /// What the trigger led to instead.
     pub fn trigger(&mut self, hash: Hash, route: &Route, now: Instant) -> Result<u64, TriggerOutcome> {
-        if !self.has_room(route) && self.marks.blocked(&hash, now).is_none() {
+        if !self.has_room(route) && self.gate.blocked(&hash, now).is_none() {
             return Err(TriggerOutcome::Backoff);
         }
         self.begin(hash, now, route.lease()).map_err(|blocked| match blocked {
@@ -91,52 +130,46 @@ impl IsolateState {
         })
     }
 
-    /// The origin may be asked once more, over all keys of this isolate.
+    /// Whether the origin may be called once more, over all keys of this isolate.
     #[must_use]
     pub fn has_room(&self, route: &Route) -> bool {
         self.calls.under_way() < route.max_origin_calls as usize
     }
 
-    /// What comes with the question for the lease: how long it is wanted for, by what the computation cost before,
-    /// and how often the isolate of this name is asked for the key.
+    /// What an `Acquire` asks for: how long the lease is wanted, by what the computation cost before, and
+    /// the key's request rate as this isolate sees it.
     #[must_use]
-    pub fn terms(&self, hash: &Hash, route: &Route, name: u64, delta: Option<Span>) -> LeaseRequest {
+    pub fn lease_request(&self, hash: &Hash, route: &Route, delta: Option<Span>) -> LeaseRequest {
         LeaseRequest {
             lease: route.lease(),
             expected: delta.unwrap_or(Span::SECOND),
             physical: route.lifetime.physical(),
-            share: RateShare::new(name, self.memory.rate(hash, route.lifetime.ttl)),
+            share: RateShare::new(self.name, self.memory.rate(hash, route.lifetime.ttl)),
         }
     }
 
-    /// Hears a floor; whether it was news. What was known of refreshes under way is then about purged
+    /// Hears a purge floor; whether it was news. What was known of refreshes under way is then about purged
     /// content.
     pub fn hear(&mut self, hash: Hash, floor: Floor, now: Instant) -> bool {
         let is_news = self.memory.hear(hash, floor, now);
         if is_news {
-            self.marks.forget(&hash);
+            self.gate.forget(&hash);
         }
         is_news
     }
 
     /// What the colo holds, less what was purged; memory takes it over, and hears the colo's floor.
-    pub fn adopt_from_colo(
-        &mut self,
-        hash: Hash,
-        floor: Floor,
-        entry: Option<Arc<Entry>>,
-        now: Instant,
-    ) -> Option<Arc<Entry>> {
-        self.hear(hash, floor, now);
-        let entry = self.memory.floor(&hash).applied(entry?, now)?;
+    pub fn adopt_from_colo(&mut self, hash: Hash, record: ColoRecord, now: Instant) -> Option<Arc<Entry>> {
+        self.hear(hash, record.floor, now);
+        let entry = self.memory.floor(&hash).applied(record.entry?, now)?;
         self.memory.accept(hash, &entry, now);
         Some(entry)
     }
 
-    /// After a look into the colo's cache: what memory, the colo and the request's own hands hold, the
-    /// newest that may be served first. The look itself takes time, so all of it is judged at the instant
-    /// at which the request arrived: what was warm then does not wait because meanwhile a window has
-    /// ended, memory was full, or a committed generation that is older in time has taken its place.
+    /// After a lookup in the colo's cache: what memory, the colo and the request's own hands hold, the
+    /// newest that may be served first. The lookup takes time, so all of it is judged at the instant at which
+    /// the request arrived: what was warm then does not wait because meanwhile a window has ended, memory was
+    /// full, or a committed generation that is older in time has taken its place.
     pub fn after_colo(
         &mut self,
         key: &Key,
@@ -145,7 +178,7 @@ impl IsolateState {
         arrived: Instant,
     ) -> Option<Arc<Entry>> {
         let floor = self.memory.floor(&key.hash);
-        // A purge may have been heard since the look, or since the request had it in hand.
+        // A purge may have been heard since the lookup, or since the request had it in hand.
         let left = |entry: Arc<Entry>| floor.applied(entry, arrived);
         let newest = self.memory.get(&key.hash, &key.text, arrived).or_else(|| in_colo.and_then(left));
         let in_hand = in_hand.and_then(left);
@@ -168,7 +201,7 @@ impl IsolateState {
             Purpose::Early | Purpose::Stale => refresh.pause(),
             Purpose::Cold => route.origin_timeout.plus(Span::SECOND),
         };
-        self.marks.may_compute_without_lease(hash, now, pause)
+        self.gate.may_compute_without_lease(hash, now, pause)
     }
 
     /// A computation has ended: what is remembered of it, in place of its mark.
@@ -177,13 +210,13 @@ impl IsolateState {
         hash: Hash,
         owner: u64,
         refresh: &Refresh,
-        ending: &RefreshOutcome,
+        outcome: &RefreshOutcome,
         now: Instant,
     ) {
-        match ending {
-            RefreshOutcome::Held { retry_in } => self.marks.end_held(hash, owner, now, *retry_in),
+        match outcome {
+            RefreshOutcome::Held { retry_in } => self.gate.end_held(hash, owner, now, *retry_in),
             RefreshOutcome::BackedOff { failure, retry_after } => {
-                self.marks.end_failed(hash, owner, failure, now, *retry_after);
+                self.gate.end_failed(hash, owner, failure, now, *retry_after);
             }
             // Without a lease nobody else remembers the failure: for a moment this isolate does.
             RefreshOutcome::Failed(failure) => {
@@ -191,13 +224,13 @@ impl IsolateState {
                     Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Span::SECOND),
                     Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Span::ZERO,
                 };
-                self.marks.end_failed(hash, owner, failure, now, pause);
+                self.gate.end_failed(hash, owner, failure, now, pause);
             }
             // An object out of reach is not asked again by the next request.
             RefreshOutcome::Uncommitted(_) | RefreshOutcome::ObjectLost
                 if refresh.purpose() != Purpose::Cold =>
             {
-                self.marks.end_held(hash, owner, now, refresh.pause());
+                self.gate.end_held(hash, owner, now, refresh.pause());
             }
             RefreshOutcome::Stored(_)
             | RefreshOutcome::Adopted(_)
@@ -205,7 +238,7 @@ impl IsolateState {
             | RefreshOutcome::Uncommitted(_)
             | RefreshOutcome::Rejected(_)
             | RefreshOutcome::Passed(_)
-            | RefreshOutcome::ObjectLost => self.marks.end(&hash, owner),
+            | RefreshOutcome::ObjectLost => self.gate.end(&hash, owner),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Run {
     /// None that a caller can cause.
     #[wasm_bindgen(unchecked_return_type = "Figures")]
     pub fn figures(&self) -> Result<JsValue, JsError> {
-        let figures = self.world.figures_now();
+        let figures = self.world.report();
         to_js(&Shown::of(&figures, self))
     }
 }
@@ -173,7 +173,7 @@ impl Shown {
             p999: figures.quantile(0.999),
             seconds: figures.seconds.iter().map(second).collect(),
             cycles: figures.cycles.iter().map(ShownCycle::of).collect(),
-            contention: figures.tally.get(Counter::XfetchLockContentionTotal) as f64,
+            contention: figures.counters.get(Counter::XfetchLockContentionTotal) as f64,
             hot_rate: run.world.hot_rate(),
             beta: run.beta,
         }

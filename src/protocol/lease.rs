@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     core::{
         config::OBJECT_TIMEOUT,
-        entry::{Floor, Lifetime},
+        entry::Lifetime,
         failure::{self, Failure},
         global_rate::GlobalRate,
+        purge::Floor,
         time::{Instant, Span},
         xfetch::Draw,
     },
@@ -46,7 +47,7 @@ pub fn time_limit(message: &Message) -> Span {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
 struct Grant {
     token: u64,
-    nonce: Option<String>,
+    nonce: Option<u64>,
     granted_at: Instant,
     length: Span,
     expected: Span,
@@ -98,9 +99,7 @@ pub struct State {
     failures_in_a_row: u32,
     touched: Instant,
     physical: Span,
-    /// Stored beside the rest, so that its bytes stay what they were.
-    #[serde(skip)]
-    pub global_rate: GlobalRate,
+    global_rate: GlobalRate,
 }
 
 /// What those who sleep on the key are told, all at once.
@@ -114,9 +113,9 @@ pub enum Wake {
 
 /// What `Wait` leads to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Waiting {
+pub enum WaitDecision {
     /// An answer at once.
-    Now(Answer),
+    Answer(Answer),
     /// Sleep, for so long at most; then `Again`.
     Sleep(Span),
 }
@@ -142,19 +141,19 @@ impl State {
     /// `Acquire`: newer entry, then live lease, then remembered failure, then the grant. It *is* the
     /// re-check inside the lock, and it compares generations, never freshness: an early trigger is
     /// always about an entry that is still fresh.
-    pub fn acquire(&mut self, seen: u64, nonce: Option<&str>, terms: LeaseRequest, now: Instant) -> Answer {
+    pub fn acquire(&mut self, seen: u64, nonce: Option<u64>, request: LeaseRequest, now: Instant) -> Answer {
         // Expired for as long as it was fresh: what was told about it may no longer be so.
         let long_ago = |it: &Committed| it.stored_at.plus(it.lifetime.ttl).plus(it.lifetime.ttl) < now;
         if self.committed.as_ref().is_some_and(long_ago) {
             self.global_rate = GlobalRate::default();
         }
-        self.global_rate.hear(terms.share);
+        self.global_rate.hear(request.share);
         let seen = self.believed(seen, now);
         if let Some(newer) = self.newer(seen, now) {
             return newer;
         }
         if let Some(grant) = self.grant.as_ref().filter(|grant| grant.is_live(now)) {
-            return if nonce.is_some() && grant.nonce.as_deref() == nonce {
+            return if nonce.is_some() && grant.nonce == nonce {
                 Answer::Granted { token: grant.token }
             } else {
                 Answer::Held { retry_in: grant.retry_in(now) }
@@ -166,25 +165,25 @@ impl State {
         let token = self.next_token(seen, now);
         self.grant = Some(Grant {
             token,
-            nonce: nonce.map(str::to_owned),
+            nonce,
             granted_at: now,
-            length: terms.lease.min(MAX_LEASE),
-            expected: terms.expected,
+            length: request.lease.min(MAX_LEASE),
+            expected: request.expected,
         });
-        self.touch(now, terms.physical);
+        self.touch(now, request.physical);
         Answer::Granted { token }
     }
 
     /// `Wait`: the first check of `acquire` once more, then sleep as long as the lease may live.
     #[must_use]
-    pub fn wait(&self, seen: u64, waiters: u32, max_waiters: u32, now: Instant) -> Waiting {
+    pub fn wait(&self, seen: u64, waiters: u32, max_waiters: u32, now: Instant) -> WaitDecision {
         if let Some(newer) = self.newer(self.believed(seen, now), now) {
-            return Waiting::Now(newer);
+            return WaitDecision::Answer(newer);
         }
         match self.grant.as_ref().filter(|grant| grant.is_live(now)) {
-            Some(_) if waiters >= max_waiters => Waiting::Now(Answer::TooManyWaiters),
-            Some(grant) => Waiting::Sleep(grant.remaining(now).min(MAX_WAIT)),
-            None => Waiting::Now(self.failed(now).unwrap_or(Answer::Again)),
+            Some(_) if waiters >= max_waiters => WaitDecision::Answer(Answer::TooManyWaiters),
+            Some(grant) => WaitDecision::Sleep(grant.remaining(now).min(MAX_WAIT)),
+            None => WaitDecision::Answer(self.failed(now).unwrap_or(Answer::Again)),
         }
     }
 

@@ -1,26 +1,20 @@
 //! What a Worker and a key's object say to each other.
 //!
 //! Old and new code run side by side for a while after a deploy, so every message carries a protocol
-//! version, and an object answers one that it does not know with a polite refusal. Variants travel by
-//! their place: within a version none is moved, and a new one comes last.
+//! version, and an object answers one that it does not know with [`Answer::Refused`]. Variants are encoded
+//! by their position: within a version none is moved, and a new one comes last.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    core::{
-        entry::{Floor, Lifetime},
-        failure::Failure,
-        global_rate::RateShare,
-        time::Span,
-    },
+    core::{entry::Lifetime, failure::Failure, global_rate::RateShare, purge::Floor, time::Span},
     protocol::codec,
 };
 
 /// The version of the messages.
 pub const PROTOCOL: u32 = 1;
 
-/// What comes with an `Acquire`: lengths of time, all by the caller's configuration, and what the caller sees
-/// of the key's requests.
+/// What an isolate asks for with `Acquire`: spans by its configuration, and the request rate it sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct LeaseRequest {
     /// How long the lease is to last.
@@ -29,23 +23,21 @@ pub struct LeaseRequest {
     pub expected: Span,
     /// The physical lifetime of the key's entries.
     pub physical: Span,
-    /// How often the caller is asked for the key. It travels as the frame's body, where code that does not
-    /// know of it finds nothing that it looks for.
-    #[serde(skip)]
+    /// How often the caller is asked for the key.
     pub share: RateShare,
 }
 
 /// A Worker's message. A committed entry travels beside it as the frame's body.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub enum Message {
     /// Asks for the lease. Never waits.
     Acquire {
         /// The generation of whatever was found, however old; 0 for nothing.
         seen: u64,
         /// Makes a repeated message harmless; absent when there is no entropy.
-        nonce: Option<String>,
-        /// How long it is wanted for.
-        terms: LeaseRequest,
+        nonce: Option<u64>,
+        /// How long it is wanted for, and what the caller knows of the key.
+        request: LeaseRequest,
     },
     /// Sleeps until something happens. Never grants.
     Wait {
@@ -82,7 +74,7 @@ pub enum Message {
 }
 
 /// The object's answer. A committed entry travels beside [`Answer::Newer`] as the frame's body.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub enum Answer {
     /// The object holds a generation above the one seen.
     Newer {
@@ -137,7 +129,7 @@ pub enum Answer {
 }
 
 /// What [`Message::Inspect`] shows of a key.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Inspection {
     /// Generation of the committed entry.
     pub generation: Option<u64>,
@@ -158,56 +150,36 @@ pub struct Inspection {
 }
 
 /// An answer, and what every answer carries.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Reply {
     /// The key's purge floor.
     pub floor: Floor,
-    /// How often the key is asked for in the world, in requests per 1,000 seconds; 0 when nobody has told.
-    /// Only `Committed` brings it, as the frame's body; the others read it in the entry.
-    #[serde(skip)]
+    /// The key's request rate over all isolates, in requests per 1,000 seconds; 0 while it is unknown.
     pub global_rate: u32,
     /// The answer proper.
     pub answer: Answer,
 }
 
-/// A message as bytes, with the entry that a commit carries.
+/// Encodes a message, with the entry that a commit carries.
 #[must_use]
 pub fn encode_message(message: &Message, entry: &[u8]) -> Vec<u8> {
-    let share;
-    let beside = match message {
-        Message::Acquire { terms, .. } => {
-            share = terms.share.to_bytes();
-            &share
-        }
-        _ => entry,
-    };
-    codec::join(PROTOCOL, message, beside)
+    codec::join(PROTOCOL, message, entry)
 }
 
-/// Reads a message; `None` for one that this version does not know.
+/// Decodes a message and what travels beside it; `None` for one that this version does not know.
 #[must_use]
 pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
-    let (mut message, beside) = codec::split(PROTOCOL, bytes)?;
-    if let Message::Acquire { terms, .. } = &mut message {
-        terms.share = RateShare::from_bytes(beside);
-    }
-    Some((message, beside))
+    codec::split(PROTOCOL, bytes)
 }
 
-/// An answer as bytes, with the entry that travels beside `Newer`.
+/// Encodes a reply, with the entry that travels beside [`Answer::Newer`].
 #[must_use]
 pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
-    let global_rate = reply.global_rate.to_le_bytes();
-    let beside = if reply.answer == Answer::Committed { &global_rate } else { entry };
-    codec::join(PROTOCOL, reply, beside)
+    codec::join(PROTOCOL, reply, entry)
 }
 
-/// Reads an answer; `None` for one that this version does not know.
+/// Decodes a reply and what travels beside it; `None` for one that this version does not know.
 #[must_use]
 pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
-    let (mut reply, beside): (Reply, _) = codec::split(PROTOCOL, bytes)?;
-    if reply.answer == Answer::Committed {
-        reply.global_rate = beside.try_into().map_or(0, u32::from_le_bytes);
-    }
-    Some((reply, beside))
+    codec::split(PROTOCOL, bytes)
 }

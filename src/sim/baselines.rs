@@ -1,44 +1,25 @@
 //! The strategies that this cache is compared with, as they are commonly written: one store per colo, and
-//! no machines. What they share with the deployed core is the formula.
+//! none of this cache's protocol. What they share with it is the formula.
 
 use std::sync::Arc;
 
 use super::{
-    Scenario, Strategy, origin,
-    origin::{Call, Fate},
-    world::{Request, What, World},
+    baseline_stores::Kept,
+    event::{Arrival, What},
+    origin::{self, Fate, OriginCall},
+    scenario::Strategy,
+    world::World,
 };
 use crate::core::{
-    time::{Instant, Span},
+    purge::Floor,
+    time::Span,
     xfetch::{self, Rule},
 };
 
-/// What a colo keeps of a key.
-#[derive(Clone, Debug)]
-struct Kept {
-    expiry: Instant,
-    delta: Span,
-    body: Arc<[u8]>,
-}
-
-/// The stores, and for [`Strategy::PlainLock`] who waits for whom.
-#[derive(Debug)]
-pub(super) struct Plain {
-    stores: Vec<Vec<Option<Kept>>>,
-    locks: Vec<Option<Vec<(usize, Request)>>>,
-}
-
-impl Plain {
-    pub(super) fn new(scenario: &Scenario) -> Self {
-        let keys = scenario.keys as usize;
-        Self { stores: vec![vec![None; keys]; scenario.colos as usize], locks: vec![None; keys] }
-    }
-}
-
 impl World {
-    pub(super) fn on_plain_request(&mut self, colo: usize, key: usize) {
-        let request = Request { at: self.now, is_warm: false };
-        let kept = self.plain.stores[colo][key].clone();
+    pub(super) fn on_baseline_request(&mut self, colo: usize, key: usize) {
+        let request = Arrival { at: self.now, is_warm: false, floor: Floor::default() };
+        let kept = self.baselines.stores[colo][key].clone();
         let remaining = kept.as_ref().map_or(Span::ZERO, |kept| kept.expiry.since(self.now));
         let is_usable = kept
             .as_ref()
@@ -82,31 +63,31 @@ impl World {
             beta: self.scenario.beta,
             window: self.scenario.lifetime.ttl.share(self.scenario.early_window),
         };
-        xfetch::triggers(remaining, rule, self.draw())
+        xfetch::triggers(remaining, rule, self.chance().draw())
     }
 
     /// The first computes, the others wait for it.
-    fn lock(&mut self, colo: usize, key: usize, request: Request) {
-        if let Some(waiting) = &mut self.plain.locks[key] {
+    fn lock(&mut self, colo: usize, key: usize, request: Arrival) {
+        if let Some(waiting) = &mut self.baselines.locks[key] {
             return waiting.push((colo, request));
         }
-        self.plain.locks[key] = Some(Vec::new());
+        self.baselines.locks[key] = Some(Vec::new());
         self.triggered(key, 0);
         self.plain_compute(colo, key, Some(request));
     }
 
-    fn plain_compute(&mut self, colo: usize, key: usize, waits: Option<Request>) {
+    fn plain_compute(&mut self, colo: usize, key: usize, waits: Option<Arrival>) {
         let call = self.call_origin(key);
-        self.schedule(call.takes, What::Plain { colo, key, call, waits });
+        self.schedule(call.takes, What::Baseline { colo, key, call, waits });
     }
 
-    pub(super) fn plain_ended(&mut self, colo: usize, key: usize, call: &Call, waits: Option<Request>) {
+    pub(super) fn on_baseline(&mut self, colo: usize, key: usize, call: &OriginCall, waits: Option<Arrival>) {
         let body = match &call.fate {
             Fate::Body(body, true) => Some(Arc::clone(body)),
             Fate::Body(_, false) | Fate::Failure(_) => None,
         };
-        let mut waiting: Vec<(usize, Request)> = waits.into_iter().map(|request| (colo, request)).collect();
-        waiting.extend(self.plain.locks[key].take().into_iter().flatten());
+        let mut waiting: Vec<(usize, Arrival)> = waits.into_iter().map(|request| (colo, request)).collect();
+        waiting.extend(self.baselines.locks[key].take().into_iter().flatten());
         let mut colos = vec![colo];
         colos.extend(waiting.iter().map(|(colo, _)| *colo));
         if let Some(body) = &body {
@@ -118,24 +99,24 @@ impl World {
             self.cycle_ends(key, 0);
         }
         for (colo, request) in waiting {
-            let old = self.plain.stores[colo][key].as_ref().map(|kept| Arc::clone(&kept.body));
+            let old = self.baselines.stores[colo][key].as_ref().map(|kept| Arc::clone(&kept.body));
             self.plain_answer(request, body.as_ref().or(old.as_ref()));
         }
     }
 
-    fn plain_store(&mut self, colo: usize, key: usize, call: &Call, body: &Arc<[u8]>) {
-        let before = self.plain.stores[colo][key].as_ref().map(|kept| kept.delta);
-        self.plain.stores[colo][key] = Some(Kept {
+    fn plain_store(&mut self, colo: usize, key: usize, call: &OriginCall, body: &Arc<[u8]>) {
+        let before = self.baselines.stores[colo][key].as_ref().map(|kept| kept.delta);
+        self.baselines.stores[colo][key] = Some(Kept {
             expiry: self.now.plus(self.scenario.lifetime.ttl),
             delta: xfetch::smooth_delta(before, call.takes),
             body: Arc::clone(body),
         });
     }
 
-    fn plain_answer(&mut self, request: Request, body: Option<&Arc<[u8]>>) {
+    fn plain_answer(&mut self, request: Arrival, body: Option<&Arc<[u8]>>) {
         let ended = body.and_then(|body| origin::read(body)).map(|(_, number)| self.origin.ended[number]);
         let (at, took) = (self.elapsed(), self.now.since(request.at));
         let age = body.map(|_| self.now.since(ended.unwrap_or(self.now)));
-        self.figures.answered(at, took, age, self.scenario.lifetime.ttl);
+        self.report.answered(at, took, age, self.scenario.lifetime.ttl);
     }
 }

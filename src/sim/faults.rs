@@ -1,6 +1,6 @@
 //! What goes wrong beside the origin: which faults, and how often.
 
-use super::{origin::OriginFault, rng::Chance};
+use super::rng::SimRng;
 use crate::core::time::Span;
 
 /// The faults of a world. Shares are in [0, 1]; a mean distance of zero means never.
@@ -35,7 +35,7 @@ pub struct Faults {
     /// Mean distance between evictions of some object.
     pub evictions_every: Span,
     /// Mean distance between alarms of some object, whatever time it is.
-    pub cleanups_every: Span,
+    pub alarms_every: Span,
     /// Mean distance between leaps of the objects' clock.
     pub leaps_every: Span,
     /// A leap is so long at most, either way: long enough for everything to be forgotten.
@@ -47,7 +47,7 @@ pub struct Faults {
     /// How long such a time is.
     pub unreachable_for: Span,
     /// The ways in which the origin fails, one of them at random each time; none: it answers 500.
-    pub moods: Vec<OriginFault>,
+    pub origin_faults: Vec<OriginFault>,
     /// After this the world is kind again, so that what should end can be seen to end.
     pub until: Span,
 }
@@ -60,8 +60,8 @@ impl Faults {
     }
 
     /// Some faults, each there or not, as a seed has it.
-    pub(super) fn drawn(chance: &mut Chance, until: Span) -> Self {
-        let mut share = |most: f64| if chance.happens(0.5) { chance.share() * most } else { 0.0 };
+    pub(super) fn drawn(rng: &mut SimRng, until: Span) -> Self {
+        let mut share = |most: f64| if rng.happens(0.5) { rng.share() * most } else { 0.0 };
         let mut faults = Self {
             loss: share(0.3),
             duplication: share(0.3),
@@ -75,7 +75,7 @@ impl Faults {
             ..Self::default()
         };
         let mut every = |least: u64, most: u64| {
-            if chance.happens(0.5) { Span(least + chance.below(most - least)) } else { Span::ZERO }
+            if rng.happens(0.5) { Span(least + rng.below(most - least)) } else { Span::ZERO }
         };
         faults.delay_most = every(100, 8_000);
         faults.skew = every(1, 4_000);
@@ -86,18 +86,18 @@ impl Faults {
         faults.purges_every = every(1_000, 20_000);
         faults.unreachable_every = every(3_000, 20_000);
         faults.unreachable_for = every(500, 8_000);
-        faults.moods = OriginFault::ALL.into_iter().filter(|_| chance.happens(0.5)).collect();
+        faults.origin_faults = OriginFault::ALL.into_iter().filter(|_| rng.happens(0.5)).collect();
         faults
     }
 
     /// What came later is drawn apart: the worlds of the seeds before stay as they were.
-    pub(super) fn drawn_later(mut self, chance: &mut Chance) -> Self {
-        if chance.happens(0.4) {
-            self.cleanups_every = Span(500 + chance.below(10_000));
+    pub(super) fn drawn_later(mut self, rng: &mut SimRng) -> Self {
+        if rng.happens(0.4) {
+            self.alarms_every = Span(500 + rng.below(10_000));
         }
-        if chance.happens(0.2) {
-            self.leaps_every = Span(5_000 + chance.below(30_000));
-            self.leap_most = Span::DAY.plus(Span(chance.below(4 * Span::DAY.0)));
+        if rng.happens(0.2) {
+            self.leaps_every = Span(5_000 + rng.below(30_000));
+            self.leap_most = Span::DAY.plus(Span(rng.below(4 * Span::DAY.0)));
         }
         self
     }
@@ -123,13 +123,48 @@ impl Faults {
             without(&|it| it.steps_every = zero),
             without(&|it| it.restarts_every = zero),
             without(&|it| it.evictions_every = zero),
-            without(&|it| it.cleanups_every = zero),
+            without(&|it| it.alarms_every = zero),
             without(&|it| it.leaps_every = zero),
             without(&|it| it.purges_every = zero),
             without(&|it| it.unreachable_every = zero),
-            without(&|it| it.moods = Vec::new()),
+            without(&|it| it.origin_faults = Vec::new()),
         ];
         all.retain(|lesser| lesser != self);
         all
     }
+}
+
+/// A way to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginFault {
+    /// 500.
+    Error,
+    /// 503 with `Retry-After`.
+    Busy,
+    /// No answer at all.
+    Hang,
+    /// The connection breaks.
+    Reset,
+    /// A body that breaks off.
+    Truncate,
+    /// Not JSON.
+    Garbage,
+    /// 404, with a body of its own.
+    Refuse,
+    /// A good answer that must not be stored.
+    Private,
+}
+
+impl OriginFault {
+    /// Every way.
+    pub const ALL: [Self; 8] = [
+        Self::Error,
+        Self::Busy,
+        Self::Hang,
+        Self::Reset,
+        Self::Truncate,
+        Self::Garbage,
+        Self::Refuse,
+        Self::Private,
+    ];
 }

@@ -1,23 +1,25 @@
-//! The promises of the protocol, checked in a hostile world after every step. What is checked is what
-//! somebody outside can see: the answers, the object's grants, and the origin's own count.
+//! The invariants of the protocol, checked in a hostile world after every step. What is checked is what
+//! somebody outside can see: the answers, the object's grants, and the origin's own count. The codes (L1, I3)
+//! are those of `docs/internals/protocol.md`.
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Scenario, origin, tiers::Clock};
+use super::{origin, scenario::Scenario, tiers::Clock};
 use crate::{
     core::{
-        entry::{CLOCK_TOLERANCE, Entry, Floor},
+        entry::{CLOCK_TOLERANCE, Entry},
+        purge::Floor,
         time::{Instant, Span},
     },
     isolate::metrics::{Counter, Counters},
     protocol::message::{Answer, Message},
 };
 
-/// A broken promise: which, when, and how it looked.
+/// A violated invariant: which, when, and what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Its name in the documentation.
-    pub promise: &'static str,
+    pub invariant: &'static str,
     /// The instant, since the begin of the run.
     pub at: Span,
     /// What was seen.
@@ -26,7 +28,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} broken at {} ms: {}", self.promise, self.at.0, self.what)
+        write!(f, "{} violated at {} ms: {}", self.invariant, self.at.0, self.what)
     }
 }
 
@@ -53,9 +55,9 @@ struct OfKey {
 /// A stale generation that an isolate serves, and since when.
 type Overdue = BTreeMap<(usize, usize), (u64, Span)>;
 
-/// What has to be remembered to know a broken promise.
+/// What has to be remembered to see a violation.
 #[derive(Debug)]
-pub(super) struct Promises {
+pub(super) struct Invariants {
     is_on: bool,
     keys: Vec<OfKey>,
     /// The most that clocks were ever apart from the true time.
@@ -68,10 +70,10 @@ pub(super) struct Promises {
     pub(super) first: Option<Violation>,
 }
 
-impl Promises {
+impl Invariants {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
-            is_on: scenario.strategy.has_promises(),
+            is_on: scenario.strategy.is_this_cache(),
             keys: vec![OfKey::default(); scenario.keys as usize],
             apart: Span::ZERO,
             overdue: Overdue::new(),
@@ -82,9 +84,9 @@ impl Promises {
         }
     }
 
-    fn demand(&mut self, holds: bool, promise: &'static str, at: Span, what: impl FnOnce() -> String) {
+    fn check(&mut self, holds: bool, invariant: &'static str, at: Span, what: impl FnOnce() -> String) {
         if self.is_on && !holds && self.first.is_none() {
-            self.first = Some(Violation { promise, at, what: what() });
+            self.first = Some(Violation { invariant, at, what: what() });
         }
     }
 
@@ -96,17 +98,17 @@ impl Promises {
     pub(super) fn told(&mut self, at: Span, key: usize, message: &Message, answer: &Answer, now: Instant) {
         let known = self.keys[key].clone();
         match (message, answer) {
-            (Message::Acquire { terms, .. }, Answer::Granted { token }) => {
+            (Message::Acquire { request, .. }, Answer::Granted { token }) => {
                 let is_repeated = known.grant.is_some_and(|grant| grant.token == *token);
                 if is_repeated {
                     return;
                 }
                 let live = known.grant.filter(|grant| grant.at.covers(grant.length, now));
-                self.demand(live.is_none(), "L1 one live lease", at, || {
+                self.check(live.is_none(), "L1 one live lease", at, || {
                     format!("token {token} was granted beside {live:?}, at {now:?} by the object's clock")
                 });
                 let has_gone_back = known.is_forgotten && now.0 <= known.last_token;
-                self.demand(*token > known.last_token || has_gone_back, "L2 tokens increase", at, || {
+                self.check(*token > known.last_token || has_gone_back, "L2 tokens increase", at, || {
                     format!("token {token} after {}", known.last_token)
                 });
                 self.keys[key].last_token = *token;
@@ -116,15 +118,15 @@ impl Promises {
                     self.keys[key].committed = 0;
                     self.keys[key].called = (0, 0);
                 }
-                self.keys[key].grant = Some(Grant { token: *token, at: now, length: terms.lease });
+                self.keys[key].grant = Some(Grant { token: *token, at: now, length: request.lease });
             }
             (Message::Commit { token, .. }, Answer::Committed) => {
                 let is_first = known.committed != *token;
                 let is_open = known.grant.is_some_and(|grant| grant.token == *token);
-                self.demand(!is_first || is_open, "L3 a wrong token commits nothing", at, || {
+                self.check(!is_first || is_open, "L3 a wrong token commits nothing", at, || {
                     format!("token {token}, while {:?} was open", known.grant)
                 });
-                self.demand(*token >= known.committed, "I4 generations do not go down", at, || {
+                self.check(*token >= known.committed, "I4 generations do not go down", at, || {
                     format!("{token} was committed over {}", known.committed)
                 });
                 self.keys[key].committed = *token;
@@ -134,7 +136,7 @@ impl Promises {
             }
             (Message::Fail { token, .. }, Answer::Closed { applied: true, .. }) => {
                 let is_open = known.grant.is_some_and(|grant| grant.token == *token);
-                self.demand(is_open, "L3 a wrong token closes nothing", at, || {
+                self.check(is_open, "L3 a wrong token closes nothing", at, || {
                     format!("token {token}, while {:?} was open", known.grant)
                 });
                 self.keys[key].grant = None;
@@ -161,31 +163,42 @@ impl Promises {
         let known = &mut self.keys[key].called;
         *known = if known.0 == token { (token, known.1 + 1) } else { (token, 1) };
         let count = known.1;
-        self.demand(count == 1, "I3 one computation per lease", at, || {
+        self.check(count == 1, "I3 one computation per lease", at, || {
             format!("call {count} under token {token}")
         });
     }
 
     /// A request was answered with this entry.
-    pub(super) fn answered(&mut self, at: Span, key: usize, served: &Served<'_>) {
-        let Served { isolate, is_stale, is_own, entry, heard, allowed, ended, started, is_warm, took, swift } =
-            *served;
+    pub(super) fn answered(&mut self, at: Span, key: usize, served: &SeenAnswer<'_>) {
+        let SeenAnswer {
+            isolate,
+            is_stale,
+            is_own,
+            entry,
+            heard,
+            allowed,
+            ended,
+            served_at,
+            is_warm,
+            took,
+            swift,
+        } = *served;
         self.overtaken(at, (isolate, key), entry.generation, is_stale);
         let whose = origin::read(&entry.body).map(|(key, _)| key);
-        self.demand(whose == Some(key), "I1 a body of that very key", at, || {
+        self.check(whose == Some(key), "I1 a body of that very key", at, || {
             format!("key {key} was answered with {whose:?}")
         });
-        self.demand(is_own || entry.generation >= heard.hard, "L8 a purge wins", at, || {
+        self.check(is_own || entry.generation >= heard.hard, "L8 a purge wins", at, || {
             format!("generation {} was served under {heard:?}", entry.generation)
         });
-        let age = started.since(ended);
+        let age = served_at.since(ended);
         // Two clocks may be wrong, each either way, and each may have stepped. An entry does not age on
         // its way to the object and back.
         let tolerance = CLOCK_TOLERANCE.plus(Span(4 * self.apart.0)).plus(self.on_the_way);
-        self.demand(age <= allowed.plus(tolerance), "I2 no answer is older than allowed", at, || {
+        self.check(age <= allowed.plus(tolerance), "I2 no answer is older than allowed", at, || {
             format!("{} ms old, {} allowed", age.0, allowed.0)
         });
-        self.demand(!is_warm || took <= swift, "I6 a warm request never waits", at, || {
+        self.check(!is_warm || took <= swift, "I6 a warm request never waits", at, || {
             format!("it waited {} ms", took.0)
         });
     }
@@ -201,15 +214,15 @@ impl Promises {
             *known = (generation, at);
         }
         let (since, most) = (known.1, self.overtaken_within);
-        self.demand(at.minus(since) <= most, "L4 an entry is always overtaken in the end", at, || {
+        self.check(at.minus(since) <= most, "L4 an entry is always overtaken in the end", at, || {
             format!("generation {generation} was served stale since {} ms", since.0)
         });
     }
 
     /// The counters' sums.
-    pub(super) fn sums(&mut self, at: Span, tally: &Counters) {
-        let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
-        let total = tally.get(Counter::TotalRequests)
+    pub(super) fn sums(&mut self, at: Span, counters: &Counters) {
+        let sum = |names: &[Counter]| names.iter().map(|it| counters.get(*it)).sum::<u64>();
+        let total = counters.get(Counter::TotalRequests)
             == sum(&[
                 Counter::CacheHitFresh,
                 Counter::CacheHitStale,
@@ -217,7 +230,7 @@ impl Promises {
                 Counter::Bypass,
                 Counter::Rejected,
             ]);
-        let triggers = tally.get(Counter::XfetchTriggers);
+        let triggers = counters.get(Counter::XfetchTriggers);
         let purposes = triggers == sum(&[Counter::XfetchEarlyTriggers, Counter::XfetchStaleTriggers]);
         let led_to = triggers
             == sum(&[
@@ -227,22 +240,22 @@ impl Promises {
                 Counter::RefreshLockErrors,
                 Counter::RefreshBackoffs,
             ]);
-        let calls = tally.get(Counter::ComputeCalls);
+        let calls = counters.get(Counter::ComputeCalls);
         let whom = calls == sum(&[Counter::ComputeCallsCold, Counter::ComputeCallsRefresh]);
         let ends = calls == sum(&[Counter::ComputeOk, Counter::ComputeFailed, Counter::ComputeAbandoned]);
         let all = [total, purposes, led_to, whom, ends];
-        self.demand(all == [true; 5], "I5 the counters add up", at, || format!("{all:?}"));
+        self.check(all == [true; 5], "I5 the counters add up", at, || format!("{all:?}"));
     }
 
     /// Something that should have ended by now.
     pub(super) fn ended(&mut self, holds: bool, at: Span, what: impl FnOnce() -> String) {
-        self.demand(holds, "L4 nothing is stuck", at, what);
+        self.check(holds, "L4 nothing is stuck", at, what);
     }
 }
 
 /// An answer, as somebody outside sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Served<'a> {
+pub(super) struct SeenAnswer<'a> {
     pub(super) isolate: usize,
     pub(super) is_stale: bool,
     /// Its own computation, which answers it whatever was purged meanwhile.
@@ -255,7 +268,7 @@ pub(super) struct Served<'a> {
     /// When its computation really ended.
     pub(super) ended: Instant,
     /// When it was chosen.
-    pub(super) started: Instant,
+    pub(super) served_at: Instant,
     /// Whether memory held something servable when the request came.
     pub(super) is_warm: bool,
     /// How long the request waited.

@@ -1,94 +1,130 @@
-//! The made-up network: messages to objects and back, late, lost or twice, and calls to the origin.
-
-use std::sync::Arc;
+//! The simulated network: messages to objects and back, late, lost, repeated or of another version; the colos'
+//! caches; calls to the origin.
 
 use super::{
-    object::{Delivered, Ticket, Told},
-    origin::Call,
-    world::{Happened, Loss, What, World},
+    event::{Report, What},
+    object::{Applied, Ticket, rot},
+    origin::OriginCall,
+    world::World,
 };
 use crate::{
-    core::{entry::Entry, time::Span, xfetch::Draw},
-    protocol::message::{Answer, Message},
+    core::{time::Span, xfetch::Draw},
+    isolate::step::ObjectError,
+    protocol::{
+        message::{self, Answer, Message},
+        object::Incoming,
+    },
 };
 
 impl World {
     /// Sends a message to a key's object, with all that may happen to it on the way.
-    pub(super) fn send(&mut self, key: usize, from: Ticket, message: Message, entry: Option<Arc<Entry>>) {
-        self.figures.messages += 1;
+    pub(super) fn send(&mut self, key: usize, from: Ticket, mut bytes: Vec<u8>) {
+        self.report.messages += 1;
         if self.now < self.unreachable_until || self.fault(|it| it.loss) {
             return self.lose(from);
         }
+        if self.fault(|it| it.refusal) {
+            // As code of another version would write it.
+            bytes[0] = bytes[0].wrapping_add(1);
+        }
         if self.fault(|it| it.duplication) {
-            let again = What::Deliver { key, from, message: message.clone(), entry: entry.clone() };
-            let after = self.way();
-            self.schedule(after, again);
+            let after = self.delay();
+            self.schedule(after, What::Deliver { key, from, bytes: bytes.clone() });
         }
-        let after = self.way();
-        self.schedule(after, What::Deliver { key, from, message, entry });
+        let after = self.delay();
+        self.schedule(after, What::Deliver { key, from, bytes });
     }
 
-    /// What was lost shows at once, or by its time-out only.
-    pub(super) fn lose(&mut self, from: Ticket) {
-        let loss = [Loss::Slow, Loss::Retryable, Loss::Overloaded, Loss::Broken];
-        match loss[self.chance.below(4) as usize] {
-            Loss::Slow => {}
-            loss => self.schedule(Span(1), What::Task(from, Happened::Lost(loss))),
-        }
+    /// What was lost shows at once, or by its time limit only.
+    fn lose(&mut self, from: Ticket) {
+        let error = match self.rng.below(4) {
+            0 => return,
+            1 => ObjectError::Retryable,
+            2 => ObjectError::Overloaded,
+            _ => ObjectError::Broken,
+        };
+        self.schedule(Span(1), What::Task(from, Report::Lost(error)));
     }
 
-    pub(super) fn way(&mut self) -> Span {
+    fn delay(&mut self) -> Span {
         let late = self.fault(|it| it.delay);
         let most = self.scenario.faults.delay_most.0;
-        let extra = if late { self.chance.below(most) } else { 0 };
+        let extra = if late { self.rng.below(most) } else { 0 };
         self.scenario.object_delay.plus(Span(extra))
     }
 
-    pub(super) fn deliver(&mut self, key: usize, from: Ticket, message: &Message, entry: Option<Arc<Entry>>) {
-        if self.fault(|it| it.refusal) {
-            let told = self.objects.all[key].refuse(from);
-            return self.answer_back(told);
-        }
+    /// A message arrives at its object.
+    pub(super) fn on_delivery(&mut self, key: usize, from: Ticket, bytes: &[u8]) {
         let now = self.objects.clock.read(self.now);
-        let spread = Draw::from_bits(self.chance.bits());
-        let at = self.elapsed();
-        let delivered = self.objects.all[key].deliver(from, message.clone(), entry, now, spread);
-        match delivered {
-            Delivered::Asleep(at_most) => self.schedule(at_most, What::SleepEnds { key, sleeper: from }),
-            Delivered::Told(told) => {
-                let answer = told[0].reply.answer.clone();
-                self.promises.told(at, key, message, &answer, now);
-                self.promises.floor(key, told[0].reply.floor);
-                if let Message::Commit { token, .. } = message
-                    && answer == Answer::Committed
-                {
-                    self.cycle_ends(key, *token);
-                    if self.fault(|it| it.unreadable) {
-                        self.objects.all[key].rot();
-                    }
-                }
-                for told in told {
-                    self.answer_back(told);
+        let spread = Draw::from_bits(self.rng.bits());
+        let object = &mut self.objects.all[key];
+        let incoming = Incoming { from, bytes, now, spread };
+        let outputs = object.object.on(object.state.as_deref(), incoming);
+        let applied = object.apply(outputs);
+        let own = applied.replies.iter().find(|(to, _)| *to == from);
+        let told = own.and_then(|(_, bytes)| message::decode_reply(bytes)).map(|(reply, _)| reply);
+        if let (Some((message, _)), Some(reply)) = (message::decode_message(bytes), told) {
+            let at = self.elapsed();
+            self.invariants.told(at, key, &message, &reply.answer, now);
+            self.invariants.floor(key, reply.floor);
+            if let (Message::Commit { token, .. }, Answer::Committed) = (message, reply.answer) {
+                self.cycle_ends(key, token);
+                if self.fault(|it| it.unreadable) {
+                    self.objects.all[key].rot(&mut self.rng);
                 }
             }
         }
+        self.send_back(key, applied);
     }
 
-    pub(super) fn answer_back(&mut self, told: Told) {
-        if self.fault(|it| it.loss) {
-            return self.lose(told.to);
+    /// The longest sleep of a message is over.
+    pub(super) fn on_sleep_end(&mut self, key: usize, from: Ticket) {
+        let object = &mut self.objects.all[key];
+        if object.sleeps(from) {
+            let output = object.object.sleep_ended(object.state.as_deref(), from);
+            let applied = object.apply(vec![output]);
+            self.send_back(key, applied);
         }
-        let after = self.way();
-        self.schedule(after, What::Task(told.to, Happened::Replied(told.reply, told.entry)));
     }
 
-    /// A call to the origin begins; it ends whether or not somebody still listens.
-    pub(super) fn call_origin(&mut self, key: usize) -> Call {
+    fn send_back(&mut self, key: usize, applied: Applied) {
+        if let Some((from, at_most)) = applied.sleep {
+            self.schedule(at_most, What::SleepEnds { key, from });
+        }
+        for (to, mut bytes) in applied.replies {
+            if self.fault(|it| it.loss) {
+                self.lose(to);
+                continue;
+            }
+            if self.fault(|it| it.refusal) {
+                bytes[0] = bytes[0].wrapping_add(1);
+            }
+            let after = self.delay();
+            self.schedule(after, What::Task(to, Report::Reply(bytes)));
+        }
+    }
+
+    /// What a colo's cache holds of a key: whole, lost, or rotten.
+    pub(super) fn read_colo(&mut self, isolate: usize, key: usize) -> Option<Vec<u8>> {
+        let (is_lost, is_rotten) = (self.fault(|it| it.cache_loss), self.fault(|it| it.unreadable));
+        let cache = &mut self.colos[self.isolates[isolate].colo].cache;
+        if is_lost {
+            cache.remove(&key);
+        }
+        let bytes = cache.get_mut(&key)?;
+        if is_rotten {
+            rot(bytes, &mut self.rng);
+        }
+        Some(bytes.clone())
+    }
+
+    /// A call to the origin begins; it ends whether or not somebody still waits for it.
+    pub(super) fn call_origin(&mut self, key: usize) -> OriginCall {
         let call = self.origin.call(&self.scenario, key, self.now, self.elapsed());
         self.schedule(call.takes, What::OriginEnds { key });
         let (at, in_flight) = (self.elapsed(), self.origin.under_way[key]);
-        self.figures.second(at).calls += 1;
-        self.figures.most_in_flight = self.figures.most_in_flight.max(in_flight);
+        self.report.second(at).calls += 1;
+        self.report.most_in_flight = self.report.most_in_flight.max(in_flight);
         call
     }
 }

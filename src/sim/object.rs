@@ -1,138 +1,106 @@
-//! The made-up objects: the deployed rules, their stored bytes, and who sleeps there.
+//! The simulated storage around a key's object: the deployed object, its stored state and its entry's bytes.
 
-use std::sync::Arc;
+use super::{rng::SimRng, tiers::Clock};
+pub(super) use crate::protocol::object::Ticket;
+use crate::protocol::object::{KeyObject, Output};
 
-use super::tiers::Clock;
-use crate::{
-    core::{
-        entry::Entry,
-        time::{Instant, Span},
-        xfetch::Draw,
-    },
-    protocol::{
-        lease::{self, CleanUp, Waiting, Wake},
-        message::{Answer, Message, PROTOCOL, Reply},
-    },
-};
-
-/// Names one step of one task, so that an answer finds who asked, or finds him gone.
-pub(super) type Ticket = (u64, u32);
-
-/// An answer on its way, with the entry beside `Newer`.
-#[derive(Clone, Debug)]
-pub(super) struct Told {
-    pub(super) to: Ticket,
-    pub(super) reply: Reply,
-    pub(super) entry: Option<Arc<Entry>>,
-}
-
-/// What a message leads to.
-pub(super) enum Delivered {
-    /// These answers.
-    Told(Vec<Told>),
-    /// Somebody sleeps, for so long at most.
-    Asleep(Span),
-}
-
+/// One key's object with its storage.
 #[derive(Debug, Default)]
-pub(super) struct Object {
-    pub(super) state: lease::State,
-    entry: Option<(u64, Arc<Entry>)>,
+pub(super) struct SimObject {
+    pub(super) object: KeyObject,
+    pub(super) state: Option<Vec<u8>>,
+    entry: Option<(u64, Vec<u8>)>,
+    /// Whose messages sleep there.
     sleepers: Vec<Ticket>,
 }
 
-/// The clock of all objects.
+/// All objects, and their clock.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     pub(super) clock: Clock,
-    pub(super) all: Vec<Object>,
+    pub(super) all: Vec<SimObject>,
 }
 
-impl Object {
-    /// What the deployed object does: load, one pure call, save.
-    pub(super) fn deliver(
-        &mut self,
-        from: Ticket,
-        message: Message,
-        entry: Option<Arc<Entry>>,
-        now: Instant,
-        spread: Draw,
-    ) -> Delivered {
-        let before = self.state.committed_generation();
-        let (answer, wake) = match message {
-            Message::Wait { seen, max_waiters } => {
-                match self.state.wait(seen, self.sleepers.len() as u32, max_waiters, now) {
-                    Waiting::Now(answer) => (answer, Wake::Nobody),
-                    Waiting::Sleep(at_most) => {
-                        self.sleepers.push(from);
-                        return Delivered::Asleep(at_most);
-                    }
+/// What becomes visible of an object's outputs.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// Replies, and whose message each answers.
+    pub(super) replies: Vec<(Ticket, Vec<u8>)>,
+    /// A message that sleeps, and how long at most.
+    pub(super) sleep: Option<(Ticket, crate::core::time::Span)>,
+    /// The entry's bytes were dropped.
+    pub(super) has_dropped: bool,
+    /// Everything was deleted.
+    pub(super) has_forgotten: bool,
+}
+
+impl SimObject {
+    /// Applies what the object has decided.
+    pub(super) fn apply(&mut self, outputs: Vec<Output>) -> Applied {
+        let mut applied = Applied::default();
+        for output in outputs {
+            match output {
+                Output::SaveState(bytes) => self.state = Some(bytes),
+                Output::StoreEntry { generation, bytes } => self.entry = Some((generation, bytes)),
+                Output::DropEntry => {
+                    self.entry = None;
+                    applied.has_dropped = true;
+                }
+                Output::DeleteAll => {
+                    (self.state, self.entry) = (None, None);
+                    applied.has_forgotten = true;
+                }
+                // An alarm is due when an entry's lifetime has passed, which is beyond every run: the fault
+                // schedule lets it fire at any time instead, early, late, twice or never.
+                Output::SetAlarm(_) => {}
+                Output::Reply { to, bytes } => {
+                    self.sleepers.retain(|it| *it != to);
+                    applied.replies.push((to, bytes.to_vec()));
+                }
+                Output::ReplyWithEntry { to, mut bytes, generation } => {
+                    let entry = self.entry.as_ref().filter(|(stored, _)| *stored == generation);
+                    bytes.extend_from_slice(entry.map_or(&[][..], |(_, bytes)| bytes));
+                    applied.replies.push((to, bytes));
+                }
+                Output::Sleep { from, at_most } => {
+                    self.sleepers.push(from);
+                    applied.sleep = Some((from, at_most));
                 }
             }
-            Message::Acquire { seen, nonce, terms } => {
-                (self.state.acquire(seen, nonce.as_deref(), terms, now), Wake::Nobody)
-            }
-            Message::Commit { token, age, lifetime } => self.state.commit(token, age, lifetime, now),
-            Message::Fail { token, failure } => self.state.fail(token, failure, now, spread),
-            Message::Purge { hard, physical } => self.state.purge(hard, physical, now),
-            Message::Inspect => (self.state.inspect(self.sleepers.len() as u32, now), Wake::Nobody),
-        };
-        match self.state.committed_generation() {
-            after if after == before => {}
-            Some(generation) => {
-                let global_rate = self.state.global_rate.total();
-                self.entry = entry.map(|it| (generation, Arc::new(Entry { global_rate, ..(*it).clone() })));
-            }
-            None => self.entry = None,
         }
-        let mut told = vec![self.told(from, answer)];
-        if let Wake::With(answer) = wake {
-            let sleepers = std::mem::take(&mut self.sleepers);
-            told.extend(sleepers.into_iter().map(|sleeper| self.told(sleeper, answer.clone())));
-        }
-        Delivered::Told(told)
+        applied
     }
 
-    /// As code of another version would answer.
-    pub(super) fn refuse(&self, from: Ticket) -> Told {
-        self.told(from, Answer::Refused { speaks: PROTOCOL + 1 })
+    /// Whether a message sleeps here.
+    pub(super) fn sleeps(&self, from: Ticket) -> bool {
+        self.sleepers.contains(&from)
     }
 
-    /// The end of a sleep.
-    pub(super) fn wake(&mut self, sleeper: Ticket) -> Option<Told> {
-        let place = self.sleepers.iter().position(|it| *it == sleeper)?;
-        self.sleepers.remove(place);
-        Some(self.told(sleeper, Answer::Again))
-    }
-
-    /// Memory goes, and with it everybody's connection; what is stored stays.
+    /// Memory goes, and with it every connection; what is stored stays.
     pub(super) fn evict(&mut self) -> Vec<Ticket> {
+        self.object = KeyObject::default();
         std::mem::take(&mut self.sleepers)
     }
 
-    /// The alarm: what is past every use is dropped.
-    pub(super) fn clean_up(&mut self, now: Instant) -> CleanUp {
-        let what = self.state.clean_up(self.sleepers.len() as u32, now);
-        match what {
-            CleanUp::Later(_) => {}
-            CleanUp::DropBody(_) => self.entry = None,
-            CleanUp::Forget => (self.state, self.entry) = (lease::State::default(), None),
+    /// The stored entry rots.
+    pub(super) fn rot(&mut self, rng: &mut SimRng) {
+        if let Some((_, bytes)) = &mut self.entry {
+            rot(bytes, rng);
         }
-        what
     }
+}
 
-    /// The stored bytes rot.
-    pub(super) fn rot(&mut self) {
-        self.entry = None;
-    }
-
-    fn told(&self, to: Ticket, answer: Answer) -> Told {
-        let entry = match (&answer, &self.entry) {
-            (Answer::Newer { generation, .. }, Some((stored, entry))) if stored == generation => {
-                Some(Arc::clone(entry))
+/// Bytes rot: one changes, some are cut off, all are gone, or they are of another version.
+pub(super) fn rot(bytes: &mut Vec<u8>, rng: &mut SimRng) {
+    let place = rng.below(bytes.len() as u64) as usize;
+    match rng.below(4) {
+        0 => bytes.truncate(place),
+        1 => bytes.clear(),
+        2 if bytes.len() > 3 => bytes[3] = bytes[3].wrapping_add(1),
+        _ => {
+            if let Some(byte) = bytes.get_mut(place) {
+                *byte ^= 1 << rng.below(8);
             }
-            _ => None,
-        };
-        Told { to, reply: self.state.reply(answer), entry }
+        }
     }
 }

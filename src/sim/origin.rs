@@ -1,56 +1,12 @@
-//! The made-up origin: what a computation costs, how it fails, and its own count of the calls.
+//! The simulated origin: what a computation costs, how it fails, and its own count of the calls.
 
 use std::sync::Arc;
 
-use super::{Scenario, rng::Chance};
+use super::{faults::OriginFault, rng::SimRng, scenario::Scenario};
 use crate::core::{
     failure::{Failure, Reason},
     time::{Instant, Span},
 };
-
-/// A time in which every call fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outage {
-    /// Its begin.
-    pub from: Span,
-    /// Its end.
-    pub until: Span,
-}
-
-/// A way to fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OriginFault {
-    /// 500.
-    Error,
-    /// 503 with `Retry-After`.
-    Busy,
-    /// No answer at all.
-    Hang,
-    /// The connection breaks.
-    Reset,
-    /// A body that breaks off.
-    Truncate,
-    /// Not JSON.
-    Garbage,
-    /// 404, with a body of its own.
-    Refuse,
-    /// A good answer that must not be stored.
-    Private,
-}
-
-impl OriginFault {
-    /// Every way.
-    pub const ALL: [Self; 8] = [
-        Self::Error,
-        Self::Busy,
-        Self::Hang,
-        Self::Reset,
-        Self::Truncate,
-        Self::Garbage,
-        Self::Refuse,
-        Self::Private,
-    ];
-}
 
 /// What a call will come to.
 #[derive(Clone, Debug)]
@@ -63,7 +19,7 @@ pub(super) enum Fate {
 
 /// One call under way.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct OriginCall {
     pub(super) began: Instant,
     pub(super) takes: Span,
     pub(super) fate: Fate,
@@ -71,7 +27,7 @@ pub(super) struct Call {
 
 #[derive(Debug)]
 pub(super) struct Origin {
-    chance: Chance,
+    rng: SimRng,
     /// OriginCalls per key: now, and in all.
     pub(super) under_way: Vec<u32>,
     pub(super) calls: u64,
@@ -82,7 +38,7 @@ pub(super) struct Origin {
 impl Origin {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
-            chance: Chance::new(scenario.seed, 2),
+            rng: SimRng::new(scenario.seed, 2),
             under_way: vec![0; scenario.keys as usize],
             calls: 0,
             ended: Vec::new(),
@@ -90,15 +46,21 @@ impl Origin {
     }
 
     /// A call begins; the caller gives up after its time-out.
-    pub(super) fn call(&mut self, scenario: &Scenario, key: usize, now: Instant, elapsed: Span) -> Call {
+    pub(super) fn call(
+        &mut self,
+        scenario: &Scenario,
+        key: usize,
+        now: Instant,
+        elapsed: Span,
+    ) -> OriginCall {
         self.calls += 1;
         self.under_way[key] += 1;
-        let takes = self.chance.lognormal(scenario.delta, scenario.spread).max(Span(1));
+        let takes = self.rng.lognormal(scenario.delta, scenario.spread).max(Span(1));
         let is_out = scenario.outage.is_some_and(|outage| outage.from <= elapsed && elapsed < outage.until);
         let is_hostile = elapsed < scenario.faults.until || !scenario.faults.any();
-        // In a kind world the origin is quick enough, however slow it was before.
+        // Without faults the origin is quick enough, however slow it was before.
         let takes = if is_hostile { takes } else { takes.min(scenario.origin_timeout.share(0.8)) };
-        let fails = is_out || (is_hostile && self.chance.happens(scenario.failing));
+        let fails = is_out || (is_hostile && self.rng.happens(scenario.failing));
         let (takes, fate) =
             if fails { self.failure(scenario, takes) } else { (takes, self.body(key, now, takes, true)) };
         let (takes, fate) = if takes < scenario.origin_timeout {
@@ -106,17 +68,17 @@ impl Origin {
         } else {
             (scenario.origin_timeout, transient(Reason::OriginTimeout, None))
         };
-        Call { began: now, takes, fate }
+        OriginCall { began: now, takes, fate }
     }
 
     fn failure(&mut self, scenario: &Scenario, takes: Span) -> (Span, Fate) {
-        let moods = &scenario.faults.moods;
-        let mood = match moods.len() {
+        let failures = &scenario.faults.origin_faults;
+        let failure = match failures.len() {
             0 => OriginFault::Error,
-            count => moods[self.chance.below(count as u64) as usize],
+            count => failures[self.rng.below(count as u64) as usize],
         };
         let soon = takes.share(0.1).max(Span(1));
-        match mood {
+        match failure {
             OriginFault::Error => (soon, transient(Reason::OriginError, None)),
             OriginFault::Busy => (soon, transient(Reason::OriginBusy, Some(Span(3_000)))),
             OriginFault::Hang => (Span(u64::MAX), transient(Reason::OriginTimeout, None)),

@@ -42,7 +42,7 @@ fn bound(bucket: usize) -> f64 {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The deployed counters, as the isolates counted them.
-    pub tally: Counters,
+    pub counters: Counters,
     /// Requests that were answered with a body.
     pub answers: u64,
     /// Requests that were answered with an error.

@@ -1,15 +1,15 @@
-//! Chance with a seed: the distributions that the made-up world draws from, by inversion.
+//! SimRng with a seed: the distributions that the made-up world draws from, by inversion.
 
 use fastrand::Rng;
 
 use crate::core::time::Span;
 
-/// One stream of chance. Each part of the world has its own, so that another strategy does not change
+/// One stream of rng. Each part of the world has its own, so that another strategy does not change
 /// the arrivals.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(Rng);
+pub(super) struct SimRng(Rng);
 
-impl Chance {
+impl SimRng {
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         // Two seeds that differ in one bit give unrelated streams.
         let mut rng = Rng::with_seed(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -69,8 +69,8 @@ impl Zipf {
         Self(sums)
     }
 
-    pub(super) fn draw(&self, chance: &mut Chance) -> usize {
-        let share = chance.share();
+    pub(super) fn draw(&self, rng: &mut SimRng) -> usize {
+        let share = rng.share();
         self.0.partition_point(|sum| *sum <= share).min(self.0.len() - 1)
     }
 

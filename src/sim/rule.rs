@@ -1,7 +1,7 @@
 //! The rule by itself: cycles of one key at one place, without a lock, as the closed forms of
 //! [`crate::core::theory`] describe them.
 
-use super::{Cycle, rng::Chance};
+use super::{report::Cycle, rng::SimRng};
 use crate::core::{
     theory::Law,
     time::Span,
@@ -16,7 +16,7 @@ const MAX_ARRIVALS: f64 = 2_000_000.0;
 /// Cycles of the rule: `count` of them, or fewer where each takes very many arrivals.
 #[must_use]
 pub fn rule_cycles(law: Law, count: u32, seed: u64) -> Vec<Cycle> {
-    let mut chance = Chance::new(seed, 5);
+    let mut chance = SimRng::new(seed, 5);
     // In units of one computation.
     let (rate, window) = (law.rate * law.delta, law.window / law.delta);
     // Earlier than this a trigger is out of the question.
@@ -26,7 +26,7 @@ pub fn rule_cycles(law: Law, count: u32, seed: u64) -> Vec<Cycle> {
     (0..count).map(|_| cycle(&mut chance, rule, rate, start, law.delta)).collect()
 }
 
-fn cycle(chance: &mut Chance, rule: Rule, rate: f64, start: f64, delta: f64) -> Cycle {
+fn cycle(chance: &mut SimRng, rule: Rule, rate: f64, start: f64, delta: f64) -> Cycle {
     let mut at = -start;
     let mut first: Option<f64> = None;
     let mut triggers = 0;

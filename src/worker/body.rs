@@ -1,4 +1,4 @@
-//! Reading bodies of strangers: bounded in bytes, whatever they announce.
+//! Reads bodies of strangers: bounded in bytes, whatever length they announce.
 
 use js_sys::ArrayBuffer;
 use wasm_bindgen::{JsCast, JsValue};
@@ -9,7 +9,7 @@ use super::helpers;
 
 /// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum BodyError {
     /// It has more bytes than allowed.
     TooLarge,
     /// The connection broke, or the encoding is damaged.
@@ -22,8 +22,9 @@ pub(super) enum Unread {
 pub(super) async fn read_announced(
     buffer: Result<js_sys::Promise, JsValue>,
     most: usize,
-) -> Result<Vec<u8>, Unread> {
-    let buffer = JsFuture::from(buffer.map_err(|_| Unread::Broken)?).await.map_err(|_| Unread::Broken)?;
+) -> Result<Vec<u8>, BodyError> {
+    let buffer =
+        JsFuture::from(buffer.map_err(|_| BodyError::Broken)?).await.map_err(|_| BodyError::Broken)?;
     let buffer: ArrayBuffer = buffer.unchecked_into();
     let length = buffer.byte_length() as usize;
     bytes_within(&buffer, length, most)
@@ -31,29 +32,29 @@ pub(super) async fn read_announced(
 
 /// The bytes of a buffer, if they are no more than allowed. What comes may be longer than what was announced: it
 /// is measured before it is copied.
-pub(super) fn bytes_within(buffer: &ArrayBuffer, length: usize, most: usize) -> Result<Vec<u8>, Unread> {
-    if length > most { Err(Unread::TooLarge) } else { Ok(helpers::bytes(buffer, length)) }
+pub(super) fn bytes_within(buffer: &ArrayBuffer, length: usize, most: usize) -> Result<Vec<u8>, BodyError> {
+    if length > most { Err(BodyError::TooLarge) } else { Ok(helpers::bytes(buffer, length)) }
 }
 
 /// All bytes of a stream, at most `most`.
-pub(super) async fn read(stream: Option<ReadableStream>, most: usize) -> Result<Vec<u8>, Unread> {
+pub(super) async fn read(stream: Option<ReadableStream>, most: usize) -> Result<Vec<u8>, BodyError> {
     let Some(stream) = stream else {
         return Ok(Vec::new());
     };
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     let mut bytes = Vec::new();
     loop {
-        let chunk = JsFuture::from(reader.read()).await.map_err(|_| Unread::Broken)?;
+        let chunk = JsFuture::from(reader.read()).await.map_err(|_| BodyError::Broken)?;
         let field = |name: &str| js_sys::Reflect::get(&chunk, &JsValue::from_str(name));
         if field("done").is_ok_and(|done| done.is_truthy()) {
             return Ok(bytes);
         }
         let chunk: js_sys::Uint8Array =
-            field("value").ok().and_then(|it| it.dyn_into().ok()).ok_or(Unread::Broken)?;
+            field("value").ok().and_then(|it| it.dyn_into().ok()).ok_or(BodyError::Broken)?;
         if bytes.len() + chunk.length() as usize > most {
             // Nobody waits for the rest.
             let _ = reader.cancel();
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         let start = bytes.len();
         bytes.resize(start + chunk.length() as usize, 0);

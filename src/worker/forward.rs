@@ -4,7 +4,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Headers, Request, RequestInit, RequestRedirect, Response};
 
-use super::{origin, response, response::Problem, router::Visit, timer};
+use super::{context::RequestContext, origin, problem::Problem, response, timer};
 use crate::core::{
     config::OriginUrl,
     failure::Reason,
@@ -13,21 +13,25 @@ use crate::core::{
 };
 
 /// How long an origin may take to begin its answer.
-const HEADERS_TIMEOUT: Span = Span(60_000);
+const MAX_HEADERS_TIME: Span = Span(60_000);
 
 /// Passes the request on with method, headers and body as they are, less what belongs to one
 /// connection, and the answer back.
-pub(super) async fn forward(visit: &Visit, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
+pub(super) async fn forward(
+    context: &RequestContext,
+    origin: Option<&OriginUrl>,
+    path_and_query: &str,
+) -> Response {
     let unreachable =
         || Problem::of(Reason::OriginUnreachable, Span::SECOND).cache_status(CacheStatus::Bypass).response();
-    let Ok(outgoing) = outgoing(visit, origin, path_and_query) else {
+    let Ok(outgoing) = outgoing(context, origin, path_and_query) else {
         return unreachable();
     };
-    let Ok(promise) = origin::fetch(&visit.env, origin, &outgoing) else {
+    let Ok(promise) = origin::fetch(&context.env, origin, &outgoing) else {
         return unreachable();
     };
     let answered = Box::pin(async move { JsFuture::from(promise).await });
-    let Ok(answered) = timer::within(HEADERS_TIMEOUT, answered).await else {
+    let Ok(answered) = timer::within(MAX_HEADERS_TIME, answered).await else {
         return Problem::of(Reason::OriginTimeout, Span::SECOND).cache_status(CacheStatus::Bypass).response();
     };
     let Some(response) = answered.ok().and_then(|it| it.dyn_into::<Response>().ok()) else {
@@ -45,22 +49,22 @@ pub(super) async fn forward(visit: &Visit, origin: Option<&OriginUrl>, path_and_
 }
 
 fn outgoing(
-    visit: &Visit,
+    context: &RequestContext,
     origin: Option<&OriginUrl>,
     path_and_query: &str,
 ) -> Result<Request, wasm_bindgen::JsValue> {
-    let headers = Headers::new_with_headers(&visit.request.headers())?;
+    let headers = Headers::new_with_headers(&context.request.headers())?;
     strip(&headers);
     headers.delete("host")?;
     headers.append("cdn-loop", CACHE_NAME)?;
-    for (name, value) in &visit.config.origin_headers {
+    for (name, value) in &context.config.origin_headers {
         headers.set(name, value)?;
     }
     let init = RequestInit::new();
-    init.set_method(&visit.request.method());
+    init.set_method(&context.request.method());
     init.set_headers(&headers);
     init.set_redirect(RequestRedirect::Manual);
-    if let Some(body) = visit.request.body().filter(|_| !visit.head.reads()) {
+    if let Some(body) = context.request.body().filter(|_| !context.flags.is_get_or_head()) {
         init.set_body(&body);
     }
     Request::new_with_str_and_init(&origin::url(origin, path_and_query), &init)

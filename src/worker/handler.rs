@@ -1,8 +1,8 @@
-//! The deployed Worker's way in: a handler that answers what memory holds without a future of Rust's.
+//! The deployed Worker's entrance: it answers what memory holds without a Rust future.
 //!
-//! `worker`'s own handler is an `async` function: a task, its wakers and some closures for every request. Here
-//! a body is read by JavaScript (`entry.js`), which then asks again; only what must wait for more than that
-//! becomes a task.
+//! The `worker` crate's own handler is an `async` function: a future, its wakers and some closures for every
+//! request. Here a body is read by JavaScript (`entry.js`), which then calls [`answer`]; only what must wait
+//! for more than that becomes a future.
 
 #![expect(clippy::needless_pass_by_value, reason = "wasm-bindgen hands values over")]
 
@@ -14,41 +14,45 @@ use web_sys::Request;
 use worker::Env;
 
 use super::{
-    body::{self, Unread},
-    isolate,
-    platform::bindings::{self, ExecutionContext},
+    body::{self, BodyError},
+    context::RequestContext,
+    cors, isolate,
+    platform::background::{self, ExecutionContext},
     request,
-    request_flags::Head,
-    router::{self, Step, Visit},
+    request_flags::RequestFlags,
+    routed::Routed,
+    router,
 };
 use crate::core::time::Instant;
 
-/// The handler of `fetch`: a response, or a promise of one; or a number, which [`answer`] wants to have once the body
-/// has come: the place of the request's route, and its head.
+/// How many combinations of flags there are: `fetch` returns a route's place times this, plus the flags.
+const FLAGS: u32 = 1 << u8::BITS;
+
+/// In place of a length, as `slow_bodies.js` passes it: the body was too slow. Any other negative number: it
+/// could not be read.
+const TOO_SLOW: i32 = -2;
+
+/// The handler of `fetch`. Returns a response, a promise of one, or, if the body must be read first, a number
+/// (the route's place and the request's flags) to pass to [`answer`].
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "an export of the wasm")]
 pub fn fetch(request: Request, env: Env, context: ExecutionContext) -> JsValue {
-    let visit = match router::enter(request, env, Box::new(context.clone())) {
-        Ok(visit) => visit,
+    let request = match router::enter(request, env, Box::new(context.clone())) {
+        Ok(request) => request,
         Err(refused) => return refused.into(),
     };
-    match router::begin(&visit) {
-        Step::Answer(response) => router::dressed(&visit, response).into(),
-        Step::Read(place) if visit.head.length().is_some() => {
-            JsValue::from(place as u32 * HEADS + u32::from(visit.head.bits()))
+    match router::begin(&request) {
+        Routed::Answer(response) => cors::with_cors(&request, response).into(),
+        Routed::ReadBody(place) if request.flags.length().is_some() => {
+            JsValue::from(place as u32 * FLAGS + u32::from(request.flags.bits()))
         }
-        step => promise(&context, async move { router::end(&visit, step).await.into() }),
+        routed => promise(&context, async move { router::end(&request, routed).await.into() }),
     }
 }
 
-/// So many heads there are.
-const HEADS: u32 = 1 << u8::BITS;
-
-/// For a length, as `entry.js` has it: the body was too slow. Below zero, else, it broke.
-const TOO_SLOW: i32 = -2;
-
-/// Answers a request whose body has come, or not: a response, or a promise of one. `started` is the instant at which
-/// it came, in milliseconds of the epoch.
+/// Answers a request whose body has been read, or could not be. Returns a response or a promise of one.
+/// `length` is the body's in bytes, `started` the instant at which its reading began, in milliseconds since
+/// the epoch, and `routed` the number that [`fetch`] returned.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "an export of the wasm")]
 pub fn answer(
@@ -57,33 +61,33 @@ pub fn answer(
     request: Request,
     env: Env,
     context: ExecutionContext,
-    asked: u32,
+    routed: u32,
     started: f64,
 ) -> JsValue {
     let config = match isolate::config(&env) {
         Ok(config) => config,
         Err(problem) => return router::refuse(&problem, "").into(),
     };
-    let (place, head) = ((asked / HEADS) as usize, Head::from_bits((asked % HEADS) as u8));
-    let to_its_end = context.clone();
-    let visit = Rc::new(Visit::new(request, head, env, Box::new(context), config));
+    let (place, flags) = ((routed / FLAGS) as usize, RequestFlags::from_bits((routed % FLAGS) as u8));
+    let own = context.clone();
+    let request = Rc::new(RequestContext::new(request, flags, env, Box::new(context), config));
     let body = match usize::try_from(length) {
-        Ok(length) => body::bytes_within(body, length, visit.config.routes[place].max_request as usize),
-        Err(_) if length == TOO_SLOW => Err(Unread::TooSlow),
-        Err(_) => Err(Unread::Broken),
+        Ok(length) => body::bytes_within(body, length, request.config.routes[place].max_request as usize),
+        Err(_) if length == TOO_SLOW => Err(BodyError::TooSlow),
+        Err(_) => Err(BodyError::Broken),
     };
-    match request::answer_now(&visit, place, body, Instant(started as u64)) {
-        Ok(response) => router::dressed(&visit, response).into(),
-        Err(later) => promise(&to_its_end, async move {
-            let response = later.answer().await;
-            router::dressed(&visit, response).into()
+    match request::answer_now(&request, place, body, Instant(started as u64)) {
+        Ok(response) => cors::with_cors(&request, response).into(),
+        Err(slow) => promise(&own, async move {
+            let response = slow.answer().await;
+            cors::with_cors(&request, response).into()
         }),
     }
 }
 
-/// What takes longer goes on when its client hangs up.
+/// What takes time goes on when its client hangs up.
 fn promise(context: &ExecutionContext, answer: impl Future<Output = JsValue> + 'static) -> JsValue {
-    let promise = bindings::promise(Box::pin(async move { Ok(answer.await) }));
-    bindings::keep(context, &promise);
+    let promise = background::promise(Box::pin(async move { Ok(answer.await) }));
+    background::keep(context, &promise);
     promise.into()
 }

@@ -16,7 +16,7 @@ const LENGTH_MOST = 2 ** 40;
 const METHODS = { POST, OPTIONS, GET: READS, HEAD: READS };
 
 /** What a request's head says, in one number; `names` are further headers that are credentials. */
-export function head(request, names) {
+export function requestFlags(request, names) {
   const { headers } = request;
   let bits = METHODS[request.method] ?? 0;
   if (headers.get("content-type") === "application/json") bits |= JSON_TYPE;

@@ -1,4 +1,4 @@
-//! The functions of `glue.js`: what would be many calls across the border, each made into one.
+//! The functions of `helpers.js`: each does in one call from wasm into JavaScript what would take many.
 
 use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -7,7 +7,8 @@ use web_sys::{Request, Response, ResponseInit};
 #[wasm_bindgen(module = "/src/worker/helpers.js")]
 extern "C" {
     /// What a request's head says, in one number.
-    pub(super) fn head(request: &Request, credentials: &Array) -> f64;
+    #[wasm_bindgen(js_name = requestFlags)]
+    pub(super) fn request_flags(request: &Request, credentials: &Array) -> f64;
 
     /// Copies so many bytes of a buffer into wasm memory, to this address.
     fn copy(buffer: &ArrayBuffer, length: usize, memory: &JsValue, address: usize);

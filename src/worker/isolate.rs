@@ -1,5 +1,5 @@
-//! What one isolate keeps between requests: plain data only, as promises and streams cannot be shared.
-//! All of it may vanish at any moment, and nothing of it is needed to be correct.
+//! What one isolate keeps between requests: plain data only, as promises and streams cannot be shared
+//! between requests. All of it may vanish at any moment, and nothing of it is needed for correctness.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -9,42 +9,36 @@ use wasm_bindgen::JsValue;
 use worker::Env;
 
 use super::{
-    metrics_sender::{self, Flusher},
-    object_stub,
-    platform::bindings,
-    prepared::Known,
-    together::Sleeper,
+    object_stub::{LEASE_BINDING, METRICS_BINDING},
+    platform::{bindings, clock, rng::IsolateRng},
+    prepared::Prepared,
+    waiters::Waiters,
 };
 use crate::{
     core::{
         canonical_json,
         config::{Config, ConfigError, SETTINGS},
+        xfetch::Chance,
     },
     isolate::{
-        coalesce::Coalesce,
         key_memo::KeyMemo,
-        metrics::{Call, Gauges, MetricEvent},
+        metrics::{CallOutcome, Flusher, Gauges, MetricEvent},
         state::IsolateState,
     },
-    worker::platform::{clock, rng::IsolateRng},
 };
 
 /// The most keys in memory, whatever they weigh.
-const MAX_KEYS: usize = 10_000;
+pub(crate) const MAX_KEYS: usize = 10_000;
 
 pub(super) struct Isolate {
     config: Option<Result<Rc<Config>, ConfigError>>,
-    pub(super) local: IsolateState,
-    pub(super) recent: KeyMemo<Known>,
-    /// Those who look a key up in the colo.
-    pub(super) looking: Coalesce<Rc<Sleeper>>,
-    /// Those who sleep at a key's object.
-    pub(super) waiting: Coalesce<Rc<Sleeper>>,
+    pub(super) state: IsolateState,
+    pub(super) memo: KeyMemo<Prepared>,
+    pub(super) waiters: Waiters,
     /// The names of the headers that are credentials on some route.
     pub(super) credentials: Array,
-    pub(super) dice: IsolateRng,
+    pub(super) rng: IsolateRng,
     pub(super) flusher: Flusher,
-    pub(super) has_no_cache: bool,
 }
 
 thread_local! {
@@ -62,7 +56,7 @@ pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
         if isolate.config.is_none() {
             let config = read(env).map(Rc::new);
             let memory_bytes = config.as_ref().map_or(0, |config| config.memory_bytes);
-            isolate.local = IsolateState::new(memory_bytes, MAX_KEYS);
+            isolate.state = IsolateState::new(memory_bytes, MAX_KEYS);
             let routes = config.iter().flat_map(|config| &config.routes);
             isolate.credentials = routes
                 .flat_map(|route| &route.credential_headers)
@@ -74,35 +68,41 @@ pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
     })
 }
 
-/// Counts a fact.
-pub(super) fn count(fact: MetricEvent) {
-    with(|isolate| isolate.flusher.fold(fact));
+/// Counts an event.
+pub(super) fn count(event: MetricEvent) {
+    with(|isolate| isolate.flusher.fold(event));
 }
 
 impl Isolate {
     fn new() -> Self {
         Self {
             config: None,
-            local: IsolateState::new(0, MAX_KEYS),
-            recent: KeyMemo::default(),
-            looking: Coalesce::default(),
-            waiting: Coalesce::default(),
+            state: IsolateState::new(0, MAX_KEYS),
+            memo: KeyMemo::default(),
+            waiters: Waiters::default(),
             credentials: Array::new(),
-            dice: IsolateRng::default(),
+            rng: IsolateRng::default(),
             flusher: Flusher::default(),
-            has_no_cache: false,
         }
     }
 
-    /// Counts what was cut off, and tells what the isolate holds.
+    /// The randomness of one step. With it the isolate gets its name, which needs entropy too.
+    pub(super) fn chance(&mut self) -> Chance {
+        if self.state.name == 0 {
+            self.state.name = self.rng.name();
+        }
+        self.rng.chance()
+    }
+
+    /// Counts the origin calls that were cut off, and tells what the isolate holds.
     pub(super) fn gauges(&mut self) -> Gauges {
-        for purpose in self.local.calls.sweep(clock::now()) {
-            self.flusher.fold(MetricEvent::Called { purpose, call: Call::Abandoned });
+        for purpose in self.state.calls.sweep(clock::now()) {
+            self.flusher.fold(MetricEvent::Called { purpose, call: CallOutcome::Abandoned });
         }
         Gauges {
-            computations_in_flight: self.local.calls.under_way() as u64,
-            memory_entries: self.local.memory.entries() as u64,
-            memory_bytes: self.local.memory.bytes() as u64,
+            computations_in_flight: self.state.calls.under_way() as u64,
+            memory_entries: self.state.memory.entries() as u64,
+            memory_bytes: self.state.memory.bytes() as u64,
         }
     }
 }
@@ -124,7 +124,7 @@ fn read(env: &Env) -> Result<Config, ConfigError> {
         };
         vars.insert(name.to_owned(), value);
     }
-    for binding in [object_stub::BINDING, metrics_sender::BINDING] {
+    for binding in [LEASE_BINDING, METRICS_BINDING] {
         if !get(binding).is_object() {
             return Err(ConfigError {
                 setting: binding.to_owned(),

@@ -4,16 +4,15 @@ use std::rc::Rc;
 
 use js_sys::Promise;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::Request as WebRequest;
+use web_sys::Request;
 
 use super::{
-    metrics_sender::{Answer, FORMAT, Request},
-    platform::bindings::{self, ObjectState},
+    object_fetch,
+    platform::{clock, object_state::ObjectState, rng::IsolateRng},
 };
 use crate::{
-    isolate::metrics::Ledger,
+    isolate::metrics::{FORMAT, Ledger, MetricsReply, MetricsRequest},
     protocol::codec,
-    worker::platform::{clock, rng::IsolateRng},
 };
 
 /// The counters' object. ServedAs name and binding are part of the deployment's contract.
@@ -30,9 +29,9 @@ impl Metrics {
     }
 
     /// Called by the platform.
-    pub fn fetch(&self, request: WebRequest) -> Promise {
+    pub fn fetch(&self, request: Request) -> Promise {
         let state = Rc::clone(&self.0);
-        bindings::answer(request, async move |bytes| {
+        object_fetch::answer(request, async move |bytes| {
             let Some((request, _)) = codec::split(FORMAT, &bytes) else {
                 return Ok(None);
             };
@@ -41,30 +40,30 @@ impl Metrics {
     }
 }
 
-fn answer(state: &ObjectState, request: Request) -> Result<Answer, JsValue> {
+fn answer(state: &ObjectState, request: MetricsRequest) -> Result<MetricsReply, JsValue> {
     let now = clock::now();
-    let mut book = load(state)?;
+    let mut ledger = load(state)?;
     match request {
-        Request::Flush { batch, show } => {
+        MetricsRequest::Flush { batch, show } => {
             if let Some(batch) = batch {
-                book.take(&batch, now);
-                save(state, &book)?;
+                ledger.take(&batch, now);
+                save(state, &ledger)?;
             }
-            Ok(Answer::of(&book, show, now))
+            Ok(MetricsReply::new(&ledger, show, now))
         }
-        Request::Reset => {
-            book.reset(new_epoch(), now);
-            save(state, &book)?;
-            Ok(Answer::of(&book, false, now))
+        MetricsRequest::Reset => {
+            ledger.reset(new_epoch(), now);
+            save(state, &ledger)?;
+            Ok(MetricsReply::new(&ledger, false, now))
         }
     }
 }
 
 fn new_epoch() -> String {
-    IsolateRng::default().nonce().unwrap_or_else(|| clock::now().0.to_string())
+    IsolateRng::default().unique_name().unwrap_or_else(|| clock::now().0.to_string())
 }
 
-/// Loads the book; one that is missing or cannot be read begins a new epoch, and is saved at once, so
+/// Loads the ledger; one that is missing or cannot be read begins a new epoch, and is saved at once, so
 /// that everybody hears the same name.
 fn load(state: &ObjectState) -> Result<Ledger, JsValue> {
     state.run(
@@ -72,17 +71,17 @@ fn load(state: &ObjectState) -> Result<Ledger, JsValue> {
         &[],
     )?;
     let bytes = state.first_bytes("SELECT counts FROM book", &[])?;
-    match bytes.and_then(|bytes| codec::split(FORMAT, &bytes).map(|(book, _)| book)) {
-        Some(book) => Ok(book),
+    match bytes.and_then(|bytes| codec::split(FORMAT, &bytes).map(|(ledger, _)| ledger)) {
+        Some(ledger) => Ok(ledger),
         None => {
-            let book = Ledger::new(new_epoch(), clock::now());
-            save(state, &book)?;
-            Ok(book)
+            let ledger = Ledger::new(new_epoch(), clock::now());
+            save(state, &ledger)?;
+            Ok(ledger)
         }
     }
 }
 
-fn save(state: &ObjectState, book: &Ledger) -> Result<(), JsValue> {
-    let counts = js_sys::Uint8Array::from(&codec::join(FORMAT, book, &[])[..]);
+fn save(state: &ObjectState, ledger: &Ledger) -> Result<(), JsValue> {
+    let counts = js_sys::Uint8Array::from(&codec::join(FORMAT, ledger, &[])[..]);
     state.run("INSERT OR REPLACE INTO book (id, counts) VALUES (1, ?)", &[counts.into()])
 }

@@ -8,9 +8,15 @@ pub mod platform;
 #[cfg(feature = "edge")]
 mod admin;
 #[cfg(feature = "edge")]
+mod assets;
+#[cfg(feature = "edge")]
 mod body;
 #[cfg(feature = "edge")]
 mod cache_api;
+#[cfg(feature = "edge")]
+mod context;
+#[cfg(feature = "edge")]
+mod cors;
 #[cfg(feature = "edge")]
 mod driver;
 #[cfg(feature = "edge")]
@@ -22,11 +28,15 @@ mod helpers;
 #[cfg(feature = "edge")]
 mod isolate;
 #[cfg(feature = "edge")]
+mod keyed_request;
+#[cfg(feature = "edge")]
 mod lease_object;
 #[cfg(feature = "edge")]
 mod metrics_object;
 #[cfg(feature = "edge")]
 mod metrics_sender;
+#[cfg(feature = "edge")]
+mod object_fetch;
 #[cfg(feature = "edge")]
 mod object_stub;
 #[cfg(feature = "edge")]
@@ -34,19 +44,21 @@ mod origin;
 #[cfg(feature = "edge")]
 mod prepared;
 #[cfg(feature = "edge")]
+mod problem;
+#[cfg(feature = "edge")]
 mod request;
 #[cfg(feature = "edge")]
 mod request_flags;
 #[cfg(feature = "edge")]
 mod response;
 #[cfg(feature = "edge")]
+mod routed;
+#[cfg(feature = "edge")]
 mod router;
 #[cfg(feature = "edge")]
 mod timer;
 #[cfg(feature = "edge")]
-mod together;
-#[cfg(feature = "edge")]
-mod waiting;
+mod waiters;
 
 #[cfg(feature = "edge")]
 pub use lease_object::RefreshLease;

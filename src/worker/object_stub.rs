@@ -1,81 +1,60 @@
-//! Messages to a key's object, with a time-out. Whatever goes wrong is one of four words: the rules of
-//! what follows are in the core.
+//! Messages to Durable Objects, with a time limit.
 
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use worker::Env;
 
-use super::{platform::bindings, timer};
-use crate::protocol::{
-    lease,
-    message::{self, Message, Reply},
+use super::{
+    platform::{background::BoxFuture, bindings},
+    timer,
 };
+use crate::{core::time::Span, isolate::step::ObjectError};
 
-/// The binding of the objects' namespace; a part of the deployment's contract.
-pub(super) const BINDING: &str = "REFRESH_LEASE";
+/// The binding of the keys' objects; a part of the deployment's contract.
+pub(super) const LEASE_BINDING: &str = "REFRESH_LEASE";
+/// The binding of the metrics object.
+pub(super) const METRICS_BINDING: &str = "METRICS";
 
-/// Why there is no answer of the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
-    /// It has too much to do: asking again makes it worse.
-    Overloaded,
-    /// It restarted or moved: asking again may help.
-    Retryable,
-    /// Anything else: no binding, an exception, an answer that cannot be read.
-    Broken,
+/// Where a message goes.
+#[derive(Clone)]
+pub(super) struct Address {
+    pub(super) binding: &'static str,
+    /// The object's name.
+    pub(super) name: String,
+    /// Where a new object should live.
+    pub(super) location_hint: Option<String>,
 }
 
-pub(super) type Answered = Result<(Reply, Vec<u8>), Lost>;
+/// The bytes of a reply, or why there is none.
+pub(super) type Replied = Result<Vec<u8>, ObjectError>;
 
-/// Sends a message and waits for the answer as long as it takes.
+/// Sends bytes to an object and waits for its reply for at most `limit`; after that, returns what may still
+/// reply.
 pub(super) async fn send(
-    env: Env,
-    name: String,
-    location_hint: Option<String>,
-    message: Message,
-    entry: Vec<u8>,
-) -> Answered {
-    let bytes = message::encode_message(&message, &entry);
-    let response = post(&env, BINDING, &name, location_hint.as_deref(), &bytes).await?;
-    let (reply, entry) = message::decode_reply(&response).ok_or(Lost::Broken)?;
-    Ok((reply, entry.to_vec()))
-}
-
-/// Posts bytes to an object and reads the bytes of a 200.
-pub(super) async fn post(
     env: &Env,
-    binding: &str,
-    name: &str,
-    location_hint: Option<&str>,
-    bytes: &[u8],
-) -> Result<Vec<u8>, Lost> {
-    match bindings::post(&bindings::binding(env, binding), name, location_hint, bytes).await {
-        Ok(answer) => answer.ok_or(Lost::Broken),
-        Err(error) => Err(sort(&error)),
-    }
+    to: Address,
+    bytes: Vec<u8>,
+    limit: Span,
+) -> Result<Replied, BoxFuture<Replied>> {
+    let env = env.clone();
+    let posted: BoxFuture<Replied> = Box::pin(async move {
+        let namespace = bindings::binding(&env, to.binding);
+        match bindings::post(&namespace, &to.name, to.location_hint.as_deref(), &bytes).await {
+            Ok(reply) => reply.ok_or(ObjectError::Broken),
+            Err(error) => Err(classify(&error)),
+        }
+    });
+    timer::within(limit, posted).await
 }
 
 /// The platform marks its errors.
-fn sort(error: &JsValue) -> Lost {
+fn classify(error: &JsValue) -> ObjectError {
     let is = |mark: &str| Reflect::get(error, &JsValue::from_str(mark)).is_ok_and(|it| it.is_truthy());
     if is("overloaded") {
-        Lost::Overloaded
+        ObjectError::Overloaded
     } else if is("retryable") {
-        Lost::Retryable
+        ObjectError::Retryable
     } else {
-        Lost::Broken
+        ObjectError::Broken
     }
-}
-
-/// Sends a message within its time limit; else gives back what may still answer.
-pub(super) async fn send_within(
-    env: &Env,
-    name: &str,
-    location_hint: Option<&str>,
-    message: Message,
-    entry: Vec<u8>,
-) -> Result<Answered, bindings::Task<Answered>> {
-    let limit = lease::time_limit(&message);
-    let sent = Box::pin(send(env.clone(), name.to_owned(), location_hint.map(str::to_owned), message, entry));
-    timer::within(limit, sent).await
 }

@@ -1,5 +1,5 @@
-//! One call to the origin, built from nothing: what a client sent decides the canonical body and the
-//! route's headers, and nothing else of it leaves this Worker.
+//! One call to the origin. The request is built from nothing: of what a client sent, only the canonical body
+//! and the route's keyed headers leave this Worker.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use web_sys::{AbortController, Headers, Request, RequestInit, RequestRedirect, R
 use worker::Env;
 
 use super::{
-    body::{self, Unread},
-    platform::bindings::{self, Task},
+    body::{self, BodyError},
+    keyed_request::{CacheRequest, KeyedRequest},
+    platform::{background::BoxFuture, bindings, clock},
     response, timer,
 };
 use crate::{
@@ -21,37 +22,28 @@ use crate::{
         http::{self, CACHE_NAME, KEPT_HEADERS, StoringHeaders},
         time::{Instant, Span},
     },
-    isolate::refresh::Computed,
-    worker::platform::clock,
+    isolate::computation::Computed,
 };
 
-/// The largest body of an origin's considered no that is relayed.
+/// The largest body of an origin's 4xx that is relayed.
 const MAX_REFUSAL: usize = 65_536;
 
-/// What is to be computed.
-pub(super) struct Question<'a> {
-    pub(super) config: &'a Config,
-    pub(super) route: &'a Route,
-    pub(super) body: &'a str,
-    pub(super) headers: &'a [(String, Option<String>)],
-}
-
-/// Asks the origin, and measures from just before the call to the last byte.
-pub(super) async fn compute(env: &Env, question: Question<'_>) -> Result<Computed, Failure> {
+/// Calls the origin, and measures from just before the call to the last byte.
+pub(super) async fn compute(keyed: &KeyedRequest, limit: Span) -> Result<Computed, Failure> {
     let unreachable = |_| transient(Reason::OriginUnreachable);
+    let (config, route) = (&keyed.context.config, &keyed.route);
     let abort = AbortController::new().map_err(unreachable)?;
-    let request = request(&question, &abort).map_err(unreachable)?;
+    let request = request(config, route, &keyed.request, &abort).map_err(unreachable)?;
     let started = clock::now();
-    let fetched =
-        fetch(env, question.config.origin_of(Some(question.route)), &request).map_err(unreachable)?;
-    let (max_response, negative_ttl) = (question.route.max_response as usize, question.route.negative_ttl);
-    let whole: Task<Result<Received, Failure>> = Box::pin(async move {
+    let fetched = fetch(&keyed.context.env, config.origin_of(Some(route)), &request).map_err(unreachable)?;
+    let (max_response, negative_ttl) = (route.max_response as usize, route.negative_ttl);
+    let whole: BoxFuture<Result<Received, Failure>> = Box::pin(async move {
         let response = JsFuture::from(fetched).await.map_err(unreachable)?;
         let begun = Begun::of(response.unchecked_into(), max_response)?;
         let bytes = body::read(begun.response.body(), begun.most).await;
         Ok(Received { begun, bytes, at: clock::now() })
     });
-    match timer::within(question.route.origin_timeout, whole).await {
+    match timer::within(limit, whole).await {
         Ok(received) => received?.judged(started, negative_ttl),
         Err(unfinished) => {
             abort.abort();
@@ -65,28 +57,33 @@ fn transient(reason: Reason) -> Failure {
     Failure::Transient { reason, retry_after: None }
 }
 
-fn request(question: &Question<'_>, abort: &AbortController) -> Result<Request, JsValue> {
+fn request(
+    config: &Config,
+    route: &Route,
+    asked: &CacheRequest,
+    abort: &AbortController,
+) -> Result<Request, JsValue> {
     let headers = response::headers(&[
         ("content-type", "application/json"),
         ("accept", "application/json"),
         ("cdn-loop", CACHE_NAME),
     ]);
-    for (name, value) in question.headers {
+    for (name, value) in &asked.headers {
         if let Some(value) = value {
             headers.set(name, value)?;
         }
     }
-    for (name, value) in &question.config.origin_headers {
+    for (name, value) in &config.origin_headers {
         headers.set(name, value)?;
     }
     let init = RequestInit::new();
     init.set_method("POST");
     init.set_headers(&headers);
-    init.set_body(&JsValue::from_str(question.body));
+    init.set_body(&JsValue::from_str(&asked.body));
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&abort.signal()));
-    let origin = question.config.origin_of(Some(question.route));
-    Request::new_with_str_and_init(&url(origin, &question.route.path), &init)
+    let origin = config.origin_of(Some(route));
+    Request::new_with_str_and_init(&url(origin, &route.path), &init)
 }
 
 /// The URL of a path at an origin; a service binding ignores the host.
@@ -149,7 +146,7 @@ impl Begun {
 /// An answer with its body, or what of it arrived.
 struct Received {
     begun: Begun,
-    bytes: Result<Vec<u8>, Unread>,
+    bytes: Result<Vec<u8>, BodyError>,
     at: Instant,
 }
 
@@ -158,8 +155,8 @@ impl Received {
         let Self { begun, bytes, at } = self;
         let bytes = bytes.map_err(|why| {
             transient(match why {
-                Unread::TooLarge => Reason::OriginBodyTooLarge,
-                Unread::Broken | Unread::TooSlow => Reason::OriginTruncated,
+                BodyError::TooLarge => Reason::OriginBodyTooLarge,
+                BodyError::Broken | BodyError::TooSlow => Reason::OriginTruncated,
             })
         })?;
         if begun.announced.is_some_and(|length| length != bytes.len()) {

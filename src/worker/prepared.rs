@@ -1,5 +1,5 @@
-//! Answers kept ready: for questions asked a moment ago their keys, and the response that was last made from
-//! the key's entry, as the JavaScript objects that it is made of.
+//! Answers kept ready: for requests seen a moment ago their keys, and the JavaScript objects of which the last
+//! response was made.
 
 use std::{
     rc::Rc,
@@ -9,15 +9,15 @@ use std::{
 use js_sys::Uint8Array;
 use web_sys::{Response, ResponseInit};
 
-use super::{driver::Asked, helpers, response};
+use super::{helpers, keyed_request::CacheRequest, response};
 use crate::core::{config::Route, entry::Entry, http::CacheStatus, time::Instant};
 
 /// A larger body is not kept a second time: copying it costs less than the memory is worth.
 const MAX_BODY: usize = 8_192;
 
-/// A question's key, and the answer it was last given.
-pub(super) struct Known {
-    pub(super) asked: Rc<Asked>,
+/// A request's key, and what its last answer was made of.
+pub(super) struct Prepared {
+    pub(super) request: Rc<CacheRequest>,
     ready: Option<Ready>,
 }
 
@@ -30,9 +30,9 @@ struct Ready {
     body: Uint8Array,
 }
 
-impl Known {
-    pub(super) fn new(asked: Rc<Asked>) -> Self {
-        Self { asked, ready: None }
+impl Prepared {
+    pub(super) fn new(request: Rc<CacheRequest>) -> Self {
+        Self { request, ready: None }
     }
 
     /// The entry as a response. Age and time to live stand in whole seconds: within one the headers stay.

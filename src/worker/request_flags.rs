@@ -1,5 +1,5 @@
-//! What a request's head says, read in one step: each look at a header is a call into JavaScript, and
-//! its name a text that has to be decoded there.
+//! What a request's head says, read in one call into JavaScript: each header read by itself would be a call,
+//! and its name a text that has to be decoded there.
 
 use js_sys::Array;
 use web_sys::Request;
@@ -9,15 +9,15 @@ use super::helpers;
 /// How many bits stand below the length.
 const BITS: u32 = 8;
 
-/// The head as one number, which the glue has made: bits, and above them the announced length plus one.
+/// The flags as one number, made by `helpers.js`: bits, and above them the announced length plus one.
 #[derive(Clone, Copy)]
-pub(super) struct Head(u64);
+pub(super) struct RequestFlags(u64);
 
-impl Head {
+impl RequestFlags {
     /// `credentials`: the names of all headers that are credentials on some route, beside the two that
     /// always are.
     pub(super) fn of(request: &Request, credentials: &Array) -> Self {
-        Self(helpers::head(request, credentials) as u64)
+        Self(helpers::request_flags(request, credentials) as u64)
     }
 
     /// All but the length: a body that has come has one of its own.
@@ -44,7 +44,7 @@ impl Head {
     }
 
     /// `GET` or `HEAD`.
-    pub(super) fn reads(self) -> bool {
+    pub(super) fn is_get_or_head(self) -> bool {
         self.has(2)
     }
 

@@ -1,246 +1,140 @@
 //! Which path means what.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::rc::Rc;
 
-use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{Headers, Request, Response};
+use web_sys::{Request, Response};
 use worker::{Context, Env};
 
 use super::{
-    admin, forward, isolate, metrics_sender, platform::bindings, platform::bindings::Background, request,
-    request_flags::Head, response, response::Problem,
+    admin, assets,
+    context::{RequestContext, Target},
+    cors, forward, isolate, metrics_sender,
+    platform::{
+        background::{self, Background},
+        clock,
+    },
+    problem::{self, Problem},
+    request,
+    request_flags::RequestFlags,
+    routed::{Routed, Wait},
 };
 use crate::{
     core::{
-        config::{Config, ConfigError, OriginUrl, Route},
+        config::{ConfigError, OriginUrl},
         http::{self, CACHE_NAME},
-        time::{Instant, Span},
+        time::Span,
     },
     isolate::metrics::{MetricEvent, ServedAs},
-    worker::platform::clock,
 };
 
-/// One request, and what it takes to answer it.
-pub(super) struct Visit {
-    pub(super) request: Request,
-    pub(super) head: Head,
-    pub(super) env: Env,
-    pub(super) context: Box<dyn Background>,
-    pub(super) config: Rc<Config>,
-    target: OnceCell<Target>,
-}
-
-impl Visit {
-    pub(super) fn new(
-        request: Request,
-        head: Head,
-        env: Env,
-        context: Box<dyn Background>,
-        config: Rc<Config>,
-    ) -> Self {
-        Self { request, head, env, context, config, target: OnceCell::new() }
-    }
-
-    /// A header of the request.
-    pub(super) fn header(&self, name: &str) -> Option<String> {
-        response::get(&self.request.headers(), name)
-    }
-
-    /// Whether a body comes with it, for all that its head says.
-    fn has_body(&self) -> bool {
-        self.head.length().map_or_else(|| self.header("transfer-encoding").is_some(), |length| length > 0)
-    }
-
-    pub(super) fn target(&self) -> &Target {
-        self.target.get_or_init(|| Target::parse(self.request.url()))
-    }
-
-    /// Counts what this request was answered with.
-    pub(super) fn answered(&self, class: ServedAs, started: Instant) {
-        let now = clock::now();
-        isolate::count(MetricEvent::Answered { class, took: now.since(started) });
-        metrics_sender::arm(self, now);
-    }
-}
-
-/// A request's URL, as the runtime hands it over: no dot segment is resolved, nothing is decoded.
-pub(super) struct Target {
-    url: String,
-    /// Where the host begins, where the path does, and where the path ends.
-    places: [usize; 3],
-}
-
-impl Target {
-    fn parse(mut url: String) -> Self {
-        url.truncate(url.find('#').unwrap_or(url.len()));
-        let host = url.find(':').map_or(0, |at| at + "://".len());
-        let path = url[host..].find(['/', '?']).map_or(url.len(), |at| host + at);
-        let end = url[path..].find('?').map_or(url.len(), |at| path + at);
-        Self { url, places: [host, path, end] }
-    }
-
-    fn scheme_and_host(&self) -> &str {
-        &self.url[..self.places[1]]
-    }
-
-    pub(super) fn host(&self) -> &str {
-        &self.url[self.places[0]..self.places[1]]
-    }
-
-    pub(super) fn path(&self) -> &str {
-        &self.url[self.places[1]..self.places[2]]
-    }
-
-    pub(super) fn path_and_query(&self) -> &str {
-        &self.url[self.places[1]..]
-    }
-
-    /// What follows the question mark, if there is one.
-    pub(super) fn query(&self) -> Option<&str> {
-        self.url[self.places[2]..].strip_prefix('?')
-    }
-}
-
-/// What a request comes to before anything is waited for.
-pub(super) enum Step {
-    /// Its answer.
-    Answer(Response),
-    /// Its body is to be read, for the route in this place.
-    Read(usize),
-    /// Something else that takes its time.
-    Wait(Wait),
-}
-
-/// What takes its time beside a cached route's body.
-pub(super) enum Wait {
-    /// One of the cache's own paths.
-    Admin,
-    /// A path that is forwarded.
-    Forward,
-    /// A cached route, asked with credentials: it is forwarded too.
-    Bypass(Rc<Route>),
-    /// Perhaps a file of the page.
-    Page,
-}
-
 /// Answers one request. Every request gets an answer; what goes wrong inside is never shown.
-/// What takes longer goes on when its client hangs up.
+/// What takes time goes on when its client hangs up.
 pub async fn handle(request: Request, env: Env, context: Context) -> Response {
-    let visit = match enter(request, env, Box::new(context)) {
-        Ok(visit) => visit,
+    let context = match enter(request, env, Box::new(context)) {
+        Ok(context) => context,
         Err(refused) => return refused,
     };
-    let step = match begin(&visit) {
-        Step::Answer(response) => return dressed(&visit, response),
-        step => step,
+    let routed = match begin(&context) {
+        Routed::Answer(response) => return cors::with_cors(&context, response),
+        routed => routed,
     };
-    let task = Rc::clone(&visit);
-    let answered = bindings::to_its_end(&*visit.context, async move { end(&task, step).await });
+    let own = Rc::clone(&context);
+    let answered = background::spawn_detached(&*context.background, async move { end(&own, routed).await });
     // Where the platform cancels the request, nothing that is held here is given back.
-    drop(visit);
+    drop(context);
     answered.await.unwrap_or_else(|_| Problem::unavailable().response())
 }
 
 /// The request with its configuration, or its refusal.
-pub(super) fn enter(request: Request, env: Env, context: Box<dyn Background>) -> Result<Rc<Visit>, Response> {
+pub(super) fn enter(
+    request: Request,
+    env: Env,
+    background: Box<dyn Background>,
+) -> Result<Rc<RequestContext>, Response> {
     match isolate::config(&env) {
         Ok(config) => {
-            let head = isolate::with(|isolate| Head::of(&request, &isolate.credentials));
-            Ok(Rc::new(Visit::new(request, head, env, context, config)))
+            let flags = isolate::with(|isolate| RequestFlags::of(&request, &isolate.credentials));
+            Ok(Rc::new(RequestContext::new(request, flags, env, background, config)))
         }
         Err(problem) => Err(refuse(&problem, Target::parse(request.url()).path())),
     }
 }
 
 /// The first step, which waits for nothing.
-pub(super) fn begin(visit: &Visit) -> Step {
-    let (config, path) = (&visit.config, visit.target().path());
+pub(super) fn begin(context: &RequestContext) -> Routed {
+    let (config, path) = (&context.config, context.target().path());
     if path.starts_with("/_xfetch/") {
-        return Step::Wait(Wait::Admin);
+        return Routed::Wait(Wait::Admin);
     }
     if let Some(place) = config.place(path) {
         let route = &config.routes[place];
-        return match loops(visit, config.origin_of(Some(route))) {
-            Some(problem) => Step::Answer(reject(visit, &problem)),
-            None => request::begin(visit, place),
+        return match loops(context, config.origin_of(Some(route))) {
+            Some(problem) => Routed::Answer(reject(context, &problem)),
+            None => request::begin(context, place),
         };
     }
     if config.is_forwarded(path) {
-        if let Some(problem) = loops(visit, config.origin_of(None)) {
-            return Step::Answer(reject(visit, &problem));
+        if let Some(problem) = loops(context, config.origin_of(None)) {
+            return Routed::Answer(reject(context, &problem));
         }
         let is_plain = http::unambiguous(path)
             .is_some_and(|path| !config.routes.iter().any(|route| http::reads_as(&path, &route.path)));
         if !is_plain {
             let detail = "This path means different things to different servers.";
-            return Step::Answer(reject(visit, &Problem::new(400, "ambiguous_path", detail)));
+            return Routed::Answer(reject(context, &Problem::new(400, "ambiguous_path", detail)));
         }
         // The platform sends none, and without it the request may mean something else.
-        if visit.head.reads() && visit.has_body() {
+        if context.flags.is_get_or_head() && context.has_body() {
             let detail = "GET and HEAD are forwarded without a body.";
-            return Step::Answer(reject(visit, &Problem::new(400, "body_not_allowed", detail)));
+            return Routed::Answer(reject(context, &Problem::new(400, "body_not_allowed", detail)));
         }
-        return Step::Wait(Wait::Forward);
+        return Routed::Wait(Wait::Forward);
     }
-    if config.page && visit.head.reads() {
-        return Step::Wait(Wait::Page);
+    if config.page && context.flags.is_get_or_head() {
+        return Routed::Wait(Wait::Asset);
     }
-    Step::Answer(nothing_here())
+    Routed::Answer(problem::not_found())
 }
 
 /// What follows the first step.
-pub(super) async fn end(visit: &Rc<Visit>, step: Step) -> Response {
-    let response = match step {
-        Step::Answer(response) => response,
-        Step::Read(place) => request::answer(visit, place).await,
-        Step::Wait(Wait::Admin) => admin::answer(visit).await,
-        Step::Wait(Wait::Forward) => {
-            pass(visit, visit.config.origin_of(None), visit.target().path_and_query()).await
+pub(super) async fn end(context: &Rc<RequestContext>, routed: Routed) -> Response {
+    let config = &context.config;
+    let response = match routed {
+        Routed::Answer(response) => response,
+        Routed::ReadBody(place) => request::answer(context, place).await,
+        Routed::Wait(Wait::Admin) => admin::answer(context).await,
+        Routed::Wait(Wait::Forward) => {
+            pass(context, config.origin_of(None), context.target().path_and_query()).await
         }
-        Step::Wait(Wait::Bypass(route)) => {
-            pass(visit, visit.config.origin_of(Some(&route)), &route.path).await
-        }
-        Step::Wait(Wait::Page) => page(visit).await.unwrap_or_else(nothing_here),
+        Routed::Wait(Wait::Bypass(route)) => pass(context, config.origin_of(Some(&route)), &route.path).await,
+        Routed::Wait(Wait::Asset) => assets::file(context).await.unwrap_or_else(problem::not_found),
     };
-    dressed(visit, response)
+    cors::with_cors(context, response)
 }
 
-async fn pass(visit: &Visit, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
+async fn pass(context: &RequestContext, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
     let started = clock::now();
-    let response = forward::forward(visit, origin, path_and_query).await;
-    visit.answered(ServedAs::Bypass, started);
-    response
-}
-
-fn nothing_here() -> Response {
-    Problem::new(404, "not_found", "There is nothing here.").response()
-}
-
-/// An answer as it leaves: readable by the pages that may.
-pub(super) fn dressed(visit: &Visit, response: Response) -> Response {
-    if !visit.config.cors_origins.is_empty() {
-        allow_origin(visit, &response.headers());
-    }
+    let response = forward::forward(context, origin, path_and_query).await;
+    metrics_sender::answered(context, ServedAs::Bypass, started);
     response
 }
 
 /// A request that this cache has sent itself must not go round again (RFC 8586).
-fn loops(visit: &Visit, origin: Option<&OriginUrl>) -> Option<Problem> {
-    if visit.head.has_loop()
-        && visit.header("cdn-loop").is_some_and(|field| http::list_names(&field, CACHE_NAME))
+fn loops(context: &RequestContext, origin: Option<&OriginUrl>) -> Option<Problem> {
+    if context.flags.has_loop()
+        && context.header("cdn-loop").is_some_and(|field| http::list_names(&field, CACHE_NAME))
     {
         return Some(Problem::new(508, "loop_detected", "This request has passed here before."));
     }
-    if origin.is_some_and(|origin| origin.as_str() == visit.target().scheme_and_host()) {
+    if origin.is_some_and(|origin| origin.as_str() == context.target().scheme_and_host()) {
         let detail = "The origin of this route is this Worker itself.";
         return Some(Problem::new(503, "configuration_refused", detail));
     }
     None
 }
 
-fn reject(visit: &Visit, problem: &Problem) -> Response {
-    visit.answered(ServedAs::Rejected, clock::now());
+fn reject(context: &RequestContext, problem: &Problem) -> Response {
+    metrics_sender::answered(context, ServedAs::Rejected, clock::now());
     problem.response()
 }
 
@@ -252,28 +146,4 @@ pub(super) fn refuse(refused: &ConfigError, path: &str) -> Response {
         isolate::count(MetricEvent::Answered { class: ServedAs::Rejected, took: Span::ZERO });
     }
     Problem::new(503, "configuration_refused", sentence).response()
-}
-
-/// Lets a page of an allowed origin read the answer.
-fn allow_origin(visit: &Visit, headers: &Headers) {
-    let _ = headers.append("vary", "Origin");
-    if let Some(origin) = allowed_origin(visit) {
-        response::set(headers, "access-control-allow-origin", &origin);
-        response::set(headers, "access-control-expose-headers", "Age, Cache-Status, ETag, Retry-After");
-    }
-}
-
-/// The page's origin, in the sense of CORS, if it is allowed.
-pub(super) fn allowed_origin(visit: &Visit) -> Option<String> {
-    let origin = visit.header("origin")?;
-    visit.config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
-}
-
-/// The files that are deployed with the Worker, the demo page's and the description of this surface; `None`
-/// for what is none of them.
-pub(super) async fn page(visit: &Visit) -> Option<Response> {
-    let found = bindings::fetch(&visit.env, Some("ASSETS"), &visit.request).ok()?;
-    let found: Response = JsFuture::from(found).await.ok()?.unchecked_into();
-    // What the files do not have is answered like any other unknown path.
-    (found.status() != 404).then_some(found)
 }

@@ -5,21 +5,25 @@ use std::sync::Arc;
 
 use xfetch_edge::{
     core::{
-        entry::{self, Entry, Floor, Unreadable},
+        entry::Entry,
         failure::{Failure, PASS_TTL, Reason},
         global_rate::RateShare,
         key::{self, Scope},
+        purge::Floor,
         time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
-        metrics::Call,
-        miss::{self, Miss, Outcome},
-        refresh::{Action, Computed, Event, Purpose, Refresh, RefreshOutcome, Subject},
+        computation::{Computed, Purpose},
+        metrics::CallOutcome,
+        miss::{self, Miss, MissOutcome},
+        refresh::{Action, Event, Refresh, Subject},
         refresh_gate::{Blocked, RefreshGate},
+        refresh_outcome::RefreshOutcome,
     },
     protocol::{
-        lease::{self, State, Waiting, Wake},
+        entry_format::{self, Unreadable},
+        lease::{self, State, WaitDecision, Wake},
         message::{Answer, LeaseRequest, Message, Reply},
     },
 };
@@ -35,7 +39,7 @@ fn terms(lease: u64) -> LeaseRequest {
 }
 
 fn granted(state: &mut State, seen: u64, lease: u64, now: Instant) -> u64 {
-    match state.acquire(seen, Some("nonce"), terms(lease), now) {
+    match state.acquire(seen, Some(1), terms(lease), now) {
         Answer::Granted { token } => token,
         other => panic!("a grant, but {other:?}"),
     }
@@ -56,7 +60,7 @@ fn computed(status: u16, storable: bool) -> Computed {
 
 /// A computation that has handed in its entry under token 9, having heard of a floor with the grant.
 fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
     refresh.on(Event::Replied(reply(floor, Answer::Granted { token: 9 }), None), NOW);
@@ -89,7 +93,7 @@ fn what_was_purged_between_its_commit_and_the_answer_is_stored_nowhere() {
 
 #[test]
 fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
     let newer = Answer::Newer { generation: 7, age: Span::ZERO, ttl: LIFETIME.ttl };
@@ -99,8 +103,8 @@ fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
 
 #[test]
 fn a_refusal_for_one_client_only_counts_as_a_refusal() {
-    assert_eq!(Call::of(&Ok(computed(404, false))), Call::Failed(None));
-    assert_eq!(Call::of(&Ok(computed(299, false))), Call::Ok(Span(900)));
+    assert_eq!(CallOutcome::of(&Ok(computed(404, false))), CallOutcome::Failed(None));
+    assert_eq!(CallOutcome::of(&Ok(computed(299, false))), CallOutcome::Ok(Span(900)));
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn an_overloaded_object_is_not_asked_again() {
     let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
     cold.on(miss::Event::Started { led_here: true }, NOW);
     let next = cold.on(miss::Event::WaitBroken { is_overloaded: true }, NOW);
-    assert_eq!(next, miss::Action::Answer(Outcome::Fallback(old)));
+    assert_eq!(next, miss::Action::Answer(MissOutcome::Fallback(old)));
     let mut cold = Miss::new(0, None, NOW);
     cold.on(miss::Event::Started { led_here: true }, NOW);
     let next = cold.on(miss::Event::WaitBroken { is_overloaded: false }, NOW);
@@ -143,9 +147,9 @@ fn where_answers_must_not_be_stored_the_old_entry_is_kept_in_hand() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let passed = || miss::Event::Led(RefreshOutcome::Failed(Failure::Pass), Floor::default());
     let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
-    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(Outcome::Uncached(Some(old))));
+    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(MissOutcome::Uncached(Some(old))));
     let mut cold = Miss::new(0, None, NOW);
-    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(Outcome::Uncached(None)));
+    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(MissOutcome::Uncached(None)));
 }
 
 #[test]
@@ -157,8 +161,8 @@ fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
         let told = Answer::Failed { failure: transient(None), retry_after: Span::SECOND };
         cold.on(miss::Event::Woken(reply(floor, told), None), NOW)
     };
-    assert!(matches!(woken(hard(7)), miss::Action::Answer(Outcome::Fallback(_))));
-    assert!(matches!(woken(hard(8)), miss::Action::Answer(Outcome::Failed { .. })));
+    assert!(matches!(woken(hard(7)), miss::Action::Answer(MissOutcome::Fallback(_))));
+    assert!(matches!(woken(hard(8)), miss::Action::Answer(MissOutcome::Failed { .. })));
 }
 
 // The object.
@@ -170,7 +174,7 @@ fn an_entry_that_was_old_when_it_was_handed_in_is_as_old_afterwards() {
     let (answer, wake) = state.commit(token, Span(3_000), LIFETIME, at(4_000));
     let newer = |age| Answer::Newer { generation: token, age: Span(age), ttl: LIFETIME.ttl };
     assert_eq!((answer, wake), (Answer::Committed, Wake::With(newer(3_000))));
-    assert_eq!(state.wait(0, 0, 9, at(5_000)), Waiting::Now(newer(4_000)));
+    assert_eq!(state.wait(0, 0, 9, at(5_000)), WaitDecision::Answer(newer(4_000)));
 }
 
 #[test]
@@ -180,7 +184,7 @@ fn a_soft_purge_leaves_no_more_than_the_age_it_was_purged_at() {
     state.commit(token, Span::ZERO, LIFETIME, NOW);
     state.purge(false, LIFETIME.physical(), at(2_000));
     let purged = Answer::Newer { generation: token, age: Span(3_000), ttl: Span(2_000) };
-    assert_eq!(state.wait(0, 0, 9, at(3_000)), Waiting::Now(purged));
+    assert_eq!(state.wait(0, 0, 9, at(3_000)), WaitDecision::Answer(purged));
     // And whoever reads it takes no longer TTL from the stored bytes.
     let adopted = entry(token, NOW.0).adopted(at(3_000), Span(3_000), Span(2_000));
     assert_eq!((adopted.stored_at, adopted.lifetime.ttl), (NOW, Span(2_000)));
@@ -193,9 +197,9 @@ fn no_lease_is_longer_than_the_longest_however_much_is_asked_for() {
     for (asked, length) in [(20_000, 20_000), (25_000, 25_000), (3_600_000, 25_000)] {
         let mut state = State::default();
         let first = granted(&mut state, 0, asked, NOW);
-        let held = state.acquire(0, Some("another"), terms(asked), at(length - 1));
+        let held = state.acquire(0, Some(2), terms(asked), at(length - 1));
         assert!(matches!(held, Answer::Held { .. }), "{asked}: {held:?}");
-        match state.acquire(0, Some("another"), terms(asked), at(length)) {
+        match state.acquire(0, Some(2), terms(asked), at(length)) {
             Answer::Granted { token } => assert!(token > first),
             other => panic!("{asked}: {other:?}"),
         }
@@ -222,7 +226,7 @@ fn a_message_that_waits_has_longer_than_the_object_lets_it_sleep() {
     assert_eq!(wait, lease::MAX_WAIT.plus(other));
     let mut state = State::default();
     granted(&mut state, 0, 20_000, NOW);
-    assert_eq!(state.wait(0, 0, 9, NOW), Waiting::Sleep(lease::MAX_WAIT));
+    assert_eq!(state.wait(0, 0, 9, NOW), WaitDecision::Sleep(lease::MAX_WAIT));
 }
 
 // What an isolate knows.
@@ -251,10 +255,10 @@ fn a_mark_is_lengthened_by_its_owner_only() {
 
 #[test]
 fn stored_bytes_of_another_key_are_no_entry_however_alike_the_two_are() {
-    let bytes = entry::encode(&entry(7, NOW.0));
-    assert!(entry::decode(&bytes, "key").is_ok());
+    let bytes = entry_format::encode(&entry(7, NOW.0));
+    assert!(entry_format::decode(&bytes, "key").is_ok());
     for other in ["kez", "Key", "ke", "keyy", ""] {
-        assert_eq!(entry::decode(&bytes, other), Err(Unreadable::ForeignKey), "{other}");
+        assert_eq!(entry_format::decode(&bytes, other), Err(Unreadable::ForeignKey), "{other}");
     }
 }
 

@@ -1,96 +1,168 @@
-//! Stored forms, read from files: what an older version of this program has written must be read, or
-//! refused by its version, for ever. `UPDATE_FORMATS=1` writes the files of a new version; those of
-//! old versions are never written again.
+//! Stored forms, decoded from files: what a released version has written must be decoded, or refused by its
+//! version, for ever. `UPDATE_FORMATS=1` writes the files of a form that has none; those that exist are never
+//! written again.
 
 use std::{fs, path::PathBuf};
 
 use xfetch_edge::{
     core::{
-        entry::{self, Entry, Floor, Unreadable},
+        entry::Entry,
+        failure::{Failure, Reason},
         global_rate::RateShare,
-        time::Span,
+        purge::Floor,
+        time::{Instant, Span},
+        xfetch::Draw,
     },
-    protocol::message::{self, Answer, LeaseRequest, Message, Reply},
+    isolate::metrics::{
+        self, Batch, Counters, Flusher, Gauges, Ledger, MetricEvent, MetricsRequest, ServedAs,
+    },
+    protocol::{
+        codec,
+        colo_record::ColoRecord,
+        entry_format::{self, Unreadable},
+        message::{self, Answer, LeaseRequest, Message, Reply},
+        object::{self, Incoming, KeyObject, Output},
+    },
 };
 
 use super::promises::entry;
 
-fn file(name: &str, current: &[u8]) -> Vec<u8> {
+const STORED_AT: u64 = 1_795_000_000_900;
+
+fn whole() -> Entry {
+    Entry { global_rate: 30_000, ..entry(1_795_000_000_000, STORED_AT) }
+}
+
+/// The committed file of this name; the form of today must be the same, byte for byte.
+fn frozen(name: &str, current: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/native/formats").join(name);
     if std::env::var_os("UPDATE_FORMATS").is_some() && !path.exists() {
         fs::write(&path, current).expect("the folder can be written");
     }
-    fs::read(&path).expect("the file is committed")
+    let stored = fs::read(&path).expect("the file is committed");
+    assert_eq!(stored, current, "{name} is frozen: a change is a new version");
+    stored
 }
 
 #[test]
-fn an_entry_of_version_1_is_read() {
-    let whole = entry(1_795_000_000_000, 1_795_000_000_900);
-    assert_eq!(entry::decode(&file("entry.v1", b""), "key"), Ok(whole));
-}
-
-#[test]
-fn an_entry_of_version_2_is_read() {
-    let whole = Entry { global_rate: 30_000, ..entry(1_795_000_000_000, 1_795_000_000_900) };
-    let stored = file("entry.v2", &entry::encode(&whole));
-    assert_eq!(entry::decode(&stored, "key"), Ok(whole.clone()));
-    assert_eq!(entry::encode(&whole), stored, "version 2 is frozen: a change is version 3");
-}
-
-/// The object knows nothing of an entry but where its global_rate stands.
-#[test]
-fn the_demand_is_written_into_an_entry_of_version_2_and_into_nothing_else() {
-    let whole = entry(1_795_000_000_000, 1_795_000_000_900);
-    let mut stored = entry::encode(&whole);
-    entry::stamp(&mut stored, 45_000);
-    assert_eq!(entry::decode(&stored, "key"), Ok(Entry { global_rate: 45_000, ..whole }));
-    for strange in [file("entry.v1", b""), b"XFE".to_vec(), Vec::new(), b"something else".to_vec()] {
-        let mut stamped = strange.clone();
-        entry::stamp(&mut stamped, 45_000);
-        assert_eq!(stamped, strange);
-    }
+fn an_entry_of_version_1_is_decoded() {
+    let stored = frozen("entry.v1", &entry_format::encode(&whole()));
+    assert_eq!(entry_format::decode(&stored, "key"), Ok(whole()));
 }
 
 #[test]
 fn an_entry_of_another_version_or_key_is_refused_by_name() {
-    let mut stored = entry::encode(&entry(7, 9));
-    assert_eq!(entry::decode(&stored, "another"), Err(Unreadable::ForeignKey));
+    let mut stored = entry_format::encode(&entry(7, 9));
+    assert_eq!(entry_format::decode(&stored, "another"), Err(Unreadable::ForeignKey));
     stored[3] = b'9';
-    assert_eq!(entry::decode(&stored, "key"), Err(Unreadable::UnknownVersion));
-    assert_eq!(entry::decode(b"xf", "key"), Err(Unreadable::Corrupt));
+    assert_eq!(entry_format::decode(&stored, "key"), Err(Unreadable::UnknownVersion));
+    assert_eq!(entry_format::decode(b"xf", "key"), Err(Unreadable::Corrupt));
 }
 
-/// What one isolate told of a key's requests came later than the rest of version 1, beside it.
 #[test]
-fn messages_of_version_1_are_read_and_others_are_not() {
-    let terms = LeaseRequest {
-        lease: Span(20_000),
-        expected: Span(1_000),
-        physical: Span(65_000),
-        ..LeaseRequest::default()
-    };
-    let acquire = |terms| Message::Acquire { seen: 7, nonce: Some("n".to_owned()), terms };
-    let old = file("acquire.v1", b"");
-    assert_eq!(message::decode_message(&old), Some((acquire(terms), &b""[..])));
+fn no_byte_of_a_stored_entry_can_change_or_be_cut_off_unnoticed() {
+    let stored = entry_format::encode(&whole());
+    for place in 0..stored.len() {
+        assert!(entry_format::decode(&stored[..place], "key").is_err(), "cut off at {place}");
+        for bit in 0..8 {
+            let mut changed = stored.clone();
+            changed[place] ^= 1 << bit;
+            assert!(entry_format::decode(&changed, "key").is_err(), "bit {bit} of byte {place}");
+        }
+    }
+}
+
+#[test]
+fn a_colos_record_of_version_1_is_decoded_and_its_floor_outlives_a_rotten_entry() {
+    let now = Instant(STORED_AT + 1_000);
+    let floor = Floor { soft: 3, hard: 2 };
+    let record = ColoRecord { floor, entry: Some(whole().into()) };
+    let stored = frozen("colo-record.v1", &record.encode());
+    assert_eq!(ColoRecord::decode(&stored, "key", now), (record, None));
+    let tombstone = ColoRecord { floor, entry: None };
+    let stored = frozen("colo-tombstone.v1", &tombstone.encode());
+    assert_eq!(ColoRecord::decode(&stored, "key", now), (tombstone.clone(), None));
+    let mut rotten = frozen("colo-record.v1", &ColoRecord { floor, entry: Some(whole().into()) }.encode());
+    *rotten.last_mut().expect("there are bytes") ^= 1;
+    assert_eq!(ColoRecord::decode(&rotten, "key", now), (tombstone, Some(Unreadable::Corrupt)));
+}
+
+#[test]
+fn messages_of_version_1_are_decoded_and_others_are_not() {
     let share = RateShare { isolate: 5, millihertz: 15_000 };
-    let terms = LeaseRequest { share, ..terms };
-    let sent = file("acquire-share.v1", &message::encode_message(&acquire(terms), b""));
-    assert_eq!(message::decode_message(&sent), Some((acquire(terms), &share.to_bytes()[..])));
-    assert_eq!(message::encode_message(&acquire(terms), b""), sent, "version 1 is frozen");
-    assert_eq!(sent[..old.len()], old, "code that knows of no share reads the same message");
-    let committed = Reply { floor: Floor::default(), global_rate: 15_000, answer: Answer::Committed };
-    let sent = file("committed-demand.v1", &message::encode_reply(&committed, b""));
-    assert_eq!(message::encode_reply(&committed, b""), sent);
-    assert_eq!(message::decode_reply(&sent).map(|it| it.0), Some(committed));
+    let request = LeaseRequest { lease: Span(20_000), expected: Span(1_000), physical: Span(65_000), share };
+    let messages = [
+        ("acquire.v1", Message::Acquire { seen: 7, nonce: Some(0x0102_0304_0506_0708), request }, &b""[..]),
+        ("wait.v1", Message::Wait { seen: 7, max_waiters: 1_000 }, b""),
+        ("commit.v1", Message::Commit { token: 9, age: Span(3), lifetime: whole().lifetime }, b"entry"),
+        ("fail.v1", Message::Fail { token: 9, failure: failure() }, b""),
+        ("purge.v1", Message::Purge { hard: true, physical: Span(65_000) }, b""),
+        ("inspect.v1", Message::Inspect, b""),
+    ];
+    for (name, message, entry) in messages {
+        let sent = frozen(name, &message::encode_message(&message, entry));
+        assert_eq!(message::decode_message(&sent), Some((message, entry)), "{name}");
+    }
     let reply = Reply {
         floor: Floor { soft: 1, hard: 2 },
-        global_rate: 0,
+        global_rate: 15_000,
         answer: Answer::Newer { generation: 9, age: Span(3), ttl: Span(4) },
     };
-    let sent = file("newer.v1", &message::encode_reply(&reply, b"entry"));
-    assert_eq!(message::encode_reply(&reply, b"entry"), sent);
+    let sent = frozen("newer.v1", &message::encode_reply(&reply, b"entry"));
     assert_eq!(message::decode_reply(&sent), Some((reply, &b"entry"[..])));
     let mut future = sent.clone();
     future[0] = 2;
     assert_eq!(message::decode_reply(&future), None);
+}
+
+fn failure() -> Failure {
+    Failure::Transient { reason: Reason::OriginBusy, retry_after: Some(Span(3_000)) }
+}
+
+/// The state of an object that has granted a lease, committed an entry and failed once.
+#[test]
+fn an_objects_state_of_version_1_is_decoded() {
+    let mut key_object = KeyObject::default();
+    let mut stored: Option<Vec<u8>> = None;
+    let share = RateShare { isolate: 5, millihertz: 15_000 };
+    let request = LeaseRequest { lease: Span(20_000), expected: Span(1_000), physical: Span(65_000), share };
+    let acquire = |seen| Message::Acquire { seen, nonce: Some(7), request };
+    let token = STORED_AT;
+    let messages = [
+        acquire(0),
+        Message::Commit { token, age: Span::ZERO, lifetime: whole().lifetime },
+        acquire(token),
+        Message::Fail { token: token + 1, failure: failure() },
+    ];
+    for message in messages {
+        let bytes = message::encode_message(&message, b"entry");
+        let incoming =
+            Incoming { from: 1, bytes: &bytes, now: Instant(STORED_AT), spread: Draw::NEVER_EARLY };
+        for output in key_object.on(stored.clone().as_deref(), incoming) {
+            if let Output::SaveState(bytes) = output {
+                stored = Some(bytes);
+            }
+        }
+    }
+    let current = stored.expect("each message saves the state");
+    let stored = frozen("object-state.v1", &current);
+    let lease = object::stored_lease(&stored);
+    assert_eq!(lease.committed_generation(), Some(token));
+    assert_eq!(lease.reply(Answer::Again).global_rate, 15_000);
+}
+
+#[test]
+fn messages_to_the_metrics_object_and_its_ledger_of_version_1_are_decoded() {
+    let mut flusher = Flusher::default();
+    flusher.fold(MetricEvent::Answered { class: ServedAs::HitFresh, took: Span(3) });
+    let batch =
+        flusher.next_batch(Gauges::default(), false, || "a1".to_owned()).expect("something is counted");
+    let request = MetricsRequest::Flush { batch: Some(batch.clone()), show: true };
+    let sent = frozen("metrics-flush.v1", &codec::join(metrics::FORMAT, &request, &[]));
+    assert_eq!(codec::split(metrics::FORMAT, &sent), Some((request, &b""[..])));
+    let mut ledger = Ledger::new("e1".to_owned(), Instant(STORED_AT));
+    ledger.take(&Batch { counters: Counters::default(), ..batch.clone() }, Instant(STORED_AT));
+    ledger.take(&Batch { sequence: 2, ..batch }, Instant(STORED_AT));
+    let stored = frozen("metrics-ledger.v1", &codec::join(metrics::FORMAT, &ledger, &[]));
+    assert_eq!(codec::split(metrics::FORMAT, &stored), Some((ledger, &b""[..])));
 }

@@ -18,18 +18,20 @@ use std::{
 use stateright::{Checker, Model, Property};
 use xfetch_edge::{
     core::{
-        entry::{Entry, Floor, Lifetime},
+        entry::{Entry, Lifetime},
         failure::{Failure, Reason},
         freshness::{self, Eagerness, Verdict},
+        purge::Floor,
         time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
-        miss::{self, Miss, Outcome},
-        refresh::{self, Computed, Purpose, Refresh, Subject},
+        computation::{Computed, Purpose},
+        miss::{self, Miss, MissOutcome},
+        refresh::{self, Refresh, Subject},
     },
     protocol::{
-        lease::{self, Waiting, Wake},
+        lease::{self, WaitDecision, Wake},
         message::{Answer, LeaseRequest, Message, Reply},
     },
 };
@@ -289,7 +291,13 @@ fn why(failure: &Failure) -> Why {
 }
 
 fn machine(seen: u64, purpose: Purpose, is_short: bool) -> Refresh {
-    let subject = Subject { key: "k".into(), lifetime: lifetime(is_short), seen, delta: Some(Span(1_000)) };
+    let subject = Subject {
+        key: "k".into(),
+        lifetime: lifetime(is_short),
+        seen,
+        delta: Some(Span(1_000)),
+        has_looked: false,
+    };
     Refresh::new(subject, purpose)
 }
 
@@ -404,15 +412,15 @@ fn on_cold(
         miss::Action::Wait { seen } => Wish::Ask(Ask::Wait(seen)),
         miss::Action::LookAround | miss::Action::WatchMemory => Wish::LookAround,
         miss::Action::Answer(outcome) => Wish::End(match outcome {
-            Outcome::Computed(..) => "computed",
-            Outcome::Collapsed(_) => "collapsed",
-            Outcome::Hit(_) => "hit",
-            Outcome::Failed { .. } => "failed",
-            Outcome::TimedOut => "timed out",
-            Outcome::Unavailable => "unavailable",
-            Outcome::Fallback(_) => "fell back",
-            Outcome::Negative { .. } => "negative",
-            Outcome::Passed(_) | Outcome::Uncached(_) | Outcome::TooManyWaiters => "unexpected",
+            MissOutcome::Computed(..) => "computed",
+            MissOutcome::Collapsed(_) => "collapsed",
+            MissOutcome::Hit(_) => "hit",
+            MissOutcome::Failed { .. } => "failed",
+            MissOutcome::TimedOut => "timed out",
+            MissOutcome::Unavailable => "unavailable",
+            MissOutcome::Fallback(_) => "fell back",
+            MissOutcome::Negative { .. } => "negative",
+            MissOutcome::Passed(_) | MissOutcome::Uncached(_) | MissOutcome::TooManyWaiters => "unexpected",
         }),
     }
 }
@@ -561,7 +569,7 @@ impl State {
         let now = Instant(self.now);
         let mut lease = self.object.clone();
         let before = lease.clone();
-        let nonce = format!("n{who}");
+        let nonce = who as u64 + 1;
         let lifetime = lifetime(self.participants[who].is_short);
         let terms = LeaseRequest {
             lease: LEASE,
@@ -572,10 +580,10 @@ impl State {
         // Ages travel, instants do not: what the sender's clock says of it stays there.
         let skew = self.participants[who].skew;
         let (answer, wake) = match ask {
-            Ask::Acquire(seen) => (lease.acquire(*seen, Some(&nonce), terms, now), Wake::Nobody),
+            Ask::Acquire(seen) => (lease.acquire(*seen, Some(nonce), terms, now), Wake::Nobody),
             Ask::Wait(seen) => match lease.wait(*seen, 0, 10, now) {
-                Waiting::Now(answer) => (answer, Wake::Nobody),
-                Waiting::Sleep(at_most) => {
+                WaitDecision::Answer(answer) => (answer, Wake::Nobody),
+                WaitDecision::Sleep(at_most) => {
                     self.participants[who].step = Step::Asleep(now.plus(at_most).0);
                     return None;
                 }
@@ -948,7 +956,7 @@ impl State {
             physical: LIFETIME.physical(),
             ..LeaseRequest::default()
         };
-        let Answer::Granted { token } = lease.acquire(seen, Some("late"), terms, now) else {
+        let Answer::Granted { token } = lease.acquire(seen, Some(99), terms, now) else {
             return false;
         };
         token > seen && lease.commit(token, Span::ZERO, LIFETIME, now.plus(TICK)).0 == Answer::Committed

@@ -6,17 +6,21 @@ use std::{rc::Rc, sync::Arc};
 use xfetch_edge::{
     core::{
         config::{Config, Route},
-        entry::{Entry, Floor, Lifetime},
+        entry::{Entry, Lifetime},
         failure::{Failure, Reason},
         key::{self, Key, Scope},
+        purge::Floor,
         time::{Instant, Span},
     },
     isolate::{
+        computation::{Purpose, TriggerOutcome},
         memory::Memory,
-        refresh::{Purpose, Refresh, RefreshOutcome, Subject, TriggerOutcome},
+        refresh::{Refresh, Subject},
         refresh_gate::{Blocked, RefreshGate},
+        refresh_outcome::RefreshOutcome,
         state::IsolateState,
     },
+    protocol::colo_record::ColoRecord,
 };
 
 const NOW: Instant = Instant(1_000_000);
@@ -62,7 +66,7 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
 fn refresh(purpose: Purpose, delta: Option<Span>) -> Refresh {
     let key = known();
     let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL };
-    Refresh::new(Subject { key: key.text, lifetime, seen: 7, delta }, purpose)
+    Refresh::new(Subject { key: key.text, lifetime, seen: 7, delta, has_looked: false }, purpose)
 }
 
 fn failed() -> Failure {
@@ -78,14 +82,14 @@ fn a_refresh_begins_where_none_is_under_way_and_each_has_a_mark_of_its_own() {
     let other = local.begin([9; 32], NOW, TTL).expect("another key");
     assert_ne!(first, other);
     // A mark that was not set blocks nobody, and one of another name ends nothing.
-    local.marks.end(&key, other);
+    local.gate.end(&key, other);
     assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention));
-    local.marks.end(&key, first);
+    local.gate.end(&key, first);
     let second = local.trigger(key, &route, NOW).expect("it has ended");
     assert_ne!(first, second);
     assert_eq!(local.trigger(key, &route, NOW.plus(route.lease())).map(|_| ()), Ok(()), "a lease later");
-    let owner = local.marks.begin(key, NOW, route.lease());
-    local.marks.end_failed(key, owner, &failed(), NOW, Span(3_000));
+    let owner = local.gate.begin(key, NOW, route.lease());
+    local.gate.end_failed(key, owner, &failed(), NOW, Span(3_000));
     assert_eq!(local.trigger(key, &route, at(2_999)), Err(TriggerOutcome::Backoff));
     assert_eq!(local.trigger(key, &route, at(3_000)).map(|_| ()), Ok(()));
 }
@@ -99,7 +103,7 @@ fn the_origin_is_asked_for_so_many_keys_at_once_and_no_more() {
     }
     assert!(!local.has_room(&route));
     assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Backoff), "there is no room");
-    local.marks.begin(key, NOW, route.lease());
+    local.gate.begin(key, NOW, route.lease());
     assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention), "it is under way already");
     assert_eq!(local.calls.sweep(NOW.plus(route.lease())).len(), 2);
     assert!(local.has_room(&route));
@@ -129,9 +133,9 @@ fn without_the_object_the_origin_is_called_once_per_computation_time_and_cold_on
 /// Whether, and why, a refresh need not begin at this instant, one having ended so.
 fn after(purpose: Purpose, ending: &RefreshOutcome, milliseconds: u64) -> Option<Blocked> {
     let (mut local, key, route) = (local(), known().hash, route());
-    let owner = local.marks.begin(key, NOW, route.lease());
+    let owner = local.gate.begin(key, NOW, route.lease());
     local.ended(key, owner, &refresh(purpose, Some(Span(2_000))), ending, NOW);
-    local.marks.blocked(&key, at(milliseconds))
+    local.gate.blocked(&key, at(milliseconds))
 }
 
 #[test]
@@ -173,7 +177,8 @@ fn how_a_refresh_ended_is_remembered_as_long_as_it_matters() {
 #[test]
 fn what_comes_with_the_question_for_the_lease() {
     let (mut local, route, key) = (local(), route(), known());
-    let terms = local.terms(&key.hash, &route, 5, None);
+    local.name = 5;
+    let terms = local.lease_request(&key.hash, &route, None);
     assert_eq!((terms.lease, terms.expected), (route.lease(), Span::SECOND));
     assert_eq!(terms.physical, route.lifetime.physical());
     assert_eq!((terms.share.isolate, terms.share.millihertz), (5, 0), "nothing is known");
@@ -181,7 +186,7 @@ fn what_comes_with_the_question_for_the_lease() {
     for request in 0..=40 {
         local.arrived(&key, &route, at(request * 250));
     }
-    let terms = local.terms(&key.hash, &route, 5, Some(Span(1_500)));
+    let terms = local.lease_request(&key.hash, &route, Some(Span(1_500)));
     assert_eq!(terms.expected, Span(1_500));
     assert!((3_900..=4_100).contains(&terms.share.millihertz), "{} of 4 a second", terms.share.millihertz);
 }
@@ -227,7 +232,8 @@ fn memory_weighs_what_it_holds_and_takes_an_entry_that_just_fits() {
 fn what_the_colo_holds_is_taken_into_memory_unless_it_was_purged() {
     let known = known();
     let look = |local: &mut IsolateState, floor| {
-        let found = local.adopt_from_colo(known.hash, floor, Some(entry(&known, b"{}")), at(1));
+        let found =
+            local.adopt_from_colo(known.hash, ColoRecord { floor, entry: Some(entry(&known, b"{}")) }, at(1));
         let kept = local.memory.get(&known.hash, &known.text, at(1));
         let expiry = |entry: Option<Arc<Entry>>| entry.map(|entry| entry.expiry());
         (expiry(found), expiry(kept))
@@ -246,7 +252,7 @@ fn what_the_colo_holds_is_taken_into_memory_unless_it_was_purged() {
     }
     // The floor stays when the colo has nothing else to tell.
     let mut local = local();
-    assert!(local.adopt_from_colo(known.hash, hard(8), None, at(1)).is_none());
+    assert!(local.adopt_from_colo(known.hash, ColoRecord { floor: hard(8), entry: None }, at(1)).is_none());
     assert_eq!(local.memory.floor(&known.hash), hard(8));
 }
 

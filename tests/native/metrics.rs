@@ -6,15 +6,17 @@ use xfetch_edge::{
         time::{Instant, Span},
     },
     isolate::{
-        metrics::{BUCKETS, Batch, COUNTERS, Call, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs},
-        refresh::{Purpose, TriggerOutcome},
+        computation::{Purpose, TriggerOutcome},
+        metrics::{
+            BUCKETS, Batch, COUNTERS, CallOutcome, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs,
+        },
     },
 };
 
-fn tally(facts: impl IntoIterator<Item = MetricEvent>) -> Counters {
-    facts.into_iter().fold(Counters::default(), |mut tally, fact| {
-        tally.fold(fact);
-        tally
+fn counters(facts: impl IntoIterator<Item = MetricEvent>) -> Counters {
+    facts.into_iter().fold(Counters::default(), |mut counters, fact| {
+        counters.fold(fact);
+        counters
     })
 }
 
@@ -25,7 +27,7 @@ const fn answered(took: u64) -> MetricEvent {
 #[test]
 fn a_bucket_holds_what_is_no_more_than_its_bound() {
     for (place, bound) in BUCKETS.into_iter().enumerate() {
-        let seen = tally([answered(bound), answered(bound), answered(bound + 1)]).answer_time;
+        let seen = counters([answered(bound), answered(bound), answered(bound + 1)]).answer_time;
         let mut counts = [0; BUCKETS.len() + 1];
         counts[place] = 2;
         // A millisecond above 1 is the bound of the next.
@@ -37,17 +39,17 @@ fn a_bucket_holds_what_is_no_more_than_its_bound() {
 #[test]
 fn nothing_is_counted_where_nothing_has_happened() {
     assert!(Counters::default().is_empty());
-    assert!(!tally([answered(0)]).is_empty());
+    assert!(!counters([answered(0)]).is_empty());
     assert_eq!(Counters::default().answer_time.count(), 0);
 }
 
 #[test]
 fn two_tallies_are_added_bucket_by_bucket() {
-    let called = |delta| MetricEvent::Called { purpose: Purpose::Cold, call: Call::Ok(Span(delta)) };
+    let called = |delta| MetricEvent::Called { purpose: Purpose::Cold, call: CallOutcome::Ok(Span(delta)) };
     let facts = [answered(1), answered(7), called(900), called(30_000)];
-    let (mut left, right) = (tally([answered(7), called(900)]), tally(facts));
+    let (mut left, right) = (counters([answered(7), called(900)]), counters(facts));
     left.merge(&right);
-    assert_eq!(left, tally([answered(7), called(900)].into_iter().chain(facts)));
+    assert_eq!(left, counters([answered(7), called(900)].into_iter().chain(facts)));
     assert_eq!((left.answer_time.count(), left.delta.count()), (3, 3));
     assert_eq!((left.answer_time.sum, left.delta.sum), (15, 31_800));
     assert_eq!((left.get(Counter::TotalRequests), left.get(Counter::ComputeOk)), (3, 3));
@@ -55,7 +57,7 @@ fn two_tallies_are_added_bucket_by_bucket() {
 
 /// The counters that a fact moves, and by how much.
 fn moved(fact: MetricEvent) -> Vec<(&'static str, u64)> {
-    let seen = tally([fact]);
+    let seen = counters([fact]);
     let all = COUNTERS.iter().enumerate().map(|(place, (name, _))| (*name, seen.at(place)));
     all.filter(|(_, count)| *count > 0).collect()
 }
@@ -107,11 +109,11 @@ fn each_fact_moves_its_own_counters_by_one() {
             let all = ["compute_calls", calls].into_iter().chain(names.iter().copied());
             cases.push((MetricEvent::Called { purpose, call }, all.collect()));
         };
-        called(Call::Ok(Span(1)), &["compute_ok"]);
-        called(Call::Abandoned, &["compute_abandoned"]);
-        called(Call::Failed(None), &["compute_failed"]);
-        called(Call::Failed(Some(Reason::OriginBusy)), &["compute_failed", "failed_origin_busy"]);
-        called(Call::Failed(Some(Reason::TooManyOriginCalls)), &["compute_failed"]);
+        called(CallOutcome::Ok(Span(1)), &["compute_ok"]);
+        called(CallOutcome::Abandoned, &["compute_abandoned"]);
+        called(CallOutcome::Failed(None), &["compute_failed"]);
+        called(CallOutcome::Failed(Some(Reason::OriginBusy)), &["compute_failed", "failed_origin_busy"]);
+        called(CallOutcome::Failed(Some(Reason::TooManyOriginCalls)), &["compute_failed"]);
     }
     for (fact, names) in cases {
         let mut wanted: Vec<_> = names.into_iter().map(|name| (name, 1)).collect();
@@ -127,7 +129,7 @@ fn batch(isolate: &str, sequence: u64, epoch: Option<&str>, in_flight: u64) -> B
         isolate: isolate.to_owned(),
         sequence,
         epoch: epoch.map(str::to_owned),
-        tally: tally([answered(1)]),
+        counters: counters([answered(1)]),
         gauges: Gauges { computations_in_flight: in_flight, memory_entries: 2, memory_bytes: 300 },
     }
 }
@@ -135,7 +137,7 @@ fn batch(isolate: &str, sequence: u64, epoch: Option<&str>, in_flight: u64) -> B
 #[test]
 fn a_batch_counts_once_and_only_in_its_own_epoch() {
     let mut book = Ledger::new("first".to_owned(), Instant(1));
-    let requests = |book: &Ledger| book.tally.get(Counter::TotalRequests);
+    let requests = |book: &Ledger| book.counters.get(Counter::TotalRequests);
     book.take(&batch("a", 1, None, 0), Instant(1));
     assert_eq!(requests(&book), 1, "an isolate that knows of no epoch yet");
     book.take(&batch("a", 1, Some("first"), 0), Instant(2));
@@ -179,7 +181,7 @@ fn of_too_many_isolates_the_one_that_was_silent_for_longest_is_forgotten() {
     }
     book.take(&batch("0", 2, None, 0), Instant(2));
     book.take(&batch("new", 1, None, 0), Instant(3));
-    let requests = |book: &Ledger| book.tally.get(Counter::TotalRequests);
+    let requests = |book: &Ledger| book.counters.get(Counter::TotalRequests);
     assert_eq!((requests(&book), book.gauges(Instant(3)).memory_entries), (MOST + 2, 2 * MOST));
     book.take(&batch("0", 2, None, 0), Instant(4));
     assert_eq!(requests(&book), MOST + 2, "it has been heard of since");

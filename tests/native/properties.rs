@@ -8,19 +8,23 @@ use xfetch_edge::{
     core::{
         canonical_json,
         config::Config,
-        entry::{self, Entry, Floor, Lifetime},
+        entry::{self, Entry, Lifetime},
         freshness::{self, Eagerness},
         http::{self, CacheStatus},
         key,
+        purge::Floor,
         time::{Instant, Span},
         xfetch::{self, Draw, Rule},
     },
     isolate::{
+        computation::{Purpose, TriggerOutcome},
         memory::Memory,
-        metrics::{Batch, Call, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs},
-        refresh::{Purpose, TriggerOutcome},
+        metrics::{Batch, CallOutcome, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs},
     },
-    protocol::message::{decode_message, decode_reply},
+    protocol::{
+        entry_format,
+        message::{decode_message, decode_reply},
+    },
 };
 
 fn any_entry() -> impl Strategy<Value = Entry> {
@@ -103,27 +107,27 @@ proptest! {
     #[test]
     fn a_stored_entry_comes_back_as_it_was(entry in any_entry()) {
         let entry = Entry { committed: true, ..entry };
-        prop_assert_eq!(entry::decode(&entry::encode(&entry), "key"), Ok(entry));
+        prop_assert_eq!(entry_format::decode(&entry_format::encode(&entry), "key"), Ok(entry));
     }
 
     #[test]
     fn no_changed_byte_of_a_stored_body_is_served(entry in any_entry(), place in any::<prop::sample::Index>(), bit in 0_u8..8) {
-        let mut bytes = entry::encode(&entry);
+        let mut bytes = entry_format::encode(&entry);
         // Four bytes after it tell of the key's global_rate.
         let end = bytes.len() - 4;
         let body = end - entry.body.len()..end;
         if !body.is_empty() {
             let place = body.start + place.index(body.len());
             bytes[place] ^= 1_u8 << bit;
-            prop_assert!(entry::decode(&bytes, "key").is_err());
+            prop_assert!(entry_format::decode(&bytes, "key").is_err());
         }
         let cut = place.index(bytes.len());
-        prop_assert!(entry::decode(&bytes[..cut], "key").is_err());
+        prop_assert!(entry_format::decode(&bytes[..cut], "key").is_err());
     }
 
     #[test]
     fn decoding_strangers_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        let _ = entry::decode(&bytes, "key");
+        let _ = entry_format::decode(&bytes, "key");
         let _ = decode_message(&bytes);
         let _ = decode_reply(&bytes);
         let _ = key::canonical_body(&bytes, None);
@@ -230,10 +234,10 @@ proptest! {
 
     #[test]
     fn the_sums_hold_after_every_fact(facts in prop::collection::vec((0_u8..3, 0_u8..5, any::<bool>()), 0..60)) {
-        let mut tally = Counters::default();
+        let mut counters = Counters::default();
         for (kind, which, flag) in facts {
             let purpose = if flag { Purpose::Early } else { Purpose::Stale };
-            tally.fold(match kind {
+            counters.fold(match kind {
                 0 => MetricEvent::Answered {
                     class: [ServedAs::HitFresh, ServedAs::HitStale, ServedAs::Miss, ServedAs::Bypass, ServedAs::Rejected][usize::from(which)],
                     took: Span(which.into()),
@@ -244,10 +248,10 @@ proptest! {
                 },
                 _ => MetricEvent::Called {
                     purpose: if which == 0 { Purpose::Cold } else { purpose },
-                    call: match which { 0 | 1 => Call::Ok(Span(7)), 2 | 3 => Call::Failed(None), _ => Call::Abandoned },
+                    call: match which { 0 | 1 => CallOutcome::Ok(Span(7)), 2 | 3 => CallOutcome::Failed(None), _ => CallOutcome::Abandoned },
                 },
             });
-            let sum = |counters: &[Counter]| counters.iter().map(|it| tally.get(*it)).sum::<u64>();
+            let sum = |names: &[Counter]| names.iter().map(|it| counters.get(*it)).sum::<u64>();
             prop_assert_eq!(sum(&[Counter::TotalRequests]), sum(&[Counter::CacheHitFresh, Counter::CacheHitStale, Counter::CacheMiss, Counter::Bypass, Counter::Rejected]));
             prop_assert_eq!(sum(&[Counter::XfetchTriggers]), sum(&[Counter::XfetchEarlyTriggers, Counter::XfetchStaleTriggers]));
             prop_assert_eq!(sum(&[Counter::XfetchTriggers]), sum(&[Counter::RefreshesStarted, Counter::XfetchLockContentionTotal, Counter::XfetchRecheckSkipsTotal, Counter::RefreshLockErrors, Counter::RefreshBackoffs]));
@@ -261,18 +265,18 @@ proptest! {
     fn a_batch_counts_once_however_often_it_arrives(repeats in prop::collection::vec(0_usize..4, 1..12)) {
         let mut book = Ledger::new("epoch".to_owned(), Instant(0));
         let batch = |sequence: u64| {
-            let mut tally = Counters::default();
-            tally.fold(MetricEvent::CommitRejected);
-            Batch { isolate: "a".to_owned(), sequence, epoch: Some("epoch".to_owned()), tally, gauges: Gauges::default() }
+            let mut counters = Counters::default();
+            counters.fold(MetricEvent::CommitRejected);
+            Batch { isolate: "a".to_owned(), sequence, epoch: Some("epoch".to_owned()), counters, gauges: Gauges::default() }
         };
         let mut sent = 0;
         for (sequence, repeats) in (1..).zip(repeats) {
             for _ in 0..=repeats { book.take(&batch(sequence), Instant(sequence)); }
             sent += 1;
-            prop_assert_eq!(book.tally.get(Counter::CommitsRejected), sent);
+            prop_assert_eq!(book.counters.get(Counter::CommitsRejected), sent);
         }
         let stale = Batch { epoch: Some("older".to_owned()), ..batch(1_000) };
         book.take(&stale, Instant(0));
-        prop_assert_eq!(book.tally.get(Counter::CommitsRejected), sent);
+        prop_assert_eq!(book.counters.get(Counter::CommitsRejected), sent);
     }
 }

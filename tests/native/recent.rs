@@ -1,11 +1,11 @@
 //! The memo of recent questions: never an answer to another question, bounded, and no worse than forgetful.
 
 use proptest::prelude::*;
-use xfetch_edge::isolate::key_memo::{KeyMemo, Question};
+use xfetch_edge::isolate::key_memo::{KeyMemo, RawRequest};
 
-fn question(route: usize, header: Option<&str>, body: &[u8]) -> Question {
+fn question(route: usize, header: Option<&str>, body: &[u8]) -> RawRequest {
     let headers = vec![("accept-language".to_owned(), header.map(str::to_owned))];
-    Question { route, headers, body: body.to_vec() }
+    RawRequest { route, headers, body: body.to_vec() }
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn a_seed_gives_the_same_world_again() {
 #[test]
 fn hostile_worlds_are_hostile() {
     let all: Vec<Report> = (1..100).filter_map(|seed| sim::hostile(seed).ok()).collect();
-    let sum = |counter: Counter| all.iter().map(|it| it.tally.get(counter)).sum::<u64>();
+    let sum = |counter: Counter| all.iter().map(|it| it.counters.get(counter)).sum::<u64>();
     for counter in [
         Counter::CacheHitStale,
         Counter::RefreshLockErrors,
@@ -149,12 +149,12 @@ fn the_made_up_world_obeys_the_laws_of_the_rule() {
 #[test]
 fn with_the_lease_a_cycle_is_one_computation_and_contention_follows_its_law() {
     let figures = run(plain(Strategy::LeaseBetaOne));
-    let tally = &figures.tally;
+    let counters = &figures.counters;
     assert_eq!(figures.most_in_flight, 1);
-    assert_eq!(tally.get(Counter::ComputeCalls), figures.calls);
-    assert_eq!(tally.get(Counter::RefreshesStarted) + 1, figures.calls, "the first is cold");
+    assert_eq!(counters.get(Counter::ComputeCalls), figures.calls);
+    assert_eq!(counters.get(Counter::RefreshesStarted) + 1, figures.calls, "the first is cold");
     agrees("triggers", mean(&figures.cycles[1..], |it| f64::from(it.triggers)), 1.0_f64.exp());
-    let contention = tally.get(Counter::XfetchLockContentionEarly) as f64 / figures.cycles.len() as f64;
+    let contention = counters.get(Counter::XfetchLockContentionEarly) as f64 / figures.cycles.len() as f64;
     assert!((contention - (1.0_f64.exp() - 1.0)).abs() < 0.2, "{contention}");
     assert_eq!(figures.past_ttl, 0, "so hot a key is always in time");
     // The first value is waited for, and nothing else.
@@ -221,7 +221,7 @@ fn every_strategy_sees_the_same_arrivals() {
 fn the_lease_beats_every_other_strategy_on_the_same_arrivals() {
     let figures = |strategy| run(Scenario { strategy, duration: Span(300_000), ..Scenario::default() });
     let ours = figures(Strategy::LeaseBetaAuto);
-    for strategy in Strategy::ALL.into_iter().filter(|it| !it.has_promises()) {
+    for strategy in Strategy::ALL.into_iter().filter(|it| !it.is_this_cache()) {
         let theirs = figures(strategy);
         let name = strategy.as_str();
         assert!(ours.slow <= theirs.slow, "{name}: {} slow answers", theirs.slow);

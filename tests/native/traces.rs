@@ -5,23 +5,26 @@ use std::sync::Arc;
 
 use xfetch_edge::{
     core::{
-        entry::{Entry, Floor, Lifetime},
+        entry::{Entry, Lifetime},
         failure::{Failure, Reason},
         global_rate::RateShare,
         key::Key,
+        purge::Floor,
         time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
+        computation::{Computed, Purpose, TriggerOutcome},
         memory::Memory,
-        metrics::{Call, Counter, Counters, MetricEvent},
-        miss::{self, Miss, Outcome},
-        refresh::{Action, Computed, Event, Purpose, Refresh, RefreshOutcome, Subject, TriggerOutcome},
+        metrics::{CallOutcome, Counter, Counters, MetricEvent},
+        miss::{self, Miss, MissOutcome},
+        refresh::{Action, Event, Refresh, Subject},
         refresh_gate::{Blocked, RefreshGate},
+        refresh_outcome::RefreshOutcome,
         state::IsolateState,
     },
     protocol::{
-        lease::{CleanUp, State, Waiting, Wake},
+        lease::{CleanUp, State, WaitDecision, Wake},
         message::{Answer, LeaseRequest, Reply},
     },
 };
@@ -42,8 +45,13 @@ pub(super) fn at(ms: u64) -> Instant {
     Instant(NOW.0 + ms)
 }
 
-fn acquire(state: &mut State, seen: u64, nonce: &str, now: Instant) -> Answer {
-    state.acquire(seen, Some(nonce), TERMS, now)
+/// A nonce made of a word, to tell apart who asks.
+fn nonce(word: &str) -> u64 {
+    word.bytes().fold(0, |sum, byte| sum << 8 | u64::from(byte))
+}
+
+fn acquire(state: &mut State, seen: u64, word: &str, now: Instant) -> Answer {
+    state.acquire(seen, Some(nonce(word)), TERMS, now)
 }
 
 fn grant(state: &mut State, seen: u64, nonce: &str, now: Instant) -> u64 {
@@ -82,7 +90,8 @@ fn the_recheck_inside_the_lock_finds_what_was_committed_meanwhile() {
 
 #[test]
 fn the_check_before_the_lock_compares_generations_and_not_freshness() {
-    let subject = || Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None };
+    let subject =
+        || Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
     let start = || {
         let mut refresh = Refresh::new(subject(), Purpose::Early);
         assert_eq!(refresh.on(Event::Started, NOW), Action::LookInColo);
@@ -93,7 +102,8 @@ fn the_check_before_the_lock_compares_generations_and_not_freshness() {
     assert_eq!(start().on(Event::LookedInColo(Some(same)), NOW), Action::Acquire { seen: 5 });
     let newer = Arc::new(entry(6, NOW.0 - 20_000));
     let mut refresh = start();
-    assert_eq!(refresh.on(Event::LookedInColo(Some(newer.clone())), NOW), Action::Store(newer));
+    let next = refresh.on(Event::LookedInColo(Some(newer.clone())), NOW);
+    assert_eq!(next, Action::End(RefreshOutcome::AdoptedFromColo(newer)));
     assert_eq!(refresh.take_trigger(), Some(TriggerOutcome::RecheckSkip));
 }
 
@@ -215,29 +225,32 @@ fn whoever_finds_the_lease_held_is_told_to_come_back_when_the_computation_should
 fn nobody_waits_for_a_commit_that_has_happened() {
     let (state, token) = committed(NOW);
     let answer = state.wait(0, 0, 10, at(7));
-    assert_eq!(answer, Waiting::Now(Answer::Newer { generation: token, age: Span(7), ttl: LIFETIME.ttl }));
+    assert_eq!(
+        answer,
+        WaitDecision::Answer(Answer::Newer { generation: token, age: Span(7), ttl: LIFETIME.ttl })
+    );
 }
 
 #[test]
 fn nobody_waits_where_no_lease_is_out() {
-    assert_eq!(State::default().wait(0, 0, 10, NOW), Waiting::Now(Answer::Again));
+    assert_eq!(State::default().wait(0, 0, 10, NOW), WaitDecision::Answer(Answer::Again));
 }
 
 #[test]
 fn a_purge_wakes_those_who_wait() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
-    assert_eq!(state.wait(0, 0, 10, NOW), Waiting::Sleep(Span(5_000)));
+    assert_eq!(state.wait(0, 0, 10, NOW), WaitDecision::Sleep(Span(5_000)));
     assert_eq!(state.purge(false, TERMS.physical, at(5)).1, Wake::With(Answer::Again));
-    assert_eq!(state.wait(0, 0, 10, at(6)), Waiting::Now(Answer::Again));
+    assert_eq!(state.wait(0, 0, 10, at(6)), WaitDecision::Answer(Answer::Again));
 }
 
 #[test]
 fn a_waiter_sleeps_no_longer_than_the_lease_and_there_is_a_most() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
-    assert_eq!(state.wait(0, 0, 10, at(18_000)), Waiting::Sleep(Span(2_000)));
-    assert_eq!(state.wait(0, 10, 10, at(0)), Waiting::Now(Answer::TooManyWaiters));
+    assert_eq!(state.wait(0, 0, 10, at(18_000)), WaitDecision::Sleep(Span(2_000)));
+    assert_eq!(state.wait(0, 10, 10, at(0)), WaitDecision::Answer(Answer::TooManyWaiters));
 }
 
 #[test]
@@ -249,7 +262,7 @@ fn a_failing_origin_gets_one_call_per_window_and_all_waiters_hear_of_it() {
     let told = Answer::Failed { failure: transient(None), retry_after: Span(1_000) };
     assert_eq!(wake, Wake::With(told));
     assert!(matches!(acquire(&mut state, 0, "b", at(999)), Answer::Failed { .. }));
-    assert!(matches!(state.wait(0, 0, 10, at(999)), Waiting::Now(Answer::Failed { .. })));
+    assert!(matches!(state.wait(0, 0, 10, at(999)), WaitDecision::Answer(Answer::Failed { .. })));
     // The second failure in a row waits twice as long, and success forgives.
     let token = grant(&mut state, 0, "c", at(1_000));
     state.fail(token, transient(None), at(1_000), Draw::NEVER_EARLY);
@@ -351,7 +364,7 @@ fn memory_takes_nothing_back_that_was_purged() {
     assert!(!memory.hear(hash, floor(0, 9), NOW), "the same floor is no news");
 }
 
-// Waiting for somebody else's computation.
+// WaitDecision for somebody else's computation.
 
 /// A refresh of generation 5 that has been told that the lease is held, for four seconds more.
 fn contending() -> Refresh {
@@ -359,7 +372,7 @@ fn contending() -> Refresh {
 }
 
 fn contending_for(retry_in: Span) -> Refresh {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None };
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(Event::Started, NOW);
     refresh.on(Event::LookedInColo(None), NOW);
@@ -430,7 +443,13 @@ fn a_clock_that_steps_during_the_sleep_keeps_nobody_away() {
 #[test]
 fn a_computation_knows_its_token_its_floor_and_its_cost() {
     let refresh = |delta: Option<u64>| {
-        let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: delta.map(Span) };
+        let subject = Subject {
+            key: "key".into(),
+            lifetime: LIFETIME,
+            seen: 0,
+            delta: delta.map(Span),
+            has_looked: false,
+        };
         Refresh::new(subject, Purpose::Cold)
     };
     for (delta, pause) in [(None, 1_000), (Some(300), 1_000), (Some(4_000), 4_000)] {
@@ -449,7 +468,8 @@ fn a_computation_knows_its_token_its_floor_and_its_cost() {
 #[test]
 fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
     let ended = |remembered: u64| {
-        let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None };
+        let subject =
+            Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
         let mut refresh = Refresh::new(subject, Purpose::Cold);
         refresh.on(Event::Started, NOW);
         refresh.on(told(Answer::Granted { token: 9 }), NOW);
@@ -474,7 +494,7 @@ fn a_cold_request_overtakes_what_the_object_holds_past_every_window() {
 
 #[test]
 fn an_entry_that_cannot_be_read_is_overtaken() {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None };
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(Event::Started, NOW);
     let newer = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
@@ -488,7 +508,7 @@ fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for(
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let fallback = || Miss::new(7, Some(old.clone()), NOW);
     let led = |ending| miss::Event::Led(ending, Floor::default());
-    let outcome = miss::Action::Answer(Outcome::Fallback(old.clone()));
+    let outcome = miss::Action::Answer(MissOutcome::Fallback(old.clone()));
     let failed = RefreshOutcome::Failed(transient(None));
     assert_eq!(fallback().on(led(failed), NOW), outcome);
     let backed_off = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Span::SECOND };
@@ -523,7 +543,7 @@ fn what_was_warm_when_the_request_came_is_served_whatever_the_look_brings() {
 
 #[test]
 fn a_value_without_a_commit_lives_at_the_generation_seen() {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(Event::Started, NOW);
     refresh.on(Event::LookedInColo(None), NOW);
@@ -542,7 +562,7 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
     };
     assert_eq!((kept.generation, kept.committed), (4, false));
     // The same where there was a lease, and its object is lost before the commit.
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None };
+    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(Event::Started, NOW);
     refresh.on(Event::LookedInColo(None), NOW);
@@ -568,7 +588,7 @@ fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
     let outcome = |floor: Floor, now: Instant| {
         Miss::new(7, Some(old.clone()), NOW).on(miss::Event::Led(failed(), floor), now)
     };
-    let told = |action: &miss::Action| matches!(action, miss::Action::Answer(Outcome::Failed { .. }));
+    let told = |action: &miss::Action| matches!(action, miss::Action::Answer(MissOutcome::Failed { .. }));
     assert!(told(&outcome(Floor { soft: 0, hard: 8 }, NOW)), "purged");
     assert!(told(&outcome(Floor::default(), at(45_000))), "past stale_if_error");
     assert!(!told(&outcome(Floor::default(), at(44_999))));
@@ -577,8 +597,8 @@ fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
 #[test]
 fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_collapsed() {
     for (stored_at, outcome) in [
-        (NOW.0 - 1, Outcome::Hit as fn(Arc<Entry>) -> Outcome),
-        (NOW.0, Outcome::Collapsed as fn(Arc<Entry>) -> Outcome),
+        (NOW.0 - 1, MissOutcome::Hit as fn(Arc<Entry>) -> MissOutcome),
+        (NOW.0, MissOutcome::Collapsed as fn(Arc<Entry>) -> MissOutcome),
     ] {
         let held = Arc::new(entry(7, stored_at));
         let mut cold = Miss::new(0, None, NOW);
@@ -738,6 +758,6 @@ fn an_abandoned_call_counts_once_and_its_late_result_nothing() {
     assert_eq!(calls.sweep(at(20_000)), [Purpose::Early]);
     assert!(!calls.settle(call));
     let mut tally = Counters::default();
-    tally.fold(MetricEvent::Called { purpose: Purpose::Early, call: Call::Abandoned });
+    tally.fold(MetricEvent::Called { purpose: Purpose::Early, call: CallOutcome::Abandoned });
     assert_eq!(tally.get(Counter::ComputeCalls), tally.get(Counter::ComputeAbandoned));
 }

@@ -7,19 +7,21 @@ use xfetch_edge::{
         arrival_rate::ArrivalRate,
         canonical_json,
         config::{Config, Route},
-        entry::{Entry, Floor, Lifetime},
+        entry::{Entry, Lifetime},
         failure::{self, Failure, Reason},
         freshness,
         global_rate::{GlobalRate, MAX_SHARES, RateShare, SEVERAL},
+        purge::Floor,
         time::{Instant, Span},
         xfetch::Draw,
     },
     isolate::{
-        coalesce::{Coalesce, Joined, MAX_SLEEPERS},
+        coalesce::{Coalesce, Joined, MAX_WAITERS},
+        computation::Purpose,
         memory::Memory,
-        miss::{Action, Event, Miss, Outcome},
+        miss::{Action, Event, Miss, MissOutcome},
         origin_calls::OriginCalls,
-        refresh::{Purpose, RefreshOutcome},
+        refresh_outcome::RefreshOutcome,
     },
     protocol::{
         lease::{self, CleanUp, TOKEN_END},
@@ -85,17 +87,14 @@ fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
     assert_eq!(global_rate.total(), 18_000, "and once more");
     global_rate.committed();
     assert_eq!(global_rate.total(), 6_000, "the first has not spoken for two generations");
-    let stored = global_rate.as_bytes().to_vec();
-    assert_eq!(GlobalRate::from_bytes(&stored), global_rate);
-    assert_eq!(GlobalRate::from_bytes(&stored[..stored.len() - 1]).total(), 0, "cut short");
     global_rate.committed();
     assert_eq!(global_rate.total(), 0);
-    assert_eq!(GlobalRate::from_bytes(b""), global_rate);
+    assert_eq!(GlobalRate::default(), global_rate);
     for isolate in 1..=MAX_SHARES as u64 + 5 {
         global_rate.hear(share(isolate, 1.0));
     }
     assert_eq!(global_rate.total(), 1_000 * MAX_SHARES as u32, "no more are kept, and the newest always");
-    assert_eq!(global_rate.as_bytes().len(), 13 * MAX_SHARES);
+    assert_eq!(global_rate.isolates(), MAX_SHARES);
     global_rate.hear(share(3, 1e12));
     global_rate.hear(share(4, f64::INFINITY));
     assert_eq!(global_rate.total(), SEVERAL - 1, "no sum is taken for what is not known");
@@ -118,8 +117,7 @@ fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
         global_rate.hear(RateShare::new(isolate, None));
     }
     assert_eq!(total(&global_rate), 30_000);
-    let records = global_rate.as_bytes().len() / 13;
-    assert_eq!(records, 2, "and who comes when somebody knows is one that is seldom asked");
+    assert_eq!(global_rate.isolates(), 2, "and who comes when somebody knows is one that is seldom asked");
     global_rate.hear(RateShare::new(2, Some(5.0)));
     assert_eq!(total(&global_rate), 20_000);
     let mut global_rate = GlobalRate::default();
@@ -135,7 +133,7 @@ fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
     for isolate in 1..200 {
         global_rate.hear(RateShare::new(isolate, None));
     }
-    assert_eq!((total(&global_rate), global_rate.as_bytes().len()), (SEVERAL, 13 * MAX_SHARES));
+    assert_eq!((total(&global_rate), global_rate.isolates()), (SEVERAL, MAX_SHARES));
     global_rate.hear(RateShare::new(3, Some(1e-9)));
     assert_eq!(
         total(&global_rate),
@@ -159,17 +157,17 @@ fn shares_of_a_key_that_nobody_has_refreshed_for_long_are_forgotten() {
             share: RateShare::new(isolate, Some(1.0)),
             ..LeaseRequest::default()
         };
-        let Answer::Granted { token } = state.acquire(0, Some("a"), ask(1), NOW) else { panic!("the first") };
+        let Answer::Granted { token } = state.acquire(0, Some(1), ask(1), NOW) else { panic!("the first") };
         state.commit(token, Span::ZERO, entry(1, NOW).lifetime, NOW);
-        state.acquire(token, Some("b"), ask(2), NOW.plus(Span(ms)));
-        state.global_rate.total()
+        state.acquire(token, Some(2), ask(2), NOW.plus(Span(ms)));
+        state.reply(Answer::Again).global_rate
     };
     assert_eq!(told_after(2_000), 2_000, "a TTL beyond expiry");
     assert_eq!(told_after(2_001), 1_000, "and later");
 }
 
 fn granted(state: &mut lease::State, seen: u64, now: Instant) -> u64 {
-    match state.acquire(seen, Some("a"), LeaseRequest { lease: LEASE, ..LeaseRequest::default() }, now) {
+    match state.acquire(seen, Some(1), LeaseRequest { lease: LEASE, ..LeaseRequest::default() }, now) {
         Answer::Granted { token } => token,
         other => panic!("{other:?}"),
     }
@@ -261,15 +259,6 @@ fn a_few_requests_at_one_instant_are_no_rate() {
         rare.arrived(NOW.plus(Span(at)), Span(300_000));
     }
     assert!(rare.per_second(Span(300_000)).is_some_and(|it| (it - 0.01).abs() < 0.002), "{rare:?}");
-}
-
-#[test]
-fn a_share_travels_as_twelve_bytes_and_nothing_else_is_one() {
-    let share = RateShare { isolate: 0x0102_0304_0506_0708, millihertz: 30_000 };
-    assert_eq!(RateShare::from_bytes(&share.to_bytes()), share);
-    for strange in [&b""[..], b"01234567890", b"0123456789012", b"01234567"] {
-        assert_eq!(RateShare::from_bytes(strange), RateShare::default());
-    }
 }
 
 #[test]
@@ -413,7 +402,7 @@ fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else
         let mut cold = Miss::new(3, Some(Arc::clone(&old)), now);
         cold.on(Event::Started { led_here: false }, now);
         let action = failed(&mut cold, now);
-        let fell_back = matches!(action, Action::Answer(Outcome::Fallback(_)));
+        let fell_back = matches!(action, Action::Answer(MissOutcome::Fallback(_)));
         assert_eq!(fell_back, is_usable, "at an age of {age} ms: {action:?}");
     }
 }
@@ -428,7 +417,7 @@ fn what_may_not_be_used_takes_the_place_of_nothing_that_may() {
     let action = cold.on(Event::Led(RefreshOutcome::Adopted(newer), Floor::default()), now);
     assert!(matches!(action, Action::Lead { seen: 4 }), "{action:?}");
     let action = failed(&mut cold, now);
-    assert!(matches!(&action, Action::Answer(Outcome::Fallback(it)) if it.generation == 3), "{action:?}");
+    assert!(matches!(&action, Action::Answer(MissOutcome::Fallback(it)) if it.generation == 3), "{action:?}");
 }
 
 #[test]
@@ -477,23 +466,23 @@ fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_use
         let action = cold.on(Event::Woken(reply, Some(Arc::clone(&held))), now);
         assert!(matches!(action, Action::Lead { seen: 7 }), "{action:?}");
         let action = failed(&mut cold, now);
-        assert_eq!(matches!(action, Action::Answer(Outcome::Fallback(_))), falls_back, "{action:?}");
+        assert_eq!(matches!(action, Action::Answer(MissOutcome::Fallback(_))), falls_back, "{action:?}");
     }
 }
 
 #[test]
 fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
     let mut sleeps = Coalesce::default();
-    let mut join = |key: u8, seen, who: &'static str| sleeps.join([key; 32], seen, who, 2, LEASE, NOW);
-    let firsts = [join(1, 0, "a"), join(1, 7, "b"), join(2, 0, "c"), join(255, 1, "f"), join(255, 2, "g")];
-    assert_eq!(join(1, 0, "d"), Joined::Follows);
-    assert_eq!(join(1, 0, "e"), Joined::TooMany, "two at most");
+    let mut join = |key: u8, seen, who: u64| sleeps.join([key; 32], seen, who, 2, LEASE, NOW);
+    let firsts = [join(1, 0, 10), join(1, 7, 11), join(2, 0, 12), join(255, 1, 15), join(255, 2, 16)];
+    assert_eq!(join(1, 0, 13), Joined::Follows);
+    assert_eq!(join(1, 0, 14), Joined::TooMany, "two at most");
     let owners: Vec<u64> = firsts.into_iter().filter_map(owner).collect();
     assert_eq!(owners.len(), firsts.len(), "each of them sends a message of its own");
-    assert_eq!(sleeps.end([1; 32], 0, owners[0]), ["a", "d"], "in the order in which they came");
+    assert_eq!(sleeps.end([1; 32], 0, owners[0]), [10, 13], "in the order in which they came");
     assert!(sleeps.end([1; 32], 0, owners[0]).is_empty(), "once");
-    assert_eq!(sleeps.end([1; 32], 7, owners[1]), ["b"]);
-    assert_eq!(sleeps.end([2; 32], 0, owners[2]), ["c"]);
+    assert_eq!(sleeps.end([1; 32], 7, owners[1]), [11]);
+    assert_eq!(sleeps.end([2; 32], 0, owners[2]), [12]);
 }
 
 #[test]
@@ -501,7 +490,7 @@ fn nobody_sleeps_by_a_message_that_is_lost_or_from_the_future() {
     let key = [1; 32];
     let began = || {
         let mut sleeps = Coalesce::default();
-        let name = owner(sleeps.join(key, 0, "first", 9, LEASE, NOW)).expect("it is the first");
+        let name = owner(sleeps.join(key, 0, 1, 9, LEASE, NOW)).expect("it is the first");
         (sleeps, name)
     };
     let (mut sleeps, name) = began();
@@ -509,12 +498,12 @@ fn nobody_sleeps_by_a_message_that_is_lost_or_from_the_future() {
     assert_eq!(sleeps.left(key, 0, NOW), Some(LEASE));
     assert_eq!(sleeps.left(key, 7, NOW), None, "nobody sleeps there");
     assert_eq!(sleeps.left(key, 0, last), Some(Span(1)), "no longer than the message may take");
-    assert_eq!(sleeps.join(key, 0, "second", 9, LEASE, last), Joined::Follows);
-    assert_eq!(sleeps.end(key, 0, name), ["first", "second"]);
-    for (later, heard) in [(NOW.plus(LEASE), vec!["second"]), (Instant(NOW.0 - 1), vec!["first", "second"])] {
+    assert_eq!(sleeps.join(key, 0, 2, 9, LEASE, last), Joined::Follows);
+    assert_eq!(sleeps.end(key, 0, name), [1, 2]);
+    for (later, heard) in [(NOW.plus(LEASE), vec![2]), (Instant(NOW.0 - 1), vec![1, 2])] {
         let (mut sleeps, name) = began();
         assert_eq!(sleeps.left(key, 0, later), None);
-        let next = owner(sleeps.join(key, 0, "second", 9, LEASE, later)).expect("it sends one of its own");
+        let next = owner(sleeps.join(key, 0, 2, 9, LEASE, later)).expect("it sends one of its own");
         assert!(sleeps.end(key, 0, name).is_empty(), "the answer to the lost one is nobody's any more");
         assert_eq!(sleeps.end(key, 0, next), heard, "whom the clock has left behind hears the next one");
     }
@@ -530,14 +519,13 @@ fn owner(joined: Joined) -> Option<u64> {
 #[test]
 fn sleeps_that_nobody_has_ended_do_not_pile_up() {
     let mut sleeps = Coalesce::default();
-    let dropped = Rc::new(());
     for number in 0..10_000_u64 {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&number.to_le_bytes());
         let now = NOW.plus(Span(number * 100));
-        sleeps.join(key, 0, Rc::clone(&dropped), 9, LEASE, now);
+        sleeps.join(key, 0, number, 9, LEASE, now);
     }
-    let left = Rc::strong_count(&dropped) - 1;
+    let left = sleeps.waiters();
     assert!((100..=512).contains(&left), "{left} of ten thousand are left, of which a hundred are live");
 }
 
@@ -550,18 +538,18 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
     };
     let full = || {
         let mut sleeps = Coalesce::default();
-        let firsts: Vec<_> = (0..MAX_SLEEPERS / 2)
-            .map(|it| owner(sleeps.join(key(it), 0, it, 9, LEASE, NOW)).expect("there is room"))
+        let firsts: Vec<_> = (0..MAX_WAITERS / 2)
+            .map(|it| owner(sleeps.join(key(it), 0, it as u64, 9, LEASE, NOW)).expect("there is room"))
             .collect();
-        for it in 0..MAX_SLEEPERS / 2 {
-            assert_eq!(sleeps.join(key(it), 0, it, 9, LEASE, NOW), Joined::Follows);
+        for it in 0..MAX_WAITERS / 2 {
+            assert_eq!(sleeps.join(key(it), 0, it as u64, 9, LEASE, NOW), Joined::Follows);
         }
         (sleeps, firsts)
     };
     let (mut sleeps, firsts) = full();
-    for it in [0, MAX_SLEEPERS] {
+    for it in [0, MAX_WAITERS] {
         assert_eq!(
-            sleeps.join(key(it), 0, it, 9, LEASE, NOW),
+            sleeps.join(key(it), 0, it as u64, 9, LEASE, NOW),
             Joined::TooMany,
             "of a known key or a new one"
         );
@@ -569,14 +557,14 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
     // Whoever is woken leaves a place.
     assert_eq!(sleeps.end(key(1), 0, firsts[1]), [1, 1]);
     assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::Follows);
-    assert!(owner(sleeps.join(key(MAX_SLEEPERS), 0, 0, 9, LEASE, NOW)).is_some());
+    assert!(owner(sleeps.join(key(MAX_WAITERS), 0, 0, 9, LEASE, NOW)).is_some());
     assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
     // And so do those whom nobody has woken in time, or who sleep by a message of the future.
     for later in [NOW.plus(LEASE), Instant(NOW.0 - 1)] {
         let (mut sleeps, _) = full();
         assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
-        for it in 0..MAX_SLEEPERS {
-            assert!(owner(sleeps.join(key(it), 0, it, 9, LEASE, later)).is_some(), "{it}");
+        for it in 0..MAX_WAITERS {
+            assert!(owner(sleeps.join(key(it), 0, it as u64, 9, LEASE, later)).is_some(), "{it}");
         }
         assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, later), Joined::TooMany);
     }

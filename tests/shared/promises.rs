@@ -7,9 +7,10 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::sync::Arc;
 
 use xfetch_edge::core::{
-    entry::{self, Entry, Floor, Lifetime},
+    entry::{self, Entry, Lifetime},
     freshness::{self, Eagerness, Verdict},
     key::{self, Scope},
+    purge::Floor,
     time::{Instant, Span},
     xfetch::{self, Draw, Rule},
 };

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Counters;
+use super::counters::Counters;
 use crate::core::time::{Instant, Span};
 
 /// What one isolate holds right now. Not counted, only shown.
@@ -27,13 +27,13 @@ pub struct Batch {
     /// The epoch that the counts belong to; `None` from an isolate that knows of none yet.
     pub epoch: Option<String>,
     /// The counts.
-    pub tally: Counters,
+    pub counters: Counters,
     /// The isolate's gauges.
     pub gauges: Gauges,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Isolate {
+struct IsolateRecord {
     name: String,
     sequence: u64,
     seen: Instant,
@@ -48,8 +48,8 @@ pub struct Ledger {
     /// When they did.
     pub since: Instant,
     /// The counts.
-    pub tally: Counters,
-    isolates: Vec<Isolate>,
+    pub counters: Counters,
+    isolates: Vec<IsolateRecord>,
 }
 
 /// Gauges of an isolate that has not been heard of for so long are forgotten.
@@ -61,7 +61,7 @@ impl Ledger {
     /// A book that begins now. The epoch's name must be new.
     #[must_use]
     pub fn new(epoch: String, now: Instant) -> Self {
-        Self { epoch, since: now, tally: Counters::default(), isolates: Vec::new() }
+        Self { epoch, since: now, counters: Counters::default(), isolates: Vec::new() }
     }
 
     /// Takes a batch once, however often it is sent. Counts of another epoch are dropped whole: they
@@ -71,11 +71,11 @@ impl Ledger {
         let known = place.map_or(0, |place| self.isolates.remove(place).sequence);
         let is_ours = batch.epoch.as_ref().is_none_or(|epoch| *epoch == self.epoch);
         if batch.sequence > known && is_ours {
-            self.tally.merge(&batch.tally);
+            self.counters.merge(&batch.counters);
         }
         // Kept in the order in which they were heard of, so that the first is the one to forget.
         let sequence = known.max(batch.sequence);
-        self.isolates.push(Isolate {
+        self.isolates.push(IsolateRecord {
             name: batch.isolate.clone(),
             sequence,
             seen: now,
@@ -90,7 +90,7 @@ impl Ledger {
     pub fn reset(&mut self, epoch: String, now: Instant) {
         self.epoch = epoch;
         self.since = now;
-        self.tally = Counters::default();
+        self.counters = Counters::default();
     }
 
     /// The sum of the gauges of the isolates that are alive.

@@ -11,12 +11,19 @@ use worker::Env;
 use crate::{
     core::{
         canonical_json,
-        config::OBJECT_TIMEOUT,
+        config::{OBJECT_TIMEOUT, Route},
         time::{Instant, Span},
+        xfetch::MAX_DELTA_SHARE,
     },
-    protocol::message::Message,
+    protocol::message::{self, Message},
     worker::{
-        cache_api, metrics_sender, object_stub, origin, platform::clock, response, router::Visit, timer,
+        cache_api,
+        context::RequestContext,
+        isolate, metrics_sender,
+        object_stub::{self, Address, LEASE_BINDING},
+        origin,
+        platform::clock,
+        response, timer,
     },
 };
 
@@ -33,10 +40,10 @@ pub(super) fn brief() -> Response {
 }
 
 /// Every part, tried now.
-pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
-    let (config, at) = (&visit.config, Rc::clone(visit));
+pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
+    let (config, at) = (&context.config, Rc::clone(context));
     let colo = check(async move { cache_api::works(at.target().host()).await });
-    let checks = join3(colo, objects(&visit.env), origin_answers(visit));
+    let checks = join3(colo, objects(&context.env), origin_answers(context));
     let (cache, (lease, metrics), origin) = checks.await;
     let is_well = lease && metrics && origin;
     let word = |works: bool| if works { "ok" } else { "failing" }.into();
@@ -51,6 +58,7 @@ pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
         .routes
         .iter()
         .map(|route| {
+            let delta = isolate::with(|isolate| isolate.state.measured_delta(route));
             canonical_json::object([
                 ("path", route.path.as_str().into()),
                 ("ttl", route.lifetime.ttl.as_seconds().into()),
@@ -59,7 +67,8 @@ pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
                 ("early_window", route.early_window.into()),
                 ("origin_timeout", route.origin_timeout.as_seconds().into()),
                 ("lease", route.lease().as_seconds().into()),
-                ("delta_near_ttl", (route.origin_timeout > route.lifetime.ttl).into()),
+                ("delta", delta.map(Span::as_seconds).into()),
+                ("delta_near_ttl", delta.is_some_and(|delta| is_near_ttl(route, delta)).into()),
             ])
         })
         .collect();
@@ -82,35 +91,43 @@ async fn check(works: impl Future<Output = bool> + 'static) -> bool {
 /// Both objects, each asked something that changes nothing.
 async fn objects(env: &Env) -> (bool, bool) {
     let (lease_env, metrics_env) = (env.clone(), env.clone());
+    let to = Address { binding: LEASE_BINDING, name: "health".to_owned(), location_hint: None };
     let lease = check(async move {
-        object_stub::send(lease_env, "health".to_owned(), None, Message::Inspect, Vec::new()).await.is_ok()
+        let bytes = message::encode_message(&Message::Inspect, &[]);
+        let replied = object_stub::send(&lease_env, to, bytes, OBJECT_TIMEOUT).await;
+        replied.is_ok_and(|reply| reply.is_ok_and(|bytes| message::decode_reply(&bytes).is_some()))
     });
     let metrics = check(async move { metrics_sender::flush(&metrics_env, true).await.is_some() });
-    debug_assert!(MAX_CHECK < OBJECT_TIMEOUT);
     futures_util::future::join(lease, metrics).await
 }
 
+/// Whether computations take so long, by what this isolate has measured, that requests are in the early
+/// window nearly all the time: the rule uses no larger share of the TTL as cost.
+fn is_near_ttl(route: &Route, delta: Span) -> bool {
+    delta > route.lifetime.ttl.share(MAX_DELTA_SHARE)
+}
+
 /// Any status counts; the answer is remembered for ten seconds.
-async fn origin_answers(visit: &Rc<Visit>) -> bool {
+async fn origin_answers(context: &Rc<RequestContext>) -> bool {
     let now = clock::now();
     let known = ORIGIN.with_borrow(|known| *known);
     if let Some((_, works)) = known.filter(|(at, _)| at.covers(REMEMBERED, now)) {
         return works;
     }
-    let visit = Rc::clone(visit);
-    let works = check(async move { head(&visit).await.unwrap_or(false) }).await;
+    let context = Rc::clone(context);
+    let works = check(async move { head(&context).await.unwrap_or(false) }).await;
     ORIGIN.set(Some((now, works)));
     works
 }
 
-async fn head(visit: &Visit) -> Result<bool, wasm_bindgen::JsValue> {
+async fn head(context: &RequestContext) -> Result<bool, wasm_bindgen::JsValue> {
     let abort = AbortController::new()?;
     let init = RequestInit::new();
     init.set_method("HEAD");
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&abort.signal()));
-    let origin = visit.config.origin_of(None);
+    let origin = context.config.origin_of(None);
     let request = Request::new_with_str_and_init(&origin::url(origin, "/"), &init)?;
-    let promise = origin::fetch(&visit.env, origin, &request)?;
+    let promise = origin::fetch(&context.env, origin, &request)?;
     Ok(JsFuture::from(promise).await.is_ok())
 }

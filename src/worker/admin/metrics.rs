@@ -5,18 +5,14 @@ use web_sys::Response;
 
 use crate::{
     core::canonical_json,
-    isolate::metrics::{BUCKETS, COUNTERS, Counters, Gauges, Histogram},
-    worker::{
-        metrics_sender::{self, Answer},
-        response::{self, Problem},
-        router::Visit,
-    },
+    isolate::metrics::{BUCKETS, COUNTERS, Counters, Gauges, Histogram, MetricsReply},
+    worker::{context::RequestContext, metrics_sender, problem::Problem, response},
 };
 
-fn histograms(tally: &Counters) -> [(&'static str, &'static str, &Histogram); 2] {
+fn histograms(counters: &Counters) -> [(&'static str, &'static str, &Histogram); 2] {
     [
-        ("answer_milliseconds", "Time to the answer.", &tally.answer_time),
-        ("delta_milliseconds", "Cost of the computations.", &tally.delta),
+        ("answer_milliseconds", "Time to the answer.", &counters.answer_time),
+        ("delta_milliseconds", "Cost of the computations.", &counters.delta),
     ]
 }
 
@@ -30,30 +26,30 @@ fn gauges(gauges: Gauges) -> [(&'static str, &'static str, u64); 3] {
 
 /// All counters, as JSON or as Prometheus text. What this isolate has counted is sent first, so that
 /// the answer includes every request it has answered before.
-pub(super) async fn read(visit: &Visit) -> Response {
-    let Some(answer) = metrics_sender::flush(&visit.env, true).await else {
+pub(super) async fn read(context: &RequestContext) -> Response {
+    let Some(reply) = metrics_sender::flush(&context.env, true).await else {
         return unavailable();
     };
-    let accepts_text = visit.header("accept").is_some_and(|accept| {
+    let accepts_text = context.header("accept").is_some_and(|accept| {
         let types = accept.split(',').map(|it| it.split(';').next().unwrap_or_default().trim());
         types.into_iter().find(|it| matches!(*it, "text/plain" | "application/json")) == Some("text/plain")
     });
-    let query = visit.target().query().unwrap_or_default();
+    let query = context.target().query().unwrap_or_default();
     match query.split('&').find_map(|pair| pair.strip_prefix("format=")) {
-        Some("prometheus") => as_text(&answer),
-        Some("json") => as_json(&answer),
-        None if accepts_text => as_text(&answer),
-        None => as_json(&answer),
+        Some("prometheus") => as_text(&reply),
+        Some("json") => as_json(&reply),
+        None if accepts_text => as_text(&reply),
+        None => as_json(&reply),
         Some(_) => Problem::new(400, "unknown_format", "The format is json or prometheus.").response(),
     }
 }
 
 /// Zeros, and a new epoch.
-pub(super) async fn reset(visit: &Visit) -> Response {
-    match metrics_sender::reset(&visit.env).await {
-        Some(answer) => response::json(
+pub(super) async fn reset(context: &RequestContext) -> Response {
+    match metrics_sender::reset(&context.env).await {
+        Some(reply) => response::json(
             200,
-            &canonical_json::object([("epoch", answer.epoch.into()), ("since", answer.since.0.into())]),
+            &canonical_json::object([("epoch", reply.epoch.into()), ("since", reply.since.0.into())]),
         ),
         None => unavailable(),
     }
@@ -63,20 +59,19 @@ fn unavailable() -> Response {
     Problem::new(503, "metrics_unavailable", "The counters cannot be reached now.").response()
 }
 
-fn as_json(answer: &Answer) -> Response {
-    let (tally, current) = answer.shown.clone().unwrap_or_default();
+fn as_json(reply: &MetricsReply) -> Response {
+    let (counted, current) = reply.shown.clone().unwrap_or_default();
     let mut counters = Map::new();
     for (place, (name, _)) in COUNTERS.iter().enumerate() {
-        counters.insert((*name).to_owned(), tally.at(place).into());
+        counters.insert((*name).to_owned(), counted.at(place).into());
     }
     let gauges = canonical_json::object(gauges(current).map(|(name, _, value)| (name, value.into())));
-    let histograms =
-        canonical_json::object(histograms(&tally).map(|(name, _, counted)| (name, histogram(counted))));
+    let histograms = canonical_json::object(histograms(&counted).map(|(name, _, it)| (name, histogram(it))));
     response::json(
         200,
         &canonical_json::object([
-            ("epoch", answer.epoch.as_str().into()),
-            ("since", answer.since.0.into()),
+            ("epoch", reply.epoch.as_str().into()),
+            ("since", reply.since.0.into()),
             ("counters", counters.into()),
             ("gauges", gauges),
             ("histograms", histograms),
@@ -105,18 +100,18 @@ fn histogram(histogram: &Histogram) -> Value {
 /// The text format 0.0.4 of Prometheus. All values are whole numbers and the names are ours, so there
 /// is nothing to escape but the epoch, which is hexadecimal; the crates that write this format cost
 /// an eighth of the wasm.
-fn as_text(answer: &Answer) -> Response {
-    let (tally, current) = answer.shown.clone().unwrap_or_default();
+fn as_text(reply: &MetricsReply) -> Response {
+    let (counters, current) = reply.shown.clone().unwrap_or_default();
     let mut text = String::new();
     for (place, (name, help)) in COUNTERS.iter().enumerate() {
         family(&mut text, name, help, "counter");
-        sample(&mut text, name, tally.at(place));
+        sample(&mut text, name, counters.at(place));
     }
     for (name, help, value) in gauges(current) {
         family(&mut text, name, help, "gauge");
         sample(&mut text, name, value);
     }
-    for (name, help, counted) in histograms(&tally) {
+    for (name, help, counted) in histograms(&counters) {
         family(&mut text, name, help, "histogram");
         let mut count = 0;
         for (bound, more) in BUCKETS.iter().zip(counted.counts) {
@@ -129,8 +124,8 @@ fn as_text(answer: &Answer) -> Response {
     }
     // The epoch is a label of one gauge: a counter that starts anew is told from one that fell.
     family(&mut text, "metrics_since_seconds", "Begin of this epoch.", "gauge");
-    let since = format!("metrics_since_seconds{{epoch=\"{}\"}}", answer.epoch);
-    sample(&mut text, &since, answer.since.0 / 1_000);
+    let since = format!("metrics_since_seconds{{epoch=\"{}\"}}", reply.epoch);
+    sample(&mut text, &since, reply.since.0 / 1_000);
     let headers = response::headers(&[
         ("content-type", "text/plain; version=0.0.4; charset=utf-8"),
         ("cache-control", "no-store"),

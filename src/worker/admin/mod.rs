@@ -11,25 +11,26 @@ use subtle::ConstantTimeEq;
 use web_sys::Response;
 
 use super::{
-    response::Problem,
-    router::{self, Visit},
+    assets,
+    context::RequestContext,
+    problem::{self, Problem},
 };
 
 /// Answers a request to one of the cache's own paths.
-pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
-    let is_admin = is_admin(visit);
-    let path = visit.target().path().strip_prefix("/_xfetch/").unwrap_or_default();
-    let method = visit.request.method();
+pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
+    let is_admin = is_admin(context);
+    let path = context.target().path().strip_prefix("/_xfetch/").unwrap_or_default();
+    let method = context.request.method();
     let reads = matches!(method.as_str(), "GET" | "HEAD");
     if path == "health" {
         return match is_admin {
             _ if !reads => wrong_method("GET, HEAD"),
-            Some(true) => health::answer(visit).await,
+            Some(true) => health::answer(context).await,
             Some(false) | None => health::brief(),
         };
     }
     match is_admin {
-        None => return not_found(),
+        None => return problem::not_found(),
         Some(false) => {
             return Problem::new(401, "unauthorized", "This path needs the admin token.")
                 .header("www-authenticate", "Bearer realm=\"xfetch-edge\"".to_owned())
@@ -38,20 +39,16 @@ pub(super) async fn answer(visit: &Rc<Visit>) -> Response {
         Some(true) => {}
     }
     match path {
-        "metrics" if reads => metrics::read(visit).await,
+        "metrics" if reads => metrics::read(context).await,
         "metrics" => wrong_method("GET, HEAD"),
-        "openapi.json" if reads => router::page(visit).await.unwrap_or_else(not_found),
+        "openapi.json" if reads => assets::file(context).await.unwrap_or_else(problem::not_found),
         "openapi.json" => wrong_method("GET, HEAD"),
         "metrics/reset" | "purge" | "inspect" if method != "POST" => wrong_method("POST"),
-        "metrics/reset" => metrics::reset(visit).await,
-        "purge" => tiers::purge(visit).await,
-        "inspect" => tiers::inspect(visit).await,
-        _ => not_found(),
+        "metrics/reset" => metrics::reset(context).await,
+        "purge" => tiers::purge(context).await,
+        "inspect" => tiers::inspect(context).await,
+        _ => problem::not_found(),
     }
-}
-
-fn not_found() -> Response {
-    Problem::new(404, "not_found", "There is nothing here.").response()
 }
 
 fn wrong_method(allowed: &str) -> Response {
@@ -62,9 +59,9 @@ fn wrong_method(allowed: &str) -> Response {
 
 /// Whether the request carries the admin token; `None` when there is none to carry. The comparison
 /// takes the same time wherever the texts differ.
-fn is_admin(visit: &Visit) -> Option<bool> {
-    let expected = visit.config.admin_token.as_ref()?;
-    let given = visit.header("authorization").unwrap_or_default();
+fn is_admin(context: &RequestContext) -> Option<bool> {
+    let expected = context.config.admin_token.as_ref()?;
+    let given = context.header("authorization").unwrap_or_default();
     let given = match given.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         _ => "",

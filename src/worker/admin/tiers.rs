@@ -8,23 +8,30 @@ use web_sys::Response;
 use crate::{
     core::{
         canonical_json,
-        config::{Beta, Route},
-        entry::{Entry, Floor},
+        config::{Beta, OBJECT_TIMEOUT, Route},
+        entry::Entry,
         failure::Failure,
         freshness,
         global_rate::SEVERAL,
-        key::{self, Key},
+        key,
+        purge::Floor,
         time::Span,
         xfetch::{self, Draw},
     },
-    protocol::message::{Answer, Inspection, Message},
+    isolate::{step::Done, task::Task},
+    protocol::{
+        colo_record::ColoRecord,
+        message::{self, Answer, Inspection, Message, Reply},
+    },
     worker::{
-        body, cache_api, isolate,
-        object_stub::{self, Answered, Lost},
+        body, cache_api,
+        context::RequestContext,
+        driver, isolate,
+        keyed_request::{CacheRequest, KeyedRequest},
+        object_stub,
         platform::clock,
-        request,
-        response::{self, Problem},
-        router::Visit,
+        problem::Problem,
+        request, response,
     },
 };
 
@@ -34,14 +41,13 @@ const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"heade
 const MAX_REQUEST: usize = 2 << 20;
 
 struct Subject {
-    route: Rc<Route>,
-    key: Key,
+    keyed: Rc<KeyedRequest>,
     hard: bool,
 }
 
-async fn subject(visit: &Visit) -> Result<Subject, Problem> {
+async fn subject(context: &Rc<RequestContext>) -> Result<Subject, Problem> {
     let bad = |why: String| Problem::new(400, "bad_body", format!("{SHAPE}: {why}."));
-    let bytes = body::read(visit.request.body(), MAX_REQUEST).await;
+    let bytes = body::read(context.request.body(), MAX_REQUEST).await;
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.ok_or_else(|| bad("it is too large, or not UTF-8".to_owned()))?;
     let named = canonical_json::parse(&text).map_err(bad)?;
@@ -53,7 +59,7 @@ async fn subject(visit: &Visit) -> Result<Subject, Problem> {
         (Some(fields), Some(path), Value::Bool(hard)) if is_known(fields) => (path, *hard),
         _ => return Err(bad("a name is missing, not known, or has another type".to_owned())),
     };
-    let Some(route) = visit.config.route(path).cloned() else {
+    let Some(route) = context.config.route(path).cloned() else {
         return Err(Problem::new(404, "unknown_route", "No route has this path."));
     };
     let body = named.get("body").ok_or_else(|| bad("there is no body".to_owned()))?;
@@ -61,8 +67,9 @@ async fn subject(visit: &Visit) -> Result<Subject, Problem> {
         .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
     let headers = keyed_headers(&named["headers"], &route)
         .ok_or_else(|| bad(format!("the headers of this route's keys are {:?}", route.headers)))?;
-    let key = request::key_of(&visit.config, &route, &headers, &canonical);
-    Ok(Subject { route, key, hard })
+    let key = request::key_of(&context.config, &route, &headers, &canonical);
+    let request = Rc::new(CacheRequest { key, body: canonical, headers });
+    Ok(Subject { keyed: Rc::new(KeyedRequest { context: Rc::clone(context), route, request }), hard })
 }
 
 /// The route's keyed headers out of an object of texts; `None` when there are others in it, or one twice.
@@ -79,78 +86,52 @@ fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<Str
     Some(headers)
 }
 
-async fn send(visit: &Visit, key: &Key, message: Message) -> Answered {
-    let hint = visit.config.location_hint.as_deref();
-    object_stub::send_within(&visit.env, &key.name(), hint, message, Vec::new())
-        .await
-        .unwrap_or(Err(Lost::Broken))
-}
-
 /// The object first: what is dropped here before that could be brought back from it.
-pub(super) async fn purge(visit: &Visit) -> Response {
-    let subject = match subject(visit).await {
+pub(super) async fn purge(context: &Rc<RequestContext>) -> Response {
+    let Subject { keyed, hard } = match subject(context).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
-    let Subject { route, key, hard } = subject;
-    let physical = route.lifetime.physical();
-    let floor = match send(visit, &key, Message::Purge { hard, physical }).await {
-        Ok((reply, _)) if reply.answer == Answer::Purged => reply.floor,
-        Ok(_) | Err(_) => {
-            return Problem::new(
-                503,
-                "coordination_unavailable",
-                "It is not known to be purged: the key's object cannot be reached now. Ask again.",
-            )
-            .header("retry-after", "1".to_owned())
-            .response();
-        }
+    let Done::Purged(Some(floor)) = driver::run(Rc::clone(&keyed), Task::purge(hard)).await else {
+        let detail = "It is not known to be purged: the key's object cannot be reached now. Ask again.";
+        let problem = Problem::new(503, "coordination_unavailable", detail);
+        return problem.header("retry-after", "1".to_owned()).response();
     };
-    isolate::with(|isolate| {
-        isolate.local.hear(key.hash, floor, clock::now());
-        isolate.local.marks.forget(&key.hash);
-    });
-    cache_api::hear(visit.target().host(), &key, floor, physical).await;
     response::json(
         200,
         &canonical_json::object([
             ("purged", true.into()),
             ("hard", hard.into()),
-            ("key", key.name().into()),
+            ("key", keyed.request.key.name().into()),
             ("floor", floor.highest().into()),
         ]),
     )
 }
 
 /// What each tier holds. Changes nothing.
-pub(super) async fn inspect(visit: &Visit) -> Response {
-    let Subject { route, key, .. } = match subject(visit).await {
+pub(super) async fn inspect(context: &Rc<RequestContext>) -> Response {
+    let Subject { keyed, .. } = match subject(context).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
-    let now = clock::now();
+    let (route, key, now) = (&keyed.route, &keyed.request.key, clock::now());
     let (memory, memory_floor, rate) = isolate::with(|isolate| {
-        let entry = isolate.local.memory.get(&key.hash, &key.text, now);
-        (
-            entry,
-            isolate.local.memory.floor(&key.hash),
-            isolate.local.memory.rate(&key.hash, route.lifetime.ttl),
-        )
+        let memory = &isolate.state.memory;
+        let entry = memory.peek(&key.hash, &key.text, now);
+        (entry, memory.floor(&key.hash), memory.rate(&key.hash, route.lifetime.ttl))
     });
-    let record = cache_api::look_up(visit.target().host(), &key).await;
-    let object = match send(visit, &key, Message::Inspect).await {
-        Ok((reply, _)) => match reply.answer {
-            Answer::Inspected(inspection) => canonical_json::object([
-                ("reachable", true.into()),
-                ("floor", floors(reply.floor)),
-                ("holds", held(&inspection)),
-            ]),
-            _ => canonical_json::object([("reachable", false.into())]),
-        },
-        Err(_) => canonical_json::object([("reachable", false.into())]),
+    let bytes = cache_api::look_up(keyed.host(), key).await.ok().flatten();
+    let record = bytes.map(|bytes| ColoRecord::decode(&bytes, &key.text, clock::now()).0).unwrap_or_default();
+    let object = match ask_object(&keyed).await {
+        Some(Reply { floor, answer: Answer::Inspected(inspection), .. }) => canonical_json::object([
+            ("reachable", true.into()),
+            ("floor", floors(floor)),
+            ("holds", held(&inspection)),
+        ]),
+        Some(_) | None => canonical_json::object([("reachable", false.into())]),
     };
     let tier = |entry: Option<&Entry>, floor: Floor| {
-        let entry = entry.map(|entry| described(entry, &route, rate));
+        let entry = entry.map(|entry| described(entry, route, rate));
         canonical_json::object([("entry", entry.into()), ("floor", floors(floor))])
     };
     let beta = match route.beta {
@@ -169,6 +150,12 @@ pub(super) async fn inspect(visit: &Visit) -> Response {
             ("object", object),
         ]),
     )
+}
+
+async fn ask_object(keyed: &KeyedRequest) -> Option<Reply> {
+    let bytes = message::encode_message(&Message::Inspect, &[]);
+    let sent = object_stub::send(&keyed.context.env, keyed.address(), bytes, OBJECT_TIMEOUT).await;
+    message::decode_reply(&sent.ok()?.ok()?).map(|(reply, _)| reply)
 }
 
 fn floors(floor: Floor) -> Value {

@@ -1,6 +1,10 @@
-//! What the platform gives beside the web's own types.
+//! What the platform gives: clock, entropy, bindings, background work, an object's storage.
 
+#[cfg(feature = "edge")]
+pub(crate) mod background;
 #[cfg(feature = "edge")]
 pub(crate) mod bindings;
 pub mod clock;
+#[cfg(feature = "edge")]
+pub(crate) mod object_state;
 pub mod rng;

@@ -1,12 +1,11 @@
-//! Chance for one isolate: one call for entropy, then a small generator. Much cheaper than one call
-//! per request, and XFetch needs no secrets.
+//! Randomness for one isolate: one call for entropy, then a small generator. Much cheaper than one call per
+//! request, and XFetch needs no secrets.
 
 use fastrand::Rng;
 
-use crate::core::{canonical_json, xfetch::Draw};
+use crate::core::{canonical_json, xfetch::Chance};
 
-/// The isolate's source of chance. Seeded on first use, because the platform allows no entropy in
-/// global scope.
+/// An isolate's generator. Seeded on first use, because the platform allows no entropy in global scope.
 #[derive(Debug, Default)]
 pub struct IsolateRng {
     generator: Option<Rng>,
@@ -14,12 +13,12 @@ pub struct IsolateRng {
 }
 
 impl IsolateRng {
-    /// A uniform draw on (0, 1]; without entropy the draw that never refreshes early.
-    pub fn draw(&mut self) -> Draw {
-        self.bits().map_or(Draw::NEVER_EARLY, Draw::from_bits)
+    /// The randomness of one step.
+    pub fn chance(&mut self) -> Chance {
+        Chance(self.bits())
     }
 
-    /// A number of this isolate's own, above 0, always the same; without entropy 0.
+    /// A number of this isolate's own, above 0, always the same; 0 without entropy.
     pub fn name(&mut self) -> u64 {
         if self.name == 0 {
             self.name = self.bits().map_or(0, |bits| bits | 1);
@@ -27,8 +26,8 @@ impl IsolateRng {
         self.name
     }
 
-    /// A name that nobody else has given; without entropy none.
-    pub fn nonce(&mut self) -> Option<String> {
+    /// Sixteen hexadecimal digits that nothing else has been named by; `None` without entropy.
+    pub fn unique_name(&mut self) -> Option<String> {
         Some(canonical_json::hex(&self.bits()?.to_le_bytes()))
     }
 

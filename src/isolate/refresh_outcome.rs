@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Computed;
+use super::computation::Computed;
 use crate::core::{
     entry::Entry,
     failure::{Failure, Reason},
@@ -71,6 +71,21 @@ impl RefreshOutcome {
             | Self::Uncommitted(_)
             | Self::Rejected(_)
             | Self::Passed(_)
+            | Self::ObjectLost => None,
+        }
+    }
+
+    /// The smoothed cost, if something was computed.
+    #[must_use]
+    pub fn delta(&self) -> Option<Span> {
+        match self {
+            Self::Stored(entry) | Self::Uncommitted(entry) | Self::Rejected(entry) => Some(entry.delta),
+            Self::Passed(computed) => Some(computed.delta),
+            Self::Adopted(_)
+            | Self::AdoptedFromColo(_)
+            | Self::Held { .. }
+            | Self::BackedOff { .. }
+            | Self::Failed(_)
             | Self::ObjectLost => None,
         }
     }

@@ -5,99 +5,26 @@
 //! rules are here. The same machine serves a refresh behind an answer and the leader of a cold miss
 //! ([`crate::isolate::miss`] tells what the others do).
 
-mod holder_wait;
-mod outcome;
-
 use std::sync::Arc;
 
-use self::holder_wait::Waiting;
-pub use self::outcome::RefreshOutcome;
+use super::{
+    computation::{Computed, Purpose, TriggerOutcome},
+    holder_wait::HolderWait,
+    refresh_outcome::RefreshOutcome,
+};
 use crate::{
     core::{
-        entry::{self, Entry, Floor, Lifetime},
+        entry::{self, Entry, Lifetime},
         failure::Failure,
+        purge::Floor,
         time::{Instant, Span},
         xfetch,
     },
-    protocol::message::{Answer, Reply},
+    protocol::{
+        lease::MIN_RETRY,
+        message::{Answer, Reply},
+    },
 };
-
-/// What a computation is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Purpose {
-    /// An entry that has not expired yet.
-    Early,
-    /// An entry that has expired and is being served.
-    Stale,
-    /// Somebody waits.
-    Cold,
-}
-
-impl Purpose {
-    /// The word for it in the log.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Early => "early",
-            Self::Stale => "stale",
-            Self::Cold => "cold",
-        }
-    }
-}
-
-/// What a trigger led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TriggerOutcome {
-    /// The lease was granted.
-    Started,
-    /// Somebody else refreshes, here or elsewhere.
-    Contention,
-    /// A newer generation was found before or inside the lock.
-    RecheckSkip,
-    /// The object was out of reach.
-    LockError,
-    /// The origin has failed a moment ago.
-    Backoff,
-}
-
-impl TriggerOutcome {
-    /// The name of its counter.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Started => "refreshes_started",
-            Self::Contention => "xfetch_lock_contention_total",
-            Self::RecheckSkip => "xfetch_recheck_skips_total",
-            Self::LockError => "refresh_lock_errors",
-            Self::Backoff => "refresh_backoffs",
-        }
-    }
-}
-
-/// A complete, valid answer of the origin; also its considered no, where that is for one client only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Computed {
-    /// 2xx; 4xx for a refusal, which is never storable.
-    pub status: u16,
-    /// The headers that are kept.
-    pub headers: Vec<(String, String)>,
-    /// The decoded body.
-    pub body: Arc<[u8]>,
-    /// From just before the call to the last byte.
-    pub delta: Span,
-    /// Whether the origin allows it to be stored.
-    pub storable: bool,
-    /// The instant of the last byte.
-    pub at: Instant,
-}
-
-impl Computed {
-    /// Whether it is the origin's considered no.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        self.status >= 400
-    }
-}
 
 /// What has happened.
 #[derive(Clone, Debug)]
@@ -160,6 +87,9 @@ pub struct Subject {
     pub seen: u64,
     /// The smoothed cost until now.
     pub delta: Option<Span>,
+    /// Whether the colo's cache was looked up for the very request that triggers this: then it is not
+    /// looked up a second time.
+    pub has_looked: bool,
 }
 
 /// One computation under way.
@@ -169,7 +99,7 @@ pub struct Refresh {
     purpose: Purpose,
     token: Option<u64>,
     /// It waits for somebody else's computation.
-    waiting: Option<Waiting>,
+    waiting: Option<HolderWait>,
     floor: Floor,
     outcome: Option<RefreshOutcome>,
     trigger: Option<TriggerOutcome>,
@@ -222,13 +152,13 @@ impl Refresh {
     pub fn on(&mut self, event: Event, now: Instant) -> Action {
         match event {
             Event::Started => match self.purpose {
-                Purpose::Early | Purpose::Stale => Action::LookInColo,
-                Purpose::Cold => self.acquire(),
+                Purpose::Early | Purpose::Stale if !self.subject.has_looked => Action::LookInColo,
+                Purpose::Early | Purpose::Stale | Purpose::Cold => self.acquire(),
             },
             Event::LookedInColo(found) => self.looked_in_colo(found),
             Event::Replied(reply, entry) => self.replied(reply, entry, now),
             Event::ObjectLost { may_compute } => match self.waiting.take() {
-                Some(waiting) => waiting.held(now),
+                Some(waiting) => held(waiting.pause(now)),
                 None => self.object_lost(may_compute),
             },
             Event::Computed(computed) => self.computed(computed),
@@ -249,7 +179,8 @@ impl Refresh {
         match found.filter(|entry| entry.generation > self.subject.seen) {
             Some(newer) => {
                 self.trigger = Some(TriggerOutcome::RecheckSkip);
-                self.store(Arc::clone(&newer), RefreshOutcome::AdoptedFromColo(newer))
+                // It is in the colo already, and the lookup has put it into memory.
+                Action::End(RefreshOutcome::AdoptedFromColo(newer))
             }
             None => self.acquire(),
         }
@@ -281,7 +212,7 @@ impl Refresh {
             Answer::Held { retry_in } => {
                 self.trigger = Some(TriggerOutcome::Contention);
                 match self.purpose {
-                    Purpose::Early | Purpose::Stale => self.wait(Waiting::new(now, retry_in)),
+                    Purpose::Early | Purpose::Stale => self.wait(HolderWait::new(now, retry_in)),
                     // Its request waits by itself.
                     Purpose::Cold => Action::End(RefreshOutcome::Held { retry_in }),
                 }
@@ -392,4 +323,47 @@ impl Refresh {
         // Every path that leads here has set its outcome.
         Action::End(self.outcome.take().unwrap_or(RefreshOutcome::ObjectLost))
     }
+
+    fn wait(&mut self, waiting: HolderWait) -> Action {
+        self.waiting = Some(waiting);
+        Action::Wait { seen: self.subject.seen }
+    }
+
+    /// The object has answered the wait for somebody else's computation.
+    fn woken(
+        &mut self,
+        answer: Answer,
+        entry: Option<Arc<Entry>>,
+        waiting: HolderWait,
+        now: Instant,
+    ) -> Action {
+        match answer {
+            Answer::Newer { .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
+                Some(newer) => self.store(Arc::clone(&newer), RefreshOutcome::Adopted(newer)),
+                None => held(waiting.pause(now)),
+            },
+            Answer::Failed { failure, retry_after } => {
+                Action::End(RefreshOutcome::BackedOff { failure, retry_after })
+            }
+            Answer::Again => match waiting.next(now) {
+                Some(next) => self.wait(next),
+                None if waiting.has_run_its_time(now) => held(waiting.pause(now)),
+                None => held(MIN_RETRY),
+            },
+            Answer::Held { .. }
+            | Answer::Granted { .. }
+            | Answer::TooManyWaiters
+            | Answer::Committed
+            | Answer::Rejected
+            | Answer::Closed { .. }
+            | Answer::Purged
+            | Answer::Inspected(_)
+            | Answer::Refused { .. } => held(waiting.pause(now)),
+        }
+    }
+}
+
+/// Somebody else computes: the isolate leaves the key alone for this long.
+fn held(retry_in: Span) -> Action {
+    Action::End(RefreshOutcome::Held { retry_in })
 }

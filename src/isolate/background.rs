@@ -1,0 +1,100 @@
+//! Small tasks beside requests and refreshes: an entry on its way into the colo's cache, a reply that came
+//! too late, a purge.
+
+use std::sync::Arc;
+
+use super::{
+    colo_store::ColoStore,
+    exchange::{Exchange, Progress},
+    metrics::MetricEvent,
+    step::{Context, Done, Effect, Event},
+};
+use crate::{
+    core::{entry::Entry, failure::Failure},
+    protocol::message::{Answer, Message},
+};
+
+/// An entry that the object has sent, on its way into the colo's cache.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Adopt {
+    entry: Arc<Entry>,
+    store: Option<ColoStore>,
+}
+
+impl Adopt {
+    pub(super) fn new(entry: Arc<Entry>) -> Self {
+        Self { entry, store: None }
+    }
+
+    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+        match &self.store {
+            None => {
+                let (store, effect) = ColoStore::begin(Arc::clone(&self.entry));
+                self.store = Some(store);
+                effect
+            }
+            Some(store) => store.on(event, context).unwrap_or(Effect::Done(Done::Nothing)),
+        }
+    }
+}
+
+/// A reply to `Acquire` that came after its limit: its floor is heard, and a grant is given back, as it
+/// would lock the key for a lease.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LateReply {
+    exchange: Exchange,
+    is_giving_back: bool,
+}
+
+impl LateReply {
+    pub(super) fn new() -> Self {
+        Self { exchange: Exchange::new(Message::Inspect), is_giving_back: false }
+    }
+
+    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+        match self.exchange.on(event, context) {
+            Progress::Next(effect) => effect,
+            Progress::Ended(Ok((reply, _))) if !self.is_giving_back => match reply.answer {
+                Answer::Granted { token } => {
+                    context.count(MetricEvent::GrantGivenBack);
+                    self.is_giving_back = true;
+                    self.exchange = Exchange::new(Message::Fail { token, failure: Failure::GivenBack });
+                    self.exchange.send(context.now)
+                }
+                _ => Effect::Done(Done::Nothing),
+            },
+            Progress::Ended(_) => Effect::Done(Done::Nothing),
+        }
+    }
+}
+
+/// A purge, until the object and this colo have heard it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Purge {
+    hard: bool,
+    exchange: Option<Exchange>,
+}
+
+impl Purge {
+    pub(super) fn new(hard: bool) -> Self {
+        Self { hard, exchange: None }
+    }
+
+    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+        let Some(exchange) = &mut self.exchange else {
+            let physical = context.subject.route.lifetime.physical();
+            let exchange = Exchange::new(Message::Purge { hard: self.hard, physical });
+            return self.exchange.insert(exchange).send(context.now);
+        };
+        match exchange.on(event, context) {
+            Progress::Next(effect) => effect,
+            Progress::Ended(Ok((reply, _))) if reply.answer == Answer::Purged => {
+                // What was known of refreshes under way is about purged content, also where the floor was heard
+                // from somebody else before.
+                context.isolate.gate.forget(&context.subject.key.hash);
+                Effect::Done(Done::Purged(Some(reply.floor)))
+            }
+            Progress::Ended(_) => Effect::Done(Done::Purged(None)),
+        }
+    }
+}

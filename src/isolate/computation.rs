@@ -1,0 +1,82 @@
+//! What the isolate's machines say of a computation: what it is for, what its trigger led to, and its result.
+
+use std::sync::Arc;
+
+use crate::core::time::{Instant, Span};
+
+/// What a computation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// An entry that has not expired yet.
+    Early,
+    /// An entry that has expired and is being served.
+    Stale,
+    /// Somebody waits.
+    Cold,
+}
+
+impl Purpose {
+    /// The word for it in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::Stale => "stale",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+/// What a trigger led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TriggerOutcome {
+    /// The lease was granted.
+    Started,
+    /// Somebody else refreshes, here or elsewhere.
+    Contention,
+    /// A newer generation was found before or inside the lock.
+    RecheckSkip,
+    /// The object was out of reach.
+    LockError,
+    /// The origin has failed a moment ago.
+    Backoff,
+}
+
+impl TriggerOutcome {
+    /// The name of its counter.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "refreshes_started",
+            Self::Contention => "xfetch_lock_contention_total",
+            Self::RecheckSkip => "xfetch_recheck_skips_total",
+            Self::LockError => "refresh_lock_errors",
+            Self::Backoff => "refresh_backoffs",
+        }
+    }
+}
+
+/// A complete, valid answer of the origin; also its considered no, where that is for one client only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Computed {
+    /// 2xx; 4xx for a refusal, which is never storable.
+    pub status: u16,
+    /// The headers that are kept.
+    pub headers: Vec<(String, String)>,
+    /// The decoded body.
+    pub body: Arc<[u8]>,
+    /// From just before the call to the last byte.
+    pub delta: Span,
+    /// Whether the origin allows it to be stored.
+    pub storable: bool,
+    /// The instant of the last byte.
+    pub at: Instant,
+}
+
+impl Computed {
+    /// Whether it is the origin's considered no.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status >= 400
+    }
+}

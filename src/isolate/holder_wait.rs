@@ -1,0 +1,52 @@
+//! How long a refresh that found the lease held goes on waiting for what the holder commits.
+
+use crate::{
+    core::time::{Instant, Span},
+    protocol::lease::{MAX_WAIT, MIN_RETRY},
+};
+
+/// A wait for the holder of the lease, in spans: the clock may step meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HolderWait {
+    since: Instant,
+    /// When it was worth asking again, counted from `since`.
+    retry_in: Span,
+    is_last: bool,
+}
+
+impl HolderWait {
+    /// A wait that begins at this instant, with the object's word when it is worth asking again.
+    #[must_use]
+    pub fn new(now: Instant, retry_in: Span) -> Self {
+        Self { since: now, retry_in, is_last: false }
+    }
+
+    /// One more wait after this one, or `None` when it ended early, was the last, or the computation should
+    /// have ended by now. At most two fit into `waitUntil`.
+    #[must_use]
+    pub fn next(self, now: Instant) -> Option<Self> {
+        let is_worth_it = !self.is_last && self.has_run_its_time(now) && self.left(now) > Span::ZERO;
+        is_worth_it.then(|| Self { since: now, retry_in: self.left(now), is_last: true })
+    }
+
+    /// Whether it lasted as long as a wait may: one that was shorter was ended by a purge, or by a holder
+    /// that gave up.
+    #[must_use]
+    pub fn has_run_its_time(self, now: Instant) -> bool {
+        self.waited(now) >= MAX_WAIT
+    }
+
+    /// How long the isolate leaves the key alone afterwards.
+    #[must_use]
+    pub fn pause(self, now: Instant) -> Span {
+        self.left(now).max(MIN_RETRY)
+    }
+
+    fn waited(self, now: Instant) -> Span {
+        now.since(self.since)
+    }
+
+    fn left(self, now: Instant) -> Span {
+        self.retry_in.minus(self.waited(now))
+    }
+}

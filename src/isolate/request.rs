@@ -1,0 +1,256 @@
+//! A request to a cached route, from its arrival to what is served: memory, then the colo's cache, then
+//! either an entry at once with a refresh behind it, or [`super::miss`].
+
+use std::sync::Arc;
+
+use super::{
+    computation::{Computed, Purpose},
+    metrics::MetricEvent,
+    miss::MissOutcome,
+    miss_task::{MissTask, Next},
+    origin_calls::CallId,
+    refresh_task,
+    served::Served,
+    share,
+    step::{Background, Context, Done, Effect, Event, RefreshOrder, Shared},
+};
+use crate::core::{
+    config::OBJECT_TIMEOUT,
+    entry::Entry,
+    failure::Failure,
+    freshness::Verdict,
+    http::CacheStatus,
+    time::{Instant, Span},
+    xfetch::Draw,
+};
+
+/// A request under way.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub struct RequestTask {
+    arrived: Instant,
+    /// The one draw of this request: every entry that it meets is judged with it.
+    draw: Draw,
+    stage: Stage,
+}
+
+/// What it waits for.
+#[derive(Clone, Debug, PartialEq, Hash)]
+enum Stage {
+    New,
+    /// Its own lookup in the colo, as memory holds a stale entry; `owner` is its mark.
+    OwnLook {
+        in_hand: Arc<Entry>,
+        owner: u64,
+    },
+    /// A lookup in the colo for all that have nothing to serve.
+    SharedLook {
+        in_hand: Option<Arc<Entry>>,
+    },
+    /// Somebody's computation.
+    Missing(MissTask),
+    /// The origin, past the cache; the old entry answers if that fails.
+    Uncached {
+        call: CallId,
+        fallback: Option<Arc<Entry>>,
+    },
+    Ended,
+}
+
+impl RequestTask {
+    pub(super) fn new() -> Self {
+        Self { arrived: Instant::EPOCH, draw: Draw::NEVER_EARLY, stage: Stage::New }
+    }
+
+    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+        match (std::mem::replace(&mut self.stage, Stage::Ended), event) {
+            (Stage::New, Event::Started) => self.start(context),
+            (Stage::OwnLook { in_hand, owner }, event) => {
+                let in_colo = match event {
+                    Event::Colo(bytes) => context.adopt_from_colo(bytes.as_deref()),
+                    _ => None,
+                };
+                let key = context.subject.key;
+                let found = context.isolate.after_colo(key, in_colo, Some(in_hand), self.arrived);
+                context.isolate.gate.end(&key.hash, owner);
+                self.serve(found, context)
+            }
+            (Stage::SharedLook { in_hand }, event) => {
+                let in_colo = match event {
+                    Event::Woken(Shared::Colo(found)) => found,
+                    _ => None,
+                };
+                let key = context.subject.key;
+                let found = context.isolate.after_colo(key, in_colo, in_hand, self.arrived);
+                self.serve(found, context)
+            }
+            (Stage::Missing(mut miss), event) => {
+                let next = miss.on(event, context);
+                self.after_miss(miss, next, context)
+            }
+            (Stage::Uncached { call, fallback }, Event::Origin(result)) => {
+                refresh_task::settle(call, Purpose::Cold, &result, context);
+                served(uncached(result, fallback, context))
+            }
+            // Not an event that this task waits for: the world has lost its place.
+            (Stage::New | Stage::Uncached { .. } | Stage::Ended, _) => served(Served::unavailable()),
+        }
+    }
+
+    /// What memory alone can answer: what is fresh, and what is stale unless this request is the one that
+    /// looks into the colo first.
+    fn start(&mut self, context: &mut Context<'_>) -> Effect {
+        let (subject, now) = (context.subject, context.now);
+        self.arrived = now;
+        self.draw = context.chance.draw();
+        let found = context.isolate.arrived(subject.key, subject.route, now);
+        let verdict = self.judge(found.as_deref(), now, context);
+        match (found, verdict) {
+            (Some(entry), Verdict::Fresh) => served(Served::hit(entry, false, now)),
+            (Some(entry), Verdict::RefreshEarly) => {
+                trigger(&entry, Purpose::Early, false, context);
+                served(Served::hit(entry, false, now))
+            }
+            // What is stale here may have been refreshed elsewhere in the colo. One request at a time asks.
+            (Some(entry), Verdict::Stale) => {
+                match context.isolate.begin(subject.key.hash, now, OBJECT_TIMEOUT) {
+                    Ok(owner) => {
+                        self.stage = Stage::OwnLook { in_hand: entry, owner };
+                        Effect::LookUpColo
+                    }
+                    Err(_) => {
+                        trigger(&entry, Purpose::Stale, false, context);
+                        served(Served::hit(entry, true, now))
+                    }
+                }
+            }
+            (in_hand, _) => {
+                self.stage = Stage::SharedLook { in_hand };
+                share::look(OBJECT_TIMEOUT, context)
+            }
+        }
+    }
+
+    fn judge(&self, entry: Option<&Entry>, now: Instant, context: &Context<'_>) -> Verdict {
+        let subject = context.subject;
+        context.isolate.judge(&subject.key.hash, subject.route, entry, now, self.draw)
+    }
+
+    /// After the lookup. What was warm on arrival is judged as of then: the lookup does not make it wait.
+    fn serve(&mut self, found: Option<Arc<Entry>>, context: &mut Context<'_>) -> Effect {
+        let verdict = self.judge(found.as_deref(), self.arrived, context);
+        match (found, verdict) {
+            (None, _) => self.miss(None, false, context),
+            (found, Verdict::Miss { usable_on_error }) => self.miss(found, usable_on_error, context),
+            (Some(entry), verdict) => hit(entry, verdict, context),
+        }
+    }
+
+    fn miss(&mut self, found: Option<Arc<Entry>>, is_usable: bool, context: &mut Context<'_>) -> Effect {
+        let mut miss = MissTask::new(found, is_usable, context);
+        let next = miss.start(context);
+        self.after_miss(miss, next, context)
+    }
+
+    fn after_miss(&mut self, miss: MissTask, next: Next, context: &mut Context<'_>) -> Effect {
+        match next {
+            Next::Effect(effect) => {
+                self.stage = Stage::Missing(miss);
+                effect
+            }
+            Next::Outcome(outcome) => self.respond(outcome, context),
+        }
+    }
+
+    fn respond(&mut self, outcome: MissOutcome, context: &mut Context<'_>) -> Effect {
+        let now = context.now;
+        served(match outcome {
+            MissOutcome::Computed(entry, true) => Served::computed(entry, CacheStatus::Stored),
+            MissOutcome::Computed(entry, false) => Served::computed(entry, CacheStatus::Miss),
+            MissOutcome::Collapsed(entry) => {
+                adopt(&entry, context);
+                Served::computed(entry, CacheStatus::Collapsed)
+            }
+            MissOutcome::Hit(entry) => {
+                adopt(&entry, context);
+                let verdict = self.judge(Some(&entry), now, context);
+                return hit(entry, verdict, context);
+            }
+            MissOutcome::Fallback(entry) => Served::fallback(entry, now),
+            MissOutcome::Passed(computed) => Served::uncached(computed),
+            MissOutcome::Uncached(fallback) => match refresh_task::begin_call(Purpose::Cold, context) {
+                Some((call, effect)) => {
+                    self.stage = Stage::Uncached { call, fallback };
+                    return effect;
+                }
+                None => uncached(Err(Failure::GivenBack), fallback, context),
+            },
+            MissOutcome::Negative { status, content_type, body } => {
+                Served::failure(Failure::Negative { status, content_type, body, ttl: Span::ZERO })
+            }
+            MissOutcome::Failed { reason, retry_after } => Served::failed(reason, retry_after),
+            MissOutcome::TooManyWaiters => Served::too_many_waiters(),
+            MissOutcome::Unavailable => Served::unavailable(),
+            MissOutcome::TimedOut => Served::timed_out(),
+        })
+    }
+}
+
+fn served(served: Served) -> Effect {
+    Effect::Done(Done::Served(served))
+}
+
+/// An entry that may be served, with the refresh that its verdict asks for.
+fn hit(entry: Arc<Entry>, verdict: Verdict, context: &mut Context<'_>) -> Effect {
+    match verdict {
+        Verdict::RefreshEarly => trigger(&entry, Purpose::Early, true, context),
+        Verdict::Stale => trigger(&entry, Purpose::Stale, true, context),
+        Verdict::Fresh | Verdict::Miss { .. } => {}
+    }
+    served(Served::hit(entry, verdict == Verdict::Stale, context.now))
+}
+
+/// A refresh behind the answer, or the reason why there is none. `has_looked`: the entry comes from the colo
+/// or the object a moment ago, so the refresh need not look into the colo once more.
+fn trigger(entry: &Entry, purpose: Purpose, has_looked: bool, context: &mut Context<'_>) {
+    let (subject, now) = (context.subject, context.now);
+    match context.isolate.trigger(subject.key.hash, subject.route, now) {
+        Ok(owner) => context.notes.spawn.push(Background::Refresh(RefreshOrder {
+            purpose,
+            seen: entry.generation,
+            delta: Some(entry.delta),
+            has_looked,
+            owner,
+            for_whom: None,
+        })),
+        Err(trigger) => context.count(MetricEvent::Triggered { purpose, trigger }),
+    }
+}
+
+/// What the object has sent is kept by the nearer tiers too.
+fn adopt(entry: &Arc<Entry>, context: &mut Context<'_>) {
+    let is_news = context.isolate.memory.accept(context.subject.key.hash, entry, context.now);
+    if is_news && entry.committed {
+        context.notes.spawn.push(Background::Adopt(Arc::clone(entry)));
+    }
+}
+
+/// What a call past the cache has come to. A failure, also the lack of room for the call, falls back on the
+/// old entry, as far as purges and its window have left it.
+fn uncached(
+    result: Result<Computed, Failure>,
+    fallback: Option<Arc<Entry>>,
+    context: &mut Context<'_>,
+) -> Served {
+    let (floor, now) = (context.isolate.memory.floor(&context.subject.key.hash), context.now);
+    match result {
+        Ok(computed) => Served::uncached(computed),
+        Err(failure @ (Failure::Transient { .. } | Failure::GivenBack)) => {
+            let left = fallback.and_then(|entry| floor.applied(entry, now));
+            match left.filter(|entry| entry.is_usable_on_error(now)) {
+                Some(entry) => Served::fallback(entry, now),
+                None => Served::failure(failure),
+            }
+        }
+        Err(failure @ (Failure::Negative { .. } | Failure::Pass)) => Served::failure(failure),
+    }
+}

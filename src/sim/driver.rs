@@ -1,0 +1,275 @@
+//! Runs tasks in the simulated world: one loop around [`Task::on`], and one `match` in which each effect
+//! draws its faults and is scheduled to end.
+
+use super::{
+    event::{Arrival, Report, What},
+    invariants::SeenAnswer,
+    object::Ticket,
+    origin::{self, Fate, OriginCall},
+    tiers::Isolate,
+    world::{Running, World},
+};
+use crate::{
+    core::{config::OBJECT_TIMEOUT, failure::Failure, http::CacheStatus, time::Span},
+    isolate::{
+        coalesce,
+        computation::Computed,
+        metrics::{CallOutcome, MetricEvent, ServedAs},
+        served::{Answered, Served},
+        step::{Background, Done, Effect, Event, Notes, ObjectError, Shared, Step, Subject},
+        task::Task,
+    },
+};
+
+/// The steps of one task have tickets below this.
+const STEPS: u64 = 1 << 20;
+/// Above the names of the isolates that a world begins with.
+const NAMED_LATER: u64 = 1 << 32;
+/// The longest delay of a wake-up in an isolate that has much to do.
+const MAX_TURN: u64 = 500;
+
+impl World {
+    pub(super) fn begin_task(
+        &mut self,
+        isolate: usize,
+        key: usize,
+        task: Task,
+        event: Event,
+        arrival: Option<Arrival>,
+    ) {
+        self.next_task += 1;
+        let running = Running { isolate, key, task, arrival, steps: 0, wants_late_reply: false };
+        self.tasks.insert(self.next_task, running);
+        self.feed(self.next_task, event);
+    }
+
+    /// The ticket of a task's step under way.
+    fn ticket(&self, id: u64) -> Ticket {
+        id * STEPS + self.tasks.get(&id).map_or(0, |running| running.steps)
+    }
+
+    fn feed(&mut self, id: u64, event: Event) {
+        let chance = self.chance();
+        let Some(running) = self.tasks.get_mut(&id) else { return };
+        let (isolate, key) = (running.isolate, running.key);
+        let now = self.colos[self.isolates[isolate].colo].clock.read(self.now);
+        let subject = Subject { key: &self.keys[key], route: &self.route };
+        let step = running.task.on(event, subject, &mut self.isolates[isolate].state, now, chance);
+        running.steps += 1;
+        self.perform(id, isolate, key, step);
+    }
+
+    fn perform(&mut self, id: u64, isolate: usize, key: usize, Step { effect, notes }: Step) {
+        if let Some(generation) = triggered_by(&effect, &notes) {
+            self.triggered(key, generation);
+        }
+        for fact in notes.facts {
+            self.counters.fold(fact);
+        }
+        for (ticket, shared) in notes.wake {
+            let (turn, name) = (self.turn(), self.isolates[isolate].state.name);
+            self.schedule(turn, What::Wake { isolate, name, ticket, shared });
+        }
+        let is_request = self.tasks.get(&id).is_some_and(|running| running.arrival.is_some());
+        if !is_request && !matches!(effect, Effect::Done(_)) && self.fault(|it| it.crash) {
+            // Background work that is cut off runs no destructor: its marks and its lease stay as they are.
+            self.tasks.remove(&id);
+        } else {
+            self.perform_effect(id, isolate, key, effect);
+        }
+        for background in notes.spawn {
+            self.begin_task(isolate, key, Task::new(background), Event::Started, None);
+        }
+    }
+
+    fn perform_effect(&mut self, id: u64, isolate: usize, key: usize, effect: Effect) {
+        let ticket = self.ticket(id);
+        let colo_delay = self.scenario.colo_delay;
+        match effect {
+            Effect::LookUpColo => self.schedule(colo_delay, What::Task(ticket, Report::Colo)),
+            Effect::WriteColo { bytes, .. } => {
+                self.schedule(colo_delay, What::Task(ticket, Report::Write(bytes)));
+            }
+            Effect::Send { bytes, limit, wants_late_reply } => {
+                if let Some(running) = self.tasks.get_mut(&id) {
+                    running.wants_late_reply = wants_late_reply;
+                }
+                self.send(key, ticket, bytes);
+                self.schedule(limit, What::Task(ticket, Report::Lost(ObjectError::Slow)));
+            }
+            Effect::CallOrigin { .. } => {
+                let token = self.tasks.get(&id).and_then(|running| running.task.token());
+                let at = self.elapsed();
+                self.invariants.called(at, key, token);
+                let call = self.call_origin(key);
+                self.schedule(call.takes, What::Task(ticket, Report::Origin(call)));
+            }
+            Effect::Sleep { ticket: own, at_most } => {
+                self.isolates[isolate].sleepers.insert(own, ticket);
+                self.schedule(at_most, What::Task(ticket, Report::TimedOut));
+            }
+            Effect::Done(done) => {
+                let Some(running) = self.tasks.remove(&id) else { return };
+                if let (Done::Served(served), Some(arrival)) = (done, running.arrival) {
+                    self.answered(isolate, key, arrival, served);
+                }
+            }
+        }
+    }
+
+    /// Something has ended an effect.
+    pub(super) fn on_report(&mut self, ticket: Ticket, report: Report) {
+        let (id, steps) = (ticket / STEPS, ticket % STEPS);
+        let Some(running) = self.tasks.get(&id).filter(|running| running.steps == steps) else {
+            return self.on_late_report(ticket, report);
+        };
+        let (isolate, key) = (running.isolate, running.key);
+        let event = match report {
+            Report::Colo => Event::Colo(self.read_colo(isolate, key)),
+            Report::Write(bytes) => {
+                if !self.fault(|it| it.cache_loss) {
+                    let colo = self.isolates[isolate].colo;
+                    self.colos[colo].cache.insert(key, bytes);
+                }
+                Event::Written
+            }
+            Report::Reply(bytes) => Event::Object(Ok(bytes)),
+            Report::Lost(error) => {
+                if error == ObjectError::Slow && running.wants_late_reply {
+                    self.late.insert(ticket, (isolate, key));
+                }
+                Event::Object(Err(error))
+            }
+            Report::Origin(call) => {
+                self.sweep(isolate);
+                Event::Origin(self.origin_result(isolate, call))
+            }
+            Report::TimedOut => Event::TimedOut,
+        };
+        self.feed(id, event);
+    }
+
+    fn on_late_report(&mut self, ticket: Ticket, report: Report) {
+        let Report::Reply(bytes) = report else { return };
+        if let Some((isolate, key)) = self.late.remove(&ticket) {
+            self.begin_task(isolate, key, Task::late_reply(), Event::LateObject(bytes), None);
+        }
+    }
+
+    pub(super) fn on_wake(&mut self, isolate: usize, name: u64, ticket: coalesce::Ticket, shared: Shared) {
+        // A restarted isolate has a new name, and other tickets.
+        if self.isolates[isolate].state.name != name {
+            return;
+        }
+        let Some(sleeper) = self.isolates[isolate].sleepers.remove(&ticket) else { return };
+        let (id, steps) = (sleeper / STEPS, sleeper % STEPS);
+        if self.tasks.get(&id).is_some_and(|running| running.steps == steps) {
+            self.feed(id, Event::Woken(shared));
+        }
+    }
+
+    /// A wake-up comes in a turn of its own, which is late in an isolate that has much to do.
+    fn turn(&mut self) -> Span {
+        let is_late = self.fault(|it| it.delay);
+        Span(if is_late { self.rng.below(MAX_TURN) } else { 1 })
+    }
+
+    /// A new instance: memory and everything under way are gone.
+    pub(super) fn restart(&mut self, isolate: usize) {
+        let gone: Vec<u64> =
+            self.tasks.iter().filter(|(_, it)| it.isolate == isolate).map(|(id, _)| *id).collect();
+        for id in gone {
+            let running = self.tasks.remove(&id);
+            self.report.lost += u64::from(running.is_some_and(|it| it.arrival.is_some()));
+        }
+        self.late.retain(|_, (whose, _)| *whose != isolate);
+        self.isolates[isolate] =
+            Isolate::new(self.isolates[isolate].colo, NAMED_LATER + (self.next_task << 8) + isolate as u64);
+    }
+
+    /// Calls that nobody settled are counted as abandoned by their own isolate.
+    fn sweep(&mut self, isolate: usize) {
+        let now = self.clock_of(isolate);
+        for purpose in self.isolates[isolate].state.calls.sweep(now) {
+            self.counters.fold(MetricEvent::Called { purpose, call: CallOutcome::Abandoned });
+        }
+    }
+
+    fn origin_result(&self, isolate: usize, call: OriginCall) -> Result<Computed, Failure> {
+        match call.fate {
+            Fate::Failure(failure) => Err(failure),
+            Fate::Body(body, storable) => Ok(Computed {
+                status: 200,
+                headers: Vec::new(),
+                body,
+                delta: self.now.since(call.began),
+                storable,
+                at: self.clock_of(isolate),
+            }),
+        }
+    }
+
+    fn answered(&mut self, isolate: usize, key: usize, arrival: Arrival, served: Served) {
+        let Served { class, answer } = served;
+        let (at, took) = (self.elapsed(), self.now.since(arrival.at));
+        self.counters.fold(MetricEvent::Answered { class, took });
+        let entry = match &answer {
+            Answered::Entry { entry, status } => Some((entry, *status)),
+            Answered::Uncached(_)
+            | Answered::Refusal { .. }
+            | Answered::Failed { .. }
+            | Answered::TooManyWaiters
+            | Answered::Unavailable => None,
+        };
+        let ended = entry
+            .and_then(|(entry, _)| origin::read(&entry.body))
+            .map(|(_, number)| self.origin.ended[number]);
+        let age = entry.map(|_| self.now.since(ended.unwrap_or(self.now)));
+        self.report.answered(at, took, age, self.scenario.lifetime.ttl);
+        self.patient(at, took);
+        let (Some((entry, status)), Some(ended)) = (entry, ended) else { return };
+        let lifetime = entry.lifetime;
+        let window = match status {
+            CacheStatus::FellBack { .. } => lifetime.stale_if_error,
+            _ => lifetime.stale_while_revalidate,
+        };
+        let heard = self.isolates[isolate].state.memory.floor(&self.keys[key].hash);
+        let seen = SeenAnswer {
+            isolate,
+            is_stale: class == ServedAs::HitStale,
+            is_own: class == ServedAs::Miss,
+            entry,
+            heard,
+            allowed: lifetime.ttl.plus(window),
+            ended,
+            served_at: self.now,
+            // A purge that was heard meanwhile may have taken away what was warm.
+            is_warm: arrival.is_warm && arrival.floor == heard,
+            took,
+            swift: self.scenario.colo_delay,
+        };
+        self.invariants.answered(at, key, &seen);
+    }
+
+    /// No request waits beyond its patience. Where clocks step, a wait may count for less than it was.
+    fn patient(&mut self, at: Span, took: Span) {
+        let faults = &self.scenario.faults;
+        let has_steps = faults.steps_every > Span::ZERO || faults.leaps_every > Span::ZERO;
+        // Beside its patience a request looks into the colo, and may call the origin past the cache.
+        let most = self.route.patience().plus(self.route.origin_timeout).plus(OBJECT_TIMEOUT);
+        let slack = Span::SECOND.plus(Span(MAX_TURN));
+        self.invariants.ended(has_steps || took <= most.plus(slack), at, || {
+            format!("a request waited {} ms, beyond its patience", took.0)
+        });
+    }
+}
+
+/// The generation of the entry that a request has served in this step and found due for a refresh.
+fn triggered_by(effect: &Effect, notes: &Notes) -> Option<u64> {
+    let Effect::Done(Done::Served(Served { answer: Answered::Entry { entry, .. }, .. })) = effect else {
+        return None;
+    };
+    let has_begun = notes.spawn.iter().any(|it| matches!(it, Background::Refresh(_)));
+    let has_not = notes.facts.iter().any(|it| matches!(it, MetricEvent::Triggered { .. }));
+    (has_begun || has_not).then_some(entry.generation)
+}

@@ -1,0 +1,24 @@
+//! Cross-origin requests: which pages may read the answers.
+
+use web_sys::Response;
+
+use super::{context::RequestContext, response};
+
+/// An answer as it leaves, readable by the pages that may.
+pub(super) fn with_cors(context: &RequestContext, response: Response) -> Response {
+    if !context.config.cors_origins.is_empty() {
+        let headers = response.headers();
+        let _ = headers.append("vary", "Origin");
+        if let Some(origin) = allowed_origin(context) {
+            response::set(&headers, "access-control-allow-origin", &origin);
+            response::set(&headers, "access-control-expose-headers", "Age, Cache-Status, ETag, Retry-After");
+        }
+    }
+    response
+}
+
+/// The page's origin, in the sense of CORS, if it is allowed.
+pub(super) fn allowed_origin(context: &RequestContext) -> Option<String> {
+    let origin = context.header("origin")?;
+    context.config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
+}

@@ -1,0 +1,41 @@
+//! A request to a cached route once its key is known.
+
+use std::rc::Rc;
+
+use super::{
+    context::RequestContext,
+    object_stub::{Address, LEASE_BINDING},
+};
+use crate::core::{config::Route, key::Key};
+
+/// What the origin is asked, and the key of it.
+pub(super) struct CacheRequest {
+    pub(super) key: Key,
+    /// The canonical body.
+    pub(super) body: String,
+    /// The route's keyed headers.
+    pub(super) headers: Vec<(String, Option<String>)>,
+}
+
+/// A request to a cached route whose key is known.
+pub(super) struct KeyedRequest {
+    pub(super) context: Rc<RequestContext>,
+    pub(super) route: Rc<Route>,
+    pub(super) request: Rc<CacheRequest>,
+}
+
+impl KeyedRequest {
+    /// Where messages to the key's object go.
+    pub(super) fn address(&self) -> Address {
+        Address {
+            binding: LEASE_BINDING,
+            name: self.request.key.name(),
+            location_hint: self.context.config.location_hint.clone(),
+        }
+    }
+
+    /// The host that the request came to.
+    pub(super) fn host(&self) -> &str {
+        self.context.target().host()
+    }
+}

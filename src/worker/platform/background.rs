@@ -1,0 +1,75 @@
+//! Work that goes on behind an answer, in `waitUntil`.
+
+use std::{future::Future, pin::Pin};
+
+use futures_channel::oneshot;
+use js_sys::Promise;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_futures::future_to_promise;
+use worker::Context;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The context of a request, as its handler gets it.
+    #[derive(Clone)]
+    pub type ExecutionContext;
+
+    #[wasm_bindgen(method, catch, js_name = waitUntil)]
+    fn wait_until(this: &ExecutionContext, promise: &Promise) -> Result<(), JsValue>;
+}
+
+/// A future whose type no longer matters: one piece of code runs them all.
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// The context of a request, as the `worker` crate wraps it or as it is.
+pub(crate) trait Background {
+    /// Keeps the request alive until the future has ended.
+    fn wait_until(&self, future: BoxFuture<()>);
+}
+
+impl Background for Context {
+    fn wait_until(&self, future: BoxFuture<()>) {
+        Self::wait_until(self, future);
+    }
+}
+
+impl Background for ExecutionContext {
+    fn wait_until(&self, future: BoxFuture<()>) {
+        let promise = promise(Box::pin(async move {
+            future.await;
+            Ok(JsValue::UNDEFINED)
+        }));
+        keep(self, &promise);
+    }
+}
+
+/// Keeps a request alive until this has ended, whether or not its client still waits for it. Where the
+/// platform cancels a request, its futures are never polled again, and what they hold is never given back.
+pub(crate) fn keep(context: &ExecutionContext, promise: &Promise) {
+    // It fails for a request that has ended already, and that one has nothing to hold open.
+    let _ = context.wait_until(promise);
+}
+
+/// Runs a future behind the answer.
+pub(crate) fn spawn(context: &dyn Background, future: impl Future<Output = ()> + 'static) {
+    context.wait_until(Box::pin(future));
+}
+
+/// Runs a future behind the answer, so that it goes on when the client hangs up, and hands its output to
+/// whoever still waits for it.
+pub(crate) fn spawn_detached<T: 'static>(
+    context: &dyn Background,
+    future: impl Future<Output = T> + 'static,
+) -> oneshot::Receiver<T> {
+    let (sender, output) = oneshot::channel();
+    spawn(context, async move {
+        // A client that has hung up waits for nothing.
+        let _ = sender.send(future.await);
+    });
+    output
+}
+
+/// The promise of a future.
+pub(crate) fn promise(future: BoxFuture<Result<JsValue, JsValue>>) -> Promise {
+    future_to_promise(future)
+}
