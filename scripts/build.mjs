@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { toolEnvironment } from "./setup.mjs";
@@ -110,7 +110,7 @@ export function binaryen(tool, args, env) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    build();
+    build(process.argv[2] ? resolve(process.argv[2]) : root);
   } catch (error) {
     console.error(error.message);
     process.exit(1);

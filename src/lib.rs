@@ -29,3 +29,6 @@ pub mod page;
 
 #[cfg(target_arch = "wasm32")]
 pub mod worker;
+
+#[cfg(all(target_arch = "wasm32", feature = "edge"))]
+pub use worker::{Metrics, RefreshLease, handle};

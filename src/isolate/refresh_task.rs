@@ -22,6 +22,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct RefreshTask {
     order: RefreshOrder,
+    /// The machine, once it has begun.
+    refresh: Option<Refresh>,
     stage: Stage,
 }
 
@@ -29,100 +31,90 @@ pub struct RefreshTask {
 #[derive(Clone, Debug, PartialEq, Hash)]
 enum Stage {
     New,
-    Looking(Refresh),
-    Asking(Refresh, Exchange),
-    Computing(Refresh, CallId),
-    Storing(Refresh, ColoStore),
+    Looking,
+    Asking(Exchange),
+    Computing(CallId),
+    Storing(ColoStore),
     Ended,
 }
 
 impl RefreshTask {
     pub(super) fn new(order: RefreshOrder) -> Self {
-        Self { order, stage: Stage::New }
+        Self { order, refresh: None, stage: Stage::New }
     }
 
     /// The token of the lease it holds.
     #[must_use]
     pub fn token(&self) -> Option<u64> {
-        match &self.stage {
-            Stage::Looking(refresh)
-            | Stage::Asking(refresh, _)
-            | Stage::Computing(refresh, _)
-            | Stage::Storing(refresh, _) => refresh.token(),
-            Stage::New | Stage::Ended => None,
-        }
+        self.refresh.as_ref().and_then(Refresh::token)
     }
 
     pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
-        match (std::mem::replace(&mut self.stage, Stage::Ended), event) {
-            (Stage::New, Event::Started) => {
-                let RefreshOrder { purpose, seen, delta, has_looked, .. } = self.order;
-                let (key, lifetime) = (&context.subject.key.text, context.subject.route.lifetime);
-                let subject = refresh::Subject { key: Arc::clone(key), lifetime, seen, delta, has_looked };
-                self.feed(Refresh::new(subject, purpose), refresh::Event::Started, context)
+        let event = match (std::mem::replace(&mut self.stage, Stage::Ended), event) {
+            (Stage::New, Event::Started) => refresh::Event::Started,
+            (Stage::Looking, Event::Colo(bytes)) => {
+                refresh::Event::LookedInColo(context.adopt_from_colo(bytes.as_deref()))
             }
-            (Stage::Looking(refresh), Event::Colo(bytes)) => {
-                let found = context.adopt_from_colo(bytes.as_deref());
-                self.feed(refresh, refresh::Event::LookedInColo(found), context)
-            }
-            (Stage::Asking(refresh, mut exchange), event) => match exchange.on(event, context) {
+            (Stage::Asking(mut exchange), event) => match exchange.on(event, context) {
                 Progress::Next(effect) => {
-                    self.stage = Stage::Asking(refresh, exchange);
-                    effect
+                    self.stage = Stage::Asking(exchange);
+                    return effect;
                 }
-                Progress::Ended(reply) => {
-                    let event = heard(reply, &refresh, exchange.is_acquire(), context);
-                    self.feed(refresh, event, context)
-                }
+                Progress::Ended(reply) => self.heard(reply, exchange.is_acquire(), context),
             },
-            (Stage::Computing(refresh, call), Event::Origin(result)) => {
-                settle(call, refresh.purpose(), &result, context);
-                let event = match result {
+            (Stage::Computing(call), Event::Origin(result)) => {
+                settle(call, self.order.purpose, &result, context);
+                match result {
                     Ok(computed) => refresh::Event::Computed(computed),
                     Err(failure) => refresh::Event::Failed(failure),
-                };
-                self.feed(refresh, event, context)
+                }
             }
-            (Stage::Storing(refresh, store), event) => match store.on(event, context) {
+            (Stage::Storing(store), event) => match store.on(event, context) {
                 Some(effect) => {
-                    self.stage = Stage::Storing(refresh, store);
-                    effect
+                    self.stage = Stage::Storing(store);
+                    return effect;
                 }
                 None => {
                     let hash = context.subject.key.hash;
                     context.isolate.memory.accept(hash, store.entry(), context.now);
-                    self.feed(refresh, refresh::Event::Stored, context)
+                    refresh::Event::Stored
                 }
             },
             // Not an event that this task waits for: the world has lost its place, and so the task ends.
-            (Stage::New | Stage::Looking(_) | Stage::Computing(..) | Stage::Ended, _) => {
-                Effect::Done(Done::Nothing)
+            (Stage::New | Stage::Looking | Stage::Computing(_) | Stage::Ended, _) => {
+                return Effect::Done(Done::Nothing);
             }
-        }
+        };
+        self.feed(event, context)
     }
 
     /// Feeds the machine until it asks for something that takes time.
-    fn feed(&mut self, mut refresh: Refresh, event: refresh::Event, context: &mut Context<'_>) -> Effect {
-        let mut event = event;
+    fn feed(&mut self, mut event: refresh::Event, context: &mut Context<'_>) -> Effect {
+        let RefreshOrder { purpose, seen, delta, has_looked, .. } = self.order;
+        let refresh = self.refresh.get_or_insert_with(|| {
+            let (key, lifetime) = (&context.subject.key.text, context.subject.route.lifetime);
+            let key = Arc::clone(key);
+            Refresh::new(refresh::Subject { key, lifetime, seen, delta, has_looked }, purpose)
+        });
         loop {
             let action = refresh.on(event, context.now);
             if let Some(trigger) = refresh.take_trigger() {
-                context.count(MetricEvent::Triggered { purpose: refresh.purpose(), trigger });
+                context.count(MetricEvent::Triggered { purpose, trigger });
             }
-            let exchange = match action {
+            let mut exchange = match action {
                 Action::LookInColo => {
-                    self.stage = Stage::Looking(refresh);
+                    self.stage = Stage::Looking;
                     return Effect::LookUpColo;
                 }
-                Action::Acquire { seen } => Exchange::new(acquire(seen, &refresh, context)),
+                Action::Acquire { seen } => Exchange::new(acquire(seen, delta, context)),
                 // Nobody waits for this, so it leaves half of the places to requests for which somebody does.
                 Action::Wait { seen } => {
                     let max_waiters = context.subject.route.max_waiters / 2;
                     Exchange::new(Message::Wait { seen, max_waiters })
                 }
-                Action::Compute => match begin_call(refresh.purpose(), context) {
+                Action::Compute => match begin_call(purpose, context) {
                     Some((call, effect)) => {
-                        self.stage = Stage::Computing(refresh, call);
+                        self.stage = Stage::Computing(call);
                         return effect;
                     }
                     None => {
@@ -134,7 +126,7 @@ impl RefreshTask {
                 Action::Fail(token, failure) => Exchange::new(Message::Fail { token, failure }),
                 Action::Store(entry) if entry.committed => {
                     let (store, effect) = ColoStore::begin(entry);
-                    self.stage = Stage::Storing(refresh, store);
+                    self.stage = Stage::Storing(store);
                     return effect;
                 }
                 // One that the object has not accepted lives in this isolate's memory only.
@@ -143,26 +135,42 @@ impl RefreshTask {
                     event = refresh::Event::Stored;
                     continue;
                 }
-                Action::End(outcome) => return self.end(&refresh, outcome, context),
+                Action::End(outcome) => return self.end(outcome, context),
             };
-            return self.ask(refresh, exchange, context);
+            let effect = exchange.send(context.now);
+            self.stage = Stage::Asking(exchange);
+            return effect;
         }
     }
 
-    fn ask(&mut self, refresh: Refresh, mut exchange: Exchange, context: &mut Context<'_>) -> Effect {
-        let effect = exchange.send(context.now);
-        self.stage = Stage::Asking(refresh, exchange);
-        effect
+    /// A reply as the machine is told of it. Only a lost `Acquire` may lead to a call without a lease: after it
+    /// the machine either holds one, or waits for who does.
+    fn heard(&self, reply: ObjectReply, is_acquire: bool, context: &mut Context<'_>) -> refresh::Event {
+        match reply {
+            Ok((reply, entry)) if !(is_acquire && matches!(reply.answer, Answer::Refused { .. })) => {
+                refresh::Event::Replied(reply, entry)
+            }
+            Ok(_) | Err(_) => {
+                let (subject, now) = (context.subject, context.now);
+                let may_compute = is_acquire
+                    && self.refresh.as_ref().is_some_and(|refresh| {
+                        let (hash, route) = (subject.key.hash, subject.route);
+                        context.isolate.may_compute_without_lease(hash, route, refresh, now)
+                    });
+                refresh::Event::ObjectLost { may_compute }
+            }
+        }
     }
 
-    fn end(&self, refresh: &Refresh, outcome: RefreshOutcome, context: &mut Context<'_>) -> Effect {
+    fn end(&self, outcome: RefreshOutcome, context: &mut Context<'_>) -> Effect {
+        let Some(refresh) = &self.refresh else { return Effect::Done(Done::Nothing) };
         let (hash, now) = (context.subject.key.hash, context.now);
         context.isolate.ended(hash, self.order.owner, refresh, &outcome, now);
         if let RefreshOutcome::Rejected(_) = outcome {
             context.count(MetricEvent::CommitRejected);
         }
         context.notes.log = Some(RefreshLog {
-            purpose: refresh.purpose(),
+            purpose: self.order.purpose,
             outcome: outcome.as_str(),
             token: refresh.token(),
             delta: outcome.delta(),
@@ -175,34 +183,13 @@ impl RefreshTask {
     }
 }
 
-/// A reply as the machine is told of it. Only a lost `Acquire` may lead to a call without a lease: after it
-/// the machine either holds one, or waits for who does.
-fn heard(
-    reply: ObjectReply,
-    refresh: &Refresh,
-    is_acquire: bool,
-    context: &mut Context<'_>,
-) -> refresh::Event {
-    match reply {
-        Ok((reply, entry)) if !(is_acquire && matches!(reply.answer, Answer::Refused { .. })) => {
-            refresh::Event::Replied(reply, entry)
-        }
-        Ok(_) | Err(_) => {
-            let (hash, route) = (context.subject.key.hash, context.subject.route);
-            let may_compute =
-                is_acquire && context.isolate.may_compute_without_lease(hash, route, refresh, context.now);
-            refresh::Event::ObjectLost { may_compute }
-        }
-    }
-}
-
-fn acquire(seen: u64, refresh: &Refresh, context: &mut Context<'_>) -> Message {
+fn acquire(seen: u64, delta: Option<Span>, context: &mut Context<'_>) -> Message {
     let nonce = context.chance.nonce();
     if nonce.is_none() {
         context.count(MetricEvent::NoEntropy);
     }
     let subject = context.subject;
-    let request = context.isolate.lease_request(&subject.key.hash, subject.route, refresh.delta());
+    let request = context.isolate.lease_request(&subject.key.hash, subject.route, delta);
     Message::Acquire { seen, nonce, request }
 }
 
@@ -213,8 +200,7 @@ pub(super) fn begin_call(purpose: Purpose, context: &mut Context<'_>) -> Option<
         return None;
     }
     let call = context.isolate.calls.begin(purpose, context.now, route.lease());
-    let limit: Span = route.origin_timeout;
-    Some((call, Effect::CallOrigin { limit }))
+    Some((call, Effect::CallOrigin { limit: route.origin_timeout }))
 }
 
 /// An origin call has ended: it counts once, and not at all if it was counted as abandoned before.

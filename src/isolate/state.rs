@@ -1,7 +1,7 @@
 //! What one isolate knows, and the decisions that need nothing else: is this key's entry good enough,
 //! may a refresh begin, what is remembered of how it ended.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     coalesce::{Coalesce, Ticket},
@@ -45,7 +45,7 @@ pub struct IsolateState {
     pub name: u64,
     next_ticket: Ticket,
     /// The smoothed cost of the computations of each route, by its path, as this isolate has measured it.
-    deltas: BTreeMap<String, Span>,
+    deltas: Vec<(String, Span)>,
 }
 
 impl IsolateState {
@@ -60,7 +60,7 @@ impl IsolateState {
             waits: Coalesce::default(),
             name: 0,
             next_ticket: 0,
-            deltas: BTreeMap::new(),
+            deltas: Vec::new(),
         }
     }
 
@@ -72,14 +72,16 @@ impl IsolateState {
 
     /// A computation of this route has cost this much.
     pub fn measured(&mut self, route: &Route, delta: Span) {
-        let known = self.deltas.get(&route.path).copied();
-        self.deltas.insert(route.path.clone(), xfetch::smooth_delta(known, delta));
+        match self.deltas.iter_mut().find(|(path, _)| *path == route.path) {
+            Some((_, known)) => *known = xfetch::smooth_delta(Some(*known), delta),
+            None => self.deltas.push((route.path.clone(), delta)),
+        }
     }
 
     /// What computations of this route cost, smoothed; `None` before the first.
     #[must_use]
     pub fn measured_delta(&self, route: &Route) -> Option<Span> {
-        self.deltas.get(&route.path).copied()
+        self.deltas.iter().find(|(path, _)| *path == route.path).map(|(_, delta)| *delta)
     }
 
     /// A request arrives: what memory holds for it.

@@ -2,10 +2,10 @@
 //! purged, alarms fire.
 
 use super::{
+    clock::Clock,
     event::{Fault, Report, What},
     faults::Faults,
     rng::SimRng,
-    tiers::Clock,
     world::World,
 };
 use crate::{

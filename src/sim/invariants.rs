@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{origin, scenario::Scenario, tiers::Clock};
+use super::{clock::Clock, origin, scenario::Scenario};
 use crate::{
     core::{
         entry::{CLOCK_TOLERANCE, Entry},

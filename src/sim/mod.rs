@@ -16,6 +16,7 @@
 
 mod baseline_stores;
 mod baselines;
+mod clock;
 mod driver;
 mod event;
 mod fault_schedule;

@@ -1,6 +1,6 @@
 //! The simulated storage around a key's object: the deployed object, its stored state and its entry's bytes.
 
-use super::{rng::SimRng, tiers::Clock};
+use super::{clock::Clock, rng::SimRng};
 pub(super) use crate::protocol::object::Ticket;
 use crate::protocol::object::{KeyObject, Output};
 

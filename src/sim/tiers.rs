@@ -3,21 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::object::Ticket;
-use crate::{
-    core::time::Instant,
-    isolate::{coalesce, state::IsolateState},
-};
-
-/// Off from the true time, by this many milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Clock(pub(super) i64);
-
-impl Clock {
-    pub(super) fn read(self, now: Instant) -> Instant {
-        Instant(now.0.saturating_add_signed(self.0))
-    }
-}
+use super::{clock::Clock, object::Ticket};
+use crate::isolate::{coalesce, state::IsolateState};
 
 /// A colo: its clock, and the bytes that its cache holds of each key.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     baseline_stores::BaselineStores,
+    clock::Clock,
     event::{Arrival, Fault, What},
     invariants::{Invariants, Violation},
     object::{Objects, SimObject, Ticket},
@@ -15,7 +16,7 @@ use super::{
     report::{Cycle, Report},
     rng::{SimRng, Zipf},
     scenario::Scenario,
-    tiers::{Clock, Colo, Isolate},
+    tiers::{Colo, Isolate},
 };
 use crate::{
     core::{

@@ -4,7 +4,10 @@ use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
 use super::timer::Alarm;
 use crate::{
-    core::time::{Instant, Span},
+    core::{
+        key::Hash,
+        time::{Instant, Span},
+    },
     isolate::{coalesce::Ticket, step::Shared},
 };
 
@@ -36,11 +39,18 @@ enum Wait {
     Early(Shared),
 }
 
-/// All waits, by ticket.
+/// All waits, by ticket. Keys and values are of the same size as in the maps of [`crate::isolate`], so that
+/// the wasm holds one copy of the code.
 #[derive(Default)]
 pub(super) struct Waiters {
-    waits: BTreeMap<Ticket, (Instant, Wait)>,
+    waits: BTreeMap<Hash, Box<(Instant, Wait)>>,
     sweep_at: usize,
+}
+
+fn name(ticket: Ticket) -> Hash {
+    let mut name = Hash::default();
+    name[..8].copy_from_slice(&ticket.to_be_bytes());
+    name
 }
 
 impl Waiters {
@@ -52,7 +62,7 @@ impl Waiters {
         at_most: Span,
         now: Instant,
     ) -> Option<Shared> {
-        if let Some((_, Wait::Early(result))) = self.waits.remove(&ticket) {
+        if let Some((_, Wait::Early(result))) = self.take(ticket) {
             return Some(result);
         }
         self.insert(ticket, Wait::Sleeps(Rc::clone(waiter)), now.plus(at_most).plus(GRACE), now);
@@ -61,12 +71,12 @@ impl Waiters {
 
     /// A sleep has ended.
     pub(super) fn ended(&mut self, ticket: Ticket) {
-        self.waits.remove(&ticket);
+        self.take(ticket);
     }
 
     /// Wakes a request with this result.
     pub(super) fn wake(&mut self, ticket: Ticket, result: Shared, now: Instant) {
-        match self.waits.remove(&ticket) {
+        match self.take(ticket) {
             Some((_, Wait::Sleeps(waiter))) => {
                 waiter.result.set(Some(result));
                 waiter.alarm.ring();
@@ -77,11 +87,15 @@ impl Waiters {
         }
     }
 
+    fn take(&mut self, ticket: Ticket) -> Option<(Instant, Wait)> {
+        self.waits.remove(&name(ticket)).map(|wait| *wait)
+    }
+
     fn insert(&mut self, ticket: Ticket, wait: Wait, until: Instant, now: Instant) {
         if self.waits.len() >= self.sweep_at.max(MIN_SWEEP) {
-            self.waits.retain(|_, (until, _)| *until > now);
+            self.waits.retain(|_, wait| wait.0 > now);
             self.sweep_at = self.waits.len() * 2;
         }
-        self.waits.insert(ticket, (until, wait));
+        self.waits.insert(name(ticket), Box::new((until, wait)));
     }
 }

@@ -12,7 +12,7 @@ import { startOrigin } from "../../examples/origin/server.mjs";
 import { Client } from "../../scripts/client.mjs";
 import { startRuntime } from "../../scripts/runtime.mjs";
 import { edge, serve } from "../../scripts/workerd.mjs";
-import { ADMIN_TOKEN, EMBEDDING, PATH, assertProblem, assertSums, counters, eventually, inWorld, inspect, purge, question, route, sleep } from "./world.mjs";
+import { ADMIN_TOKEN, EMBEDDING, PATH, assertProblem, assertSums, breaksIn, counters, eventually, inWorld, inspect, meddling, purge, question, route, sleep } from "./world.mjs";
 import { answered, beginOf } from "./wire.mjs";
 
 const STALE = { ttl: 0.5, stale_while_revalidate: 600, early_window: 0.01 };
@@ -166,33 +166,6 @@ describe("F7: the key's object", () => {
   }));
 });
 
-/**
- * Bindings through which every message to a key's object passes `meddle(send, place)`: `send` delivers it, `place`
- * says which it is, from 1 on. In the log a line tells of each when it is sent, and of what has been meddled with when
- * that has ended, which its request is kept for.
- */
-const meddling = (meddle, isMeddled = "true") => `
-  let place = 0;
-  let request;
-  globalThis.wrapContext = (context) => (request.context = context);
-  globalThis.wrapEnv = (env) => {
-    const own = (request = {});
-    if (!(${isMeddled})) return env;
-    const getByName = (...name) => {
-      const stub = env.REFRESH_LEASE.getByName(...name);
-      return {
-        fetch(...message) {
-          place += 1;
-          console.log("message " + place);
-          const number = place;
-          const sent = (${meddle})(() => stub.fetch(...message), number);
-          own.context.waitUntil(sent.then((answer) => console.log("answered " + number + " " + answer.status), () => {}));
-          return sent;
-        },
-      };
-    };
-    return Object.create(env, { REFRESH_LEASE: { value: { getByName } } });
-  };`;
 const messages = (runtime) => runtime.logs.filter((it) => it.message.startsWith("message ")).length;
 /** So many messages have been sent, and no more follow. */
 async function sent(runtime, count) {
@@ -503,22 +476,6 @@ test("F4 and F23: killed three times in the middle of a refresh, nothing that wa
     await rm(persist, { recursive: true, force: true });
   }
 });
-
-/** In the request of this number the runtime breaks under the function that answers, once. */
-const breaksIn = (number) => `
-const now = Date.now;
-let requests = 0;
-let left = -1;
-globalThis.wrapContext = (context) => {
-  requests += 1;
-  if (requests === ${number}) left = 2;
-  return context;
-};
-Date.now = () => {
-  if (left > 0 && (left -= 1) === 0) throw new WebAssembly.RuntimeError("sabotage");
-  return now();
-};
-`;
 
 test("F16: a panic while a body is answered costs that request, and others get a new instance, the next and one that is on its way", inWorld({ prelude: breaksIn(4) }, async ({ client, origin, runtime }) => {
   const body = question();

@@ -92,3 +92,47 @@ export function assertProblem(answer, status, code) {
   assert.equal(problem.code, code);
   assert.equal(typeof problem.detail, "string");
 }
+
+/**
+ * The source of bindings through which every message to a key's object passes `meddle(send, place)`: `send` delivers
+ * it, `place` counts the messages from 1. The source also sees `stub` and `message`, the arguments of `fetch`. The log
+ * has a line for each message when it is sent, and one when it has ended; its request is kept until then.
+ */
+export const meddling = (meddle, isMeddled = "true") => `
+  let place = 0;
+  let request;
+  globalThis.wrapContext = (context) => (request.context = context);
+  globalThis.wrapEnv = (env) => {
+    const own = (request = {});
+    if (!(${isMeddled})) return env;
+    const getByName = (...name) => {
+      const stub = env.REFRESH_LEASE.getByName(...name);
+      return {
+        fetch(...message) {
+          place += 1;
+          console.log("message " + place);
+          const number = place;
+          const sent = (${meddle})(() => stub.fetch(...message), number);
+          own.context.waitUntil(sent.then((answer) => console.log("answered " + number + " " + answer.status), () => {}));
+          return sent;
+        },
+      };
+    };
+    return Object.create(env, { REFRESH_LEASE: { value: { getByName } } });
+  };`;
+
+/** In the request of this number the runtime breaks under the function that answers, once. */
+export const breaksIn = (number) => `
+const now = Date.now;
+let requests = 0;
+let left = -1;
+globalThis.wrapContext = (context) => {
+  requests += 1;
+  if (requests === ${number}) left = 2;
+  return context;
+};
+Date.now = () => {
+  if (left > 0 && (left -= 1) === 0) throw new WebAssembly.RuntimeError("sabotage");
+  return now();
+};
+`;

@@ -3,36 +3,24 @@
 //! A missing or absurd setting refuses the whole configuration with one sentence that names the
 //! setting, the value and what is allowed. Nothing runs half-configured.
 
+mod error;
+mod names;
 mod origin;
 mod reader;
 mod route;
 
-use std::{fmt, rc::Rc};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
+pub use error::ConfigError;
 pub use origin::OriginUrl;
 pub use route::{Beta, Credentials, OBJECT_TIMEOUT, Route};
 
 use crate::core::time::Span;
+use names::{RESERVED_HEADERS, is_header_name, is_plain_path};
+use origin::origin_url;
 use reader::{Reader, Refusal};
-
-/// One refused setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    /// Its name, with the route's place in front where it belongs to one.
-    pub setting: String,
-    /// What it was set to, shortened; secrets are never shown.
-    pub value: String,
-    /// What is allowed.
-    pub allowed: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "The setting {} is {}, but must be {}.", self.setting, self.value, self.allowed)
-    }
-}
 
 /// Where the routes' requests go unless a route says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,29 +78,6 @@ pub const SETTINGS: [&str; 12] = [
 
 /// Where the platform lets an object be asked to live.
 const LOCATION_HINTS: [&str; 9] = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"];
-
-/// Headers that this Worker sets itself, or that belong to one connection.
-const RESERVED_HEADERS: [&str; 19] = [
-    "accept",
-    "accept-encoding",
-    "cdn-loop",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "keep-alive",
-    "range",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
 
 impl Config {
     /// Parses the settings. `has_binding`: a service binding named `ORIGIN` exists.
@@ -192,22 +157,6 @@ fn origin(reader: &Reader<'_>, development: bool, has_binding: bool) -> Origin {
     }
 }
 
-/// An origin's URL, where one is set. User info is a secret: nothing is shown of such a URL.
-fn origin_url(reader: &Reader<'_>, name: &str, development: bool) -> Option<OriginUrl> {
-    let url = reader.optional_text(name, "an https URL")?;
-    match OriginUrl::parse(&url, development) {
-        Ok(url) => Some(url),
-        Err(allowed) => {
-            if url.contains('@') {
-                reader.refuse_secret(name, allowed);
-            } else {
-                reader.refuse(name, allowed);
-            }
-            None
-        }
-    }
-}
-
 fn forward(reader: &Reader<'_>) -> Vec<String> {
     const ALLOWED: &str =
         "a list of path prefixes that begin with / and stay outside /_xfetch, the path / itself excepted";
@@ -278,19 +227,4 @@ fn refuse_origin_headers(reader: &Reader<'_>) {
         "ORIGIN_HEADERS",
         "a JSON object of header names and texts, without the headers that the cache sets itself",
     );
-}
-
-/// Whether it is a header name in lower case.
-fn is_header_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 128
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
-}
-
-/// Whether it is a path that reads the same however it is normalised.
-fn is_plain_path(path: &str) -> bool {
-    path.starts_with('/')
-        && !path.as_bytes().windows(2).any(|pair| pair == b"//")
-        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
-        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~:@!$&'()*+,=".contains(&b))
 }

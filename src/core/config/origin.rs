@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::reader::Reader;
+
 /// `scheme://host[:port]`, without a trailing slash. Literal private addresses are refused; what a
 /// name resolves to cannot be known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,4 +131,20 @@ fn is_port(port: Option<&str>) -> bool {
     port.is_none_or(|port| {
         port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
+}
+
+/// An origin's URL, where one is set. User info is a secret: nothing is shown of such a URL.
+pub(super) fn origin_url(reader: &Reader<'_>, name: &str, development: bool) -> Option<OriginUrl> {
+    let url = reader.optional_text(name, "an https URL")?;
+    match OriginUrl::parse(&url, development) {
+        Ok(url) => Some(url),
+        Err(allowed) => {
+            if url.contains('@') {
+                reader.refuse_secret(name, allowed);
+            } else {
+                reader.refuse(name, allowed);
+            }
+            None
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::core::{canonical_json, time::Span};
 
 /// The first refusal, shared by the readers of all tables.

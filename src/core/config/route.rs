@@ -4,7 +4,11 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use super::{OriginUrl, RESERVED_HEADERS, is_header_name, is_plain_path, reader::Reader};
+use super::{
+    names::{RESERVED_HEADERS, is_header_name, is_plain_path},
+    origin::{OriginUrl, origin_url},
+    reader::Reader,
+};
 use crate::core::{entry::Lifetime, time::Span};
 
 /// How eager the early refresh is.
@@ -32,7 +36,7 @@ pub enum Credentials {
     Ignore,
 }
 
-/// One cached route. All its settings, with their units, stand in the README.
+/// One cached route. All its settings, with their units, are described in `docs/settings.md`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// The exact path.
@@ -148,7 +152,7 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
     methods(reader);
     let route = Route {
         path: path(reader),
-        origin: super::origin_url(reader, "origin", development),
+        origin: origin_url(reader, "origin", development),
         fields: fields(reader),
         headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or_default(),
         credentials: credentials(reader),

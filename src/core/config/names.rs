@@ -1,0 +1,39 @@
+//! Which header names and paths a setting may hold.
+
+/// Headers that this Worker sets itself, or that belong to one connection.
+pub(super) const RESERVED_HEADERS: [&str; 19] = [
+    "accept",
+    "accept-encoding",
+    "cdn-loop",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "range",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether it is a header name in lower case.
+pub(super) fn is_header_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 128
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+}
+
+/// Whether it is a path that reads the same however it is normalised.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.as_bytes().windows(2).any(|pair| pair == b"//")
+        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~:@!$&'()*+,=".contains(&b))
+}

@@ -1,0 +1,17 @@
+//! `Retry-After` (RFC 9110, section 10.2.3).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::core::time::{Instant, Span};
+
+/// `Retry-After` as a delay: seconds, or a date read against `now` (RFC 9110, section 10.2.3).
+#[must_use]
+pub fn retry_after(field: &str, now: Instant) -> Option<Span> {
+    let field = field.trim();
+    if let Ok(seconds) = field.parse::<u64>() {
+        return Some(Span(seconds.saturating_mul(1_000)));
+    }
+    let at: SystemTime = httpdate::parse_http_date(field).ok()?;
+    let at = at.duration_since(UNIX_EPOCH).ok()?.as_millis();
+    Some(Instant(u64::try_from(at).ok()?).since(now))
+}

@@ -1,0 +1,33 @@
+//! What an origin's status means for a cached route.
+
+use crate::core::{
+    failure::{Failure, Reason},
+    time::Span,
+};
+
+/// What an origin's status means for a cached route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Its body may be an answer.
+    Success,
+    /// Its body is the origin's refusal of this request.
+    Refusal,
+    /// The computation failed.
+    Failure(Failure),
+}
+
+/// Sorts an origin's status.
+#[must_use]
+pub fn status(status: u16, retry_after: Option<Span>) -> Status {
+    let reason = match status {
+        204 | 205 | 206 | 304 => Reason::OriginUnexpectedStatus,
+        200..300 => return Status::Success,
+        300..400 => Reason::OriginRedirect,
+        401 | 403 | 407 => Reason::OriginUnauthorized,
+        408 | 425 | 429 => Reason::OriginBusy,
+        400..500 => return Status::Refusal,
+        500..600 => Reason::OriginError,
+        _ => Reason::OriginUnexpectedStatus,
+    };
+    Status::Failure(Failure::Transient { reason, retry_after })
+}
