@@ -95,10 +95,11 @@ function trim(script, wasm, env) {
   rmSync(file);
   const folder = dirname(script);
   renameSync(script, join(folder, "worker.js"));
-  copyFileSync(join(root, "src", "worker", "entry.js"), join(folder, "entry.js"));
+  const modules = ["entry.js", "panic_fence.js", "slow_bodies.js"];
+  for (const name of modules) copyFileSync(join(root, "src", "worker", name), join(folder, name));
   const externals = ["./index_bg.wasm", "cloudflare:*"].map((it) => `--external:${it}`);
   runTool(env.ESBUILD_BIN, ["entry.js", "--bundle", "--minify", "--format=esm", ...externals, "--outfile=index.js", "--log-level=warning", "--log-override:duplicate-object-key=silent"], { cwd: folder, env });
-  for (const name of ["worker.js", "entry.js"]) rmSync(join(folder, name));
+  for (const name of ["worker.js", ...modules]) rmSync(join(folder, name));
 }
 
 /** Runs one of binaryen's programs. */

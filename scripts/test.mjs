@@ -91,6 +91,9 @@ const parts = {
     const strange = imports.filter((name) => /fetch|cache|request|response|timeout|random|now/i.test(name));
     if (strange.length > 0) throw new Error(`the page's wasm imports ${strange.join(", ")}`);
   },
+  javascript() {
+    run(process.execPath, ["--test", ...files("tests/js", ".test.mjs")]);
+  },
   worker() {
     build(join(root, "examples", "embed"));
     run(process.execPath, ["--test", "--test-concurrency=1", "--test-timeout=120000", ...files("tests/worker", ".test.mjs")]);

@@ -1,60 +1,98 @@
-// What would be many calls across the border between wasm and JavaScript, each made into one.
+// Each function does in one call from wasm into JavaScript what would take many.
 
-// The bits of a request's head, as src/worker/request_flags.rs has them.
-const POST = 1 << 0;
-const OPTIONS = 1 << 1;
-const READS = 1 << 2;
-const JSON_TYPE = 1 << 3;
-const ENCODED = 1 << 4;
-const CREDENTIALS = 1 << 5;
-const NONE_MATCH = 1 << 6;
-const LOOP = 1 << 7;
-/** Above the bits: the announced length of the body, plus one. */
-const LENGTH = 2 ** 8;
-const LENGTH_MOST = 2 ** 40;
+/** The flags of a request's head. src/worker/request_flags.rs has the same; a test compares the two. */
+export const FLAGS = Object.freeze({
+  POST: 1 << 0,
+  OPTIONS: 1 << 1,
+  GET_OR_HEAD: 1 << 2,
+  JSON_TYPE: 1 << 3,
+  CONTENT_ENCODING: 1 << 4,
+  CREDENTIALS: 1 << 5,
+  NONE_MATCH: 1 << 6,
+  LOOP: 1 << 7,
+});
+/** Above the flags: the announced length of the body, plus one. */
+export const LENGTH = 2 ** 8;
+const MAX_LENGTH = 2 ** 40;
 
-const METHODS = { POST, OPTIONS, GET: READS, HEAD: READS };
+/** @type {Record<string, number>} */
+const METHODS = { __proto__: null, POST: FLAGS.POST, OPTIONS: FLAGS.OPTIONS, GET: FLAGS.GET_OR_HEAD, HEAD: FLAGS.GET_OR_HEAD };
 
-/** What a request's head says, in one number; `names` are further headers that are credentials. */
+/**
+ * What a request's head says, in one number.
+ *
+ * @param {{ method: string, headers: Headers }} request
+ * @param {string[]} names further headers that are credentials
+ */
 export function requestFlags(request, names) {
   const { headers } = request;
-  let bits = METHODS[request.method] ?? 0;
-  if (headers.get("content-type") === "application/json") bits |= JSON_TYPE;
-  if (headers.has("content-encoding")) bits |= ENCODED;
-  if (headers.has("authorization") || headers.has("cookie") || names.some((name) => headers.has(name))) bits |= CREDENTIALS;
-  if (headers.has("if-none-match")) bits |= NONE_MATCH;
-  if (headers.has("cdn-loop")) bits |= LOOP;
+  let flags = METHODS[request.method] ?? 0;
+  if (headers.get("content-type") === "application/json") flags |= FLAGS.JSON_TYPE;
+  if (headers.has("content-encoding")) flags |= FLAGS.CONTENT_ENCODING;
+  if (headers.has("authorization") || headers.has("cookie") || names.some((name) => headers.has(name))) {
+    flags |= FLAGS.CREDENTIALS;
+  }
+  if (headers.has("if-none-match")) flags |= FLAGS.NONE_MATCH;
+  if (headers.has("cdn-loop")) flags |= FLAGS.LOOP;
   // A body in chunks ends where it ends, whatever length stands beside them.
   const field = headers.has("transfer-encoding") ? null : headers.get("content-length");
   const length = field === null ? -1 : Number(field);
-  return Number.isSafeInteger(length) && length >= 0 ? bits + LENGTH * (Math.min(length, LENGTH_MOST) + 1) : bits;
+  if (!Number.isSafeInteger(length) || length < 0) return flags;
+  return flags + LENGTH * (Math.min(length, MAX_LENGTH) + 1);
 }
 
 let memory = new Uint8Array(0);
 
-/** Copies so many bytes into wasm memory, to this address: by one view of the memory, not one for each copy. */
+/**
+ * Copies the first bytes of a buffer into wasm memory, through one view of the memory for all copies.
+ *
+ * @param {ArrayBuffer} buffer
+ * @param {number} length
+ * @param {{ buffer: ArrayBuffer }} wasm the wasm's memory
+ * @param {number} address
+ */
 export function copy(buffer, length, { buffer: own }, address) {
   if (memory.buffer !== own) memory = new Uint8Array(own);
   memory.set(new Uint8Array(buffer, 0, length), address);
 }
 
-/** A response with a body that is kept for the next one. */
+/**
+ * A response whose body is kept for the next one.
+ *
+ * @param {BodyInit} body
+ * @param {ResponseInit} init
+ */
 export function respond(body, init) {
   return new Response(body, init);
 }
 
-/** A promise of the end of so many milliseconds. */
+/** @typedef {Promise<void> & { resolve(): void, timer: ReturnType<typeof setTimeout> }} Sleep */
+
+/**
+ * A promise that resolves after this many milliseconds, or when it is woken.
+ *
+ * @param {number} milliseconds
+ */
 export function sleep(milliseconds) {
+  /** @type {PromiseWithResolvers<void>} */
   const { promise, resolve } = Promise.withResolvers();
   return Object.assign(promise, { resolve, timer: setTimeout(resolve, milliseconds) });
 }
 
-/** Ends it early: by another request, too, as the runtime then runs what waits for it as part of its own. */
+/**
+ * Ends a sleep early, also one of another request: the runtime runs what waits for it as part of its own request.
+ *
+ * @param {Sleep} sleeping
+ */
 export function wake(sleeping) {
   sleeping.resolve();
 }
 
-/** Nobody waits for it any more. It ends all the same: what waited for it in Rust is freed only then. */
+/**
+ * Clears a sleep that nobody waits for any more. It resolves all the same: what waited for it in Rust is freed then.
+ *
+ * @param {Sleep} sleeping
+ */
 export function forget(sleeping) {
   clearTimeout(sleeping.timer);
   sleeping.resolve();
