@@ -88,7 +88,7 @@ impl Purge {
         };
         match exchange.on(event, context) {
             Progress::Next(effect) => effect,
-            Progress::Ended(Ok((reply, _))) if reply.answer == Answer::Purged => {
+            Progress::Ended(Ok((reply, _))) if matches!(reply.answer, Answer::Purged) => {
                 // What was known of refreshes under way is about purged content, also where the floor was heard
                 // from somebody else before.
                 context.isolate.gate.forget(&context.subject.key.hash);

@@ -23,8 +23,9 @@ pub const BUCKETS: [u64; 14] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000
 /// A histogram of milliseconds. The buckets are not cumulative here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
-    /// One count per bucket, and one beyond the last.
-    pub counts: [u64; BUCKETS.len() + 1],
+    /// One count per bucket, and one beyond the last; empty before the first observation. Not an array: the
+    /// code that decodes one is larger than all other of this type.
+    counts: Vec<u64>,
     /// Sum of all observations, in milliseconds.
     pub sum: u64,
 }
@@ -32,15 +33,24 @@ pub struct Histogram {
 impl Histogram {
     fn observe(&mut self, value: Span) {
         let bucket = BUCKETS.iter().position(|bound| value.0 <= *bound).unwrap_or(BUCKETS.len());
+        self.counts.resize(BUCKETS.len() + 1, 0);
         self.counts[bucket] += 1;
         self.sum = self.sum.saturating_add(value.0);
     }
 
     fn merge(&mut self, other: &Self) {
         self.sum = self.sum.saturating_add(other.sum);
-        for (into, count) in self.counts.iter_mut().zip(other.counts) {
+        if !other.counts.is_empty() {
+            self.counts.resize(BUCKETS.len() + 1, 0);
+        }
+        for (into, count) in self.counts.iter_mut().zip(&other.counts) {
             *into += count;
         }
+    }
+
+    /// The counts of all buckets, and of what lies beyond the last, in their order.
+    pub fn counts(&self) -> impl Iterator<Item = u64> {
+        (0..=BUCKETS.len()).map(|place| self.counts.get(place).copied().unwrap_or(0))
     }
 
     /// How many observations it holds.

@@ -84,7 +84,7 @@ fn histogram(histogram: &Histogram) -> Value {
     let bounds = BUCKETS.iter().map(|bound| Value::from(*bound)).chain([Value::Null]);
     let mut count = 0;
     let buckets: Vec<Value> = bounds
-        .zip(histogram.counts)
+        .zip(histogram.counts())
         .map(|(le, more)| {
             count += more;
             canonical_json::object([("le", le), ("count", count.into())])
@@ -114,7 +114,7 @@ fn as_text(reply: &MetricsReply) -> Response {
     for (name, help, counted) in histograms(&counters) {
         family(&mut text, name, help, "histogram");
         let mut count = 0;
-        for (bound, more) in BUCKETS.iter().zip(counted.counts) {
+        for (bound, more) in BUCKETS.iter().zip(counted.counts()) {
             count += more;
             sample(&mut text, &format!("{name}_bucket{{le=\"{bound}\"}}"), count);
         }
