@@ -40,7 +40,10 @@ export function cpu(pids) {
 
 /** Resident memory of these processes, in bytes. */
 export function memory(pids) {
-  return pids.reduce((sum, pid) => sum + Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024, 0);
+  return pids.reduce(
+    (sum, pid) => sum + Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024,
+    0,
+  );
 }
 
 /**
@@ -53,7 +56,10 @@ export async function load({ url, body, pids, folder, connections, seconds, pref
   await writeFile(script, SCRIPT);
   const words = [...prefix, "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "20s", "-s", script, url];
   const before = cpu(pids);
-  const { stdout } = await run(words[0], words.slice(1), { env: { ...process.env, BODY: body }, timeout: limit(seconds) });
+  const { stdout } = await run(words[0], words.slice(1), {
+    env: { ...process.env, BODY: body },
+    timeout: limit(seconds),
+  });
   const spent = cpu(pids) - before;
   const figures = JSON.parse(stdout.trim().split("\n").at(-1));
   if (figures.errors > 0) throw new Error(`${url}: ${figures.errors} of ${figures.requests} requests failed`);
@@ -71,10 +77,34 @@ export async function load({ url, body, pids, folder, connections, seconds, pref
  * first on each, which waits for the connection, is left out.
  */
 export async function given({ url, body, connections, seconds, prefix = [] }) {
-  const words = [...prefix, "hey", "-z", `${seconds}s`, "-c", connections, "-m", "POST", "-T", "application/json", "-d", body, "-o", "csv", url].map(String);
+  const words = [
+    ...prefix,
+    "hey",
+    "-z",
+    `${seconds}s`,
+    "-c",
+    connections,
+    "-m",
+    "POST",
+    "-T",
+    "application/json",
+    "-d",
+    body,
+    "-o",
+    "csv",
+    url,
+  ].map(String);
   const { stdout } = await run(words[0], words.slice(1), { maxBuffer: 2 ** 28, timeout: limit(seconds) });
-  const rows = stdout.trim().split("\n").slice(1).map((line) => line.split(","));
-  if (rows.length === 0 || rows.some((row) => row[6] !== "200")) throw new Error(`${url}: not every request was answered`);
+  const rows = stdout
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.split(","));
+  if (rows.length === 0 || rows.some((row) => row[6] !== "200"))
+    throw new Error(`${url}: not every request was answered`);
   const kept = rows.filter((row) => Number(row[1]) === 0);
-  return percentile(kept.map((row) => Number(row[0]) * 1e3), 0.99);
+  return percentile(
+    kept.map((row) => Number(row[0]) * 1e3),
+    0.99,
+  );
 }

@@ -47,5 +47,7 @@ const server = createServer(async (request, response) => {
   }, delay);
 });
 server.keepAliveTimeout = 120_000;
-server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => process.send?.(server.address().port));
+server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () =>
+  process.send?.(/** @type {import("node:net").AddressInfo} */ (server.address()).port),
+);
 process.on("disconnect", () => process.exit(0));

@@ -33,7 +33,8 @@ export async function startBenchOrigin(settings, prefix = []) {
     child.once("exit", () => reject(new Error("the origin did not start")));
   });
   const url = `http://127.0.0.1:${port}`;
-  const control = async (path, value) => (await fetch(url + path, { method: "POST", body: JSON.stringify(value ?? {}) })).json();
+  const control = async (path, value) =>
+    (await fetch(url + path, { method: "POST", body: JSON.stringify(value ?? {}) })).json();
   await control("/control", settings);
   return {
     url,
@@ -50,9 +51,15 @@ export async function startBenchOrigin(settings, prefix = []) {
 }
 
 /** This project's Worker, in `colos` colos with a Cache API each. */
+/** @param {any} options */
 export function startEdge({ origin, ttl, change = {}, vars = {}, colos = 1, prefix }) {
   build();
-  const settings = { ORIGIN_URL: origin.url, ROUTES: [route({ ttl, fields: undefined, ...change })], FLUSH_INTERVAL: 10, ...vars };
+  const settings = {
+    ORIGIN_URL: origin.url,
+    ROUTES: [route({ ttl, fields: undefined, ...change })],
+    FLUSH_INTERVAL: 10,
+    ...vars,
+  };
   const workers = Array.from({ length: colos }, (_, place) => [
     edge({ name: `colo${place}`, vars: settings, owner: place === 0 ? undefined : "colo0", cache: `cache${place}` }),
     { ...CACHE, name: `cache${place}` },
@@ -64,10 +71,13 @@ export function startEdge({ origin, ttl, change = {}, vars = {}, colos = 1, pref
 export const processes = (peer) => peer.pids ?? [peer.pid];
 
 /** A Worker in JavaScript, bundled with what it imports. */
+/** @param {string} name @param {any} options */
 export function startScript(name, { origin, ttl, prefix, cache = false }) {
   const bundled = join(root, "bench", "build", name);
   const { env } = toolEnvironment();
-  runTool(env.ESBUILD_BIN, [here(name), "--bundle", "--format=esm", `--outfile=${bundled}`, "--log-level=warning"], { env });
+  runTool(env.ESBUILD_BIN, [here(name), "--bundle", "--format=esm", `--outfile=${bundled}`, "--log-level=warning"], {
+    env,
+  });
   const vars = { ORIGIN_URL: origin.url, TTL: ttl };
   const worker = { name: "main", modules: [bundled], vars, cache: cache ? "cache" : undefined };
   return serve(cache ? [worker, CACHE] : [worker], { prefix });
@@ -87,6 +97,7 @@ export function buildRust(feature) {
   return rust.get(feature);
 }
 
+/** @param {string} feature @param {any} options */
 export async function startRust(feature, { prefix }) {
   const folder = buildRust(feature);
   const modules = ["index.js", "index_bg.wasm"].map((file) => join(folder, file));
@@ -94,18 +105,21 @@ export async function startRust(feature, { prefix }) {
 }
 
 /** This project's objects, and beside them a Worker that asks them as fast as they answer. */
+/** @param {any} options */
 export function startDriver({ origin, ttl, prefix }) {
   build();
   const modules = ["index.js", "index_bg.wasm"].map((file) => join(buildRust("driver"), file));
   const owner = edge({ name: "colo0", vars: { ORIGIN_URL: origin.url, ROUTES: [route({ ttl })] } });
-  return serve([owner, { name: "driver", modules, objects: { REFRESH_LEASE: "RefreshLease" }, owner: "colo0" }], { prefix });
+  return serve([owner, { name: "driver", modules, objects: { REFRESH_LEASE: "RefreshLease" }, owner: "colo0" }], {
+    prefix,
+  });
 }
 
 async function freePort() {
   const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  await new Promise((resolve) => server.close(() => resolve(undefined)));
   return port;
 }
 
@@ -144,17 +158,23 @@ async function startProgram(words, { url, folder }) {
 }
 
 /** A process and its children, one level. */
-const withChildren = (pid) => [pid, ...readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number)];
+const withChildren = (pid) => [
+  pid,
+  ...readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number),
+];
 
 /**
  * nginx with proxy_cache and the body as a part of the key, stale while it updates in the background, one
  * request at a time for what is missing.
  */
+/** @param {any} options */
 export async function startNginx({ origin, ttl, prefix = [] }) {
   const folder = await newFolder();
   for (const name of ["cache", "temp"]) mkdirSync(join(folder, name));
   const port = await freePort();
-  const temps = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((it) => `${it}_temp_path ${join(folder, "temp", it)};`).join("\n  ");
+  const temps = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    .map((it) => `${it}_temp_path ${join(folder, "temp", it)};`)
+    .join("\n  ");
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off;
@@ -192,10 +212,14 @@ http {
 }
 `,
   );
-  return startProgram([...prefix, "nginx", "-c", join(folder, "nginx.conf")], { url: `http://127.0.0.1:${port}`, folder });
+  return startProgram([...prefix, "nginx", "-c", join(folder, "nginx.conf")], {
+    url: `http://127.0.0.1:${port}`,
+    folder,
+  });
 }
 
 /** Varnish with bodyaccess of varnish-modules: the body is a part of the hash, a grace of an hour covers the refresh and failures. */
+/** @param {any} options */
 export async function startVarnish({ origin, ttl, prefix = [] }) {
   const folder = await newFolder();
   const port = await freePort();
@@ -223,7 +247,21 @@ sub vcl_backend_response {
 }
 `,
   );
-  const words = [...prefix, "varnishd", "-F", "-n", folder, "-a", `127.0.0.1:${port}`, "-f", join(folder, "default.vcl"), "-s", "malloc,128m", "-p", "vcc_allow_inline_c=off"];
+  const words = [
+    ...prefix,
+    "varnishd",
+    "-F",
+    "-n",
+    folder,
+    "-a",
+    `127.0.0.1:${port}`,
+    "-f",
+    join(folder, "default.vcl"),
+    "-s",
+    "malloc,128m",
+    "-p",
+    "vcc_allow_inline_c=off",
+  ];
   return startProgram(words, { url: `http://127.0.0.1:${port}`, folder });
 }
 
@@ -231,8 +269,14 @@ sub vcl_backend_response {
 export const PEERS = {
   hello: { label: "JavaScript hello (the limit)", start: (use) => startScript("hello.mjs", use) },
   memory: { label: "JavaScript memory cache, same key work", start: (use) => startScript("memory.mjs", use) },
-  "cache-api": { label: "JavaScript over the Cache API", start: (use) => startScript("cache-api.mjs", { ...use, cache: true }) },
-  swr: { label: "stale-while-revalidate over the Cache API", start: (use) => startScript("swr.mjs", { ...use, cache: true }) },
+  "cache-api": {
+    label: "JavaScript over the Cache API",
+    start: (use) => startScript("cache-api.mjs", { ...use, cache: true }),
+  },
+  swr: {
+    label: "stale-while-revalidate over the Cache API",
+    start: (use) => startScript("swr.mjs", { ...use, cache: true }),
+  },
   cachified: { label: "cachified in a Worker", start: (use) => startScript("cachified.mjs", use) },
   none: { label: "no cache", start: (use) => startScript("none.mjs", use) },
   "rust-hello": { label: "workers-rs hello", start: (use) => startRust("hello", use) },

@@ -13,7 +13,9 @@ import { installDebian } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bench = join(root, "bench");
-const parts = readdirSync(join(bench, "parts")).map((name) => name.replace(/\.mjs$/, "")).sort();
+const parts = readdirSync(join(bench, "parts"))
+  .map((name) => name.replace(/\.mjs$/, ""))
+  .sort();
 /** Debian's packages that the parts need, each with a file that shows that it is there. */
 const PACKAGES = [
   ["wrk", "/usr/bin/wrk"],
@@ -26,12 +28,20 @@ const PACKAGES = [
 
 /** The npm packages of the benchmarks and the soak. */
 export function setUpPackages() {
-  const stamp = createHash("sha256").update(readFileSync(join(bench, "package-lock.json"))).digest("hex");
+  const stamp = createHash("sha256")
+    .update(readFileSync(join(bench, "package-lock.json")))
+    .digest("hex");
   const file = join(bench, "node_modules", ".xfetch-stamp");
   if (existsSync(file) && readFileSync(file, "utf8") === stamp) return;
   console.error("[bench] installing npm packages");
-  const done = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: bench, stdio: ["ignore", 2, 2] });
-  if (done.status !== 0) throw new Error("The npm packages could not be installed. Install them yourself, then start again:\n  cd bench && npm ci");
+  const done = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: bench,
+    stdio: ["ignore", 2, 2],
+  });
+  if (done.status !== 0)
+    throw new Error(
+      "The npm packages could not be installed. Install them yourself, then start again:\n  cd bench && npm ci",
+    );
   writeFileSync(file, stamp);
 }
 
@@ -49,7 +59,12 @@ async function main() {
   setUpPackages();
   const missing = PACKAGES.filter(([, file]) => !existsSync(file)).map(([name]) => name);
   if (missing.length > 0) installDebian(missing);
-  const machine = { processor: cpus()[0].model, cores: cpus().length, memory: `${Math.round(totalmem() / 2 ** 30)} GiB`, node: process.version };
+  const machine = {
+    processor: cpus()[0].model,
+    cores: cpus().length,
+    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+    node: process.version,
+  };
   for (const folder of ["results", "build"]) mkdirSync(join(bench, folder), { recursive: true });
   for (const name of positionals.length > 0 ? positionals : parts) {
     console.log(`\n== ${name}`);
@@ -57,7 +72,10 @@ async function main() {
     const figures = await part.run({ isQuick: values.quick });
     // A first look is not what is kept.
     const file = join(bench, values.quick ? "build" : "results", `${name}.json`);
-    writeFileSync(file, `${JSON.stringify({ part: name, at: new Date().toISOString(), isQuick: values.quick, machine, figures }, null, 1)}\n`);
+    writeFileSync(
+      file,
+      `${JSON.stringify({ part: name, at: new Date().toISOString(), isQuick: values.quick, machine, figures }, null, 1)}\n`,
+    );
     console.log(`\nfigures: ${file.slice(root.length)}`);
   }
 }

@@ -23,12 +23,32 @@ export function buildPage() {
     rmSync(built, { recursive: true, force: true });
     mkdirSync(built, { recursive: true });
     const features = ["--no-default-features", "--features", "demo"];
-    const args = ["build", "--target", "web", "--release", "--no-pack", "--no-opt", "--out-dir", wasm, "--out-name", "demo", ".", ...features];
+    const args = [
+      "build",
+      "--target",
+      "web",
+      "--release",
+      "--no-pack",
+      "--no-opt",
+      "--out-dir",
+      wasm,
+      "--out-name",
+      "demo",
+      ".",
+      ...features,
+    ];
     runTool(paths["wasm-pack"], args, { env });
     const file = join(wasm, "demo_bg.wasm");
     binaryen("wasm-opt", ["-Oz", "--strip-debug", "--strip-producers", file, "-o", file], env);
     cpSync(file, join(built, "demo_bg.wasm"));
-    const bundle = ["--bundle", "--minify", "--format=esm", "--target=es2022", "--log-level=warning", `--outdir=${built}`];
+    const bundle = [
+      "--bundle",
+      "--minify",
+      "--format=esm",
+      "--target=es2022",
+      "--log-level=warning",
+      `--outdir=${built}`,
+    ];
     const alias = `--alias:demo=${join(wasm, "demo.js")}`;
     // The glue asks for the wasm by the address of its own module: beside the bundle.
     const entries = ["app.js", "worker.js"].map((name) => join(www, "src", name));

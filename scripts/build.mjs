@@ -89,7 +89,14 @@ function trim(script, wasm, env) {
   binaryen("wasm-opt", [...small, "--debuginfo", wasm, "-o", wasm], env);
   binaryen("wasm-metadce", [wasm, "--graph-file", file, "-o", wasm], env);
   // The lowest kilobyte is the end of the stack: no address is computed from there.
-  const passes = ["--low-memory-unused", "--gufa-optimizing", "-Oz", ...small, "--reorder-functions", "--reorder-locals"];
+  const passes = [
+    "--low-memory-unused",
+    "--gufa-optimizing",
+    "-Oz",
+    ...small,
+    "--reorder-functions",
+    "--reorder-locals",
+  ];
   const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
   binaryen("wasm-opt", [...passes, ...strip, wasm, "-o", wasm], env);
   rmSync(file);
@@ -98,7 +105,20 @@ function trim(script, wasm, env) {
   const modules = ["entry.js", "panic_fence.js", "slow_bodies.js"];
   for (const name of modules) copyFileSync(join(root, "src", "worker", name), join(folder, name));
   const externals = ["./index_bg.wasm", "cloudflare:*"].map((it) => `--external:${it}`);
-  runTool(env.ESBUILD_BIN, ["entry.js", "--bundle", "--minify", "--format=esm", ...externals, "--outfile=index.js", "--log-level=warning", "--log-override:duplicate-object-key=silent"], { cwd: folder, env });
+  runTool(
+    env.ESBUILD_BIN,
+    [
+      "entry.js",
+      "--bundle",
+      "--minify",
+      "--format=esm",
+      ...externals,
+      "--outfile=index.js",
+      "--log-level=warning",
+      "--log-override:duplicate-object-key=silent",
+    ],
+    { cwd: folder, env },
+  );
   for (const name of ["worker.js", ...modules]) rmSync(join(folder, name));
 }
 

@@ -103,7 +103,9 @@ async function environment(run) {
     if (!own) throw new EnvironmentFault(`${run.client.path} is not a route of this service`);
     run.route = own;
     report.environment = detail;
-    const failing = Object.entries(detail.checks).filter(([, word]) => word !== "ok").map(([name]) => name);
+    const failing = Object.entries(detail.checks)
+      .filter(([, word]) => word !== "ok")
+      .map(([name]) => name);
     if (failing.some((name) => name !== "cache_api")) throw new EnvironmentFault(`failing: ${failing.join(", ")}`);
     await run.counters();
     check("counters' epoch", "one", run.epoch.slice(0, 12), true);
@@ -114,11 +116,14 @@ async function environment(run) {
 
 async function learnTtl(run, body) {
   const answer = await run.client.ask(body);
-  if (answer.status !== 200) throw new EnvironmentFault(`the question is answered with ${answer.status}: ${answer.text.slice(0, 200)}`);
+  if (answer.status !== 200)
+    throw new EnvironmentFault(`the question is answered with ${answer.status}: ${answer.text.slice(0, 200)}`);
   if (!answer.cacheStatus) throw new EnvironmentFault("answers carry no Cache-Status: this is not an xfetch-edge");
   const ttl = run.route?.ttl ?? (await run.client.ask(body)).ttl + 1;
   if (!(ttl <= TTL_MOST)) {
-    throw new EnvironmentFault(`the TTL is ${ttl} s; certify a deployment with at most ${TTL_MOST} s, as every cycle is waited for`);
+    throw new EnvironmentFault(
+      `the TTL is ${ttl} s; certify a deployment with at most ${TTL_MOST} s, as every cycle is waited for`,
+    );
   }
   run.ttl = ttl;
 }
@@ -147,7 +152,9 @@ async function staleBurst(run, body) {
   const moved = differences(before, after);
   report.counters.stale_burst = { before, after };
   const good = answers.filter((it) => it.status === 200);
-  const complete = answers.filter((it) => it.text === answers[0].text && it.text.length > 0 && it.text === settled.text);
+  const complete = answers.filter(
+    (it) => it.text === answers[0].text && it.text.length > 0 && it.text === settled.text,
+  );
   check("requests that succeed", `${BURST} of ${BURST}`, `${good.length} of ${BURST}`, good.length === BURST);
   const stale = answers.filter((it) => it.isStale && it.isHit);
   check("answers stale, from cache", BURST, stale.length, stale.length === BURST);
@@ -241,11 +248,16 @@ async function earlyRefresh(run, body) {
   check("requests that failed", 0, failed.length, failed.length === 0);
   const late = answers.filter((it) => it.isStale);
   const share = late.length / answers.length;
-  check("answers older than the TTL", "at most 3 %", `${(100 * share).toFixed(2)} % of ${answers.length}`, share <= 0.03);
+  check(
+    "answers older than the TTL",
+    "at most 3 %",
+    `${(100 * share).toFixed(2)} % of ${answers.length}`,
+    share <= 0.03,
+  );
   const generations = cycles(answers);
   const early = generations.filter((it) => !it.sawStale).length;
   check("refreshes that began before expiry", "at least 1", early, early >= 1);
-  const delta = (betas.at(-1)?.delta ?? ORIGIN_LATENCY / 1000);
+  const delta = betas.at(-1)?.delta ?? ORIGIN_LATENCY / 1000;
   const window = run.route?.early_window ?? 0.5;
   const most = seconds / (ttl * (1 - window) + delta) + 1;
   if (moved) {
@@ -299,9 +311,21 @@ function laws(moved, betas, { check, skip, note }) {
   const within = (figure, centre) => Math.abs(figure - centre) <= tolerance;
   const triggers = moved.xfetch_early_triggers / count;
   const contention = (moved.xfetch_lock_contention_early + moved.xfetch_recheck_skips_total) / count;
-  note(`beta ${beta.toFixed(2)}, delta ${delta.toFixed(2)} s, window ${window.toFixed(1)} s, ${RATE} requests a second`);
-  check("triggers per computation", `${expected.toFixed(1)} ± ${tolerance.toFixed(1)}`, triggers.toFixed(2), within(triggers, expected));
-  check("contention per computation", `${(expected - 1).toFixed(1)} ± ${tolerance.toFixed(1)}`, contention.toFixed(2), within(contention, expected - 1));
+  note(
+    `beta ${beta.toFixed(2)}, delta ${delta.toFixed(2)} s, window ${window.toFixed(1)} s, ${RATE} requests a second`,
+  );
+  check(
+    "triggers per computation",
+    `${expected.toFixed(1)} ± ${tolerance.toFixed(1)}`,
+    triggers.toFixed(2),
+    within(triggers, expected),
+  );
+  check(
+    "contention per computation",
+    `${(expected - 1).toFixed(1)} ± ${tolerance.toFixed(1)}`,
+    contention.toFixed(2),
+    within(contention, expected - 1),
+  );
 }
 
 async function cold(run, body) {
@@ -344,7 +368,12 @@ async function holderLost(run, body, restart) {
   const most = run.lease * 1000 + ORIGIN_LATENCY + 1_500;
   const good = answers.filter((it) => it.status === 200);
   check("requests that succeed", `${BURST} of ${BURST}`, `${good.length} of ${BURST}`, good.length === BURST);
-  check("the last is answered after the kill within", `${(most / 1000).toFixed(1)} s`, `${(worst / 1000).toFixed(1)} s`, worst <= most);
+  check(
+    "the last is answered after the kill within",
+    `${(most / 1000).toFixed(1)} s`,
+    `${(worst / 1000).toFixed(1)} s`,
+    worst <= most,
+  );
   const calls = origin.counts().calls - callsBefore;
   check("computations, the lost one included", 2, calls, calls === 2);
   await run.counters();
@@ -390,7 +419,7 @@ async function certifyUrl(url) {
     }
   })();
   const client = new Client(url.replace(/\/$/, ""), { path: options.path, token: process.env.ADMIN_TOKEN });
-  const run = new Run(client, {});
+  const run = new Run(client, /** @type {any} */ ({}));
   await environment(run);
   await learnTtl(run, body);
   await staleBurst(run, body);
@@ -399,7 +428,11 @@ async function certifyUrl(url) {
     // A key becomes one that nobody has asked for by a hard purge.
     await client.admin("POST", "purge", { path: options.path, body: parsed, hard: true });
     await cold(run, body);
-  } else phase("Phase 3: a burst at a key that nobody has asked for").skip("one computation", "needs ADMIN_TOKEN for the purge");
+  } else
+    phase("Phase 3: a burst at a key that nobody has asked for").skip(
+      "one computation",
+      "needs ADMIN_TOKEN for the purge",
+    );
   await holderLost(run, body, undefined);
   await client.close();
 }

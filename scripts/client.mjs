@@ -7,13 +7,21 @@ export class EnvironmentFault extends Error {}
 
 export class Client {
   /** `connections` are opened once and kept: their set-up is no part of any figure. */
+  /** @param {string} base @param {{ path?: string, token?: string, connections?: number }} options */
   constructor(base, { path, token, connections = 128 }) {
     this.base = base;
     this.path = path;
     this.token = token;
-    this.agent = new Agent({ connections, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000, keepAliveTimeout: 60_000 });
+    this.agent = new Agent({
+      connections,
+      pipelining: 1,
+      headersTimeout: 60_000,
+      bodyTimeout: 60_000,
+      keepAliveTimeout: 60_000,
+    });
   }
 
+  /** @param {string} method @param {string} path @param {{ body?: any, headers?: any }} options */
   async raw(method, path, { body, headers = {} } = {}) {
     const began = performance.now();
     try {
@@ -64,7 +72,8 @@ export class Client {
     if (!this.token) return undefined;
     const headers = { authorization: `Bearer ${this.token}`, ...(value ? { "content-type": "application/json" } : {}) };
     const answer = await this.raw(method, `/_xfetch/${path}`, { headers, body: value && JSON.stringify(value) });
-    if (answer.status === 401 || answer.status === 404) throw new EnvironmentFault(`/_xfetch/${path}: ${answer.status}; is ADMIN_TOKEN right?`);
+    if (answer.status === 401 || answer.status === 404)
+      throw new EnvironmentFault(`/_xfetch/${path}: ${answer.status}; is ADMIN_TOKEN right?`);
     if (answer.status !== 200) throw new EnvironmentFault(`/_xfetch/${path}: status ${answer.status}`);
     return JSON.parse(answer.text);
   }
@@ -78,7 +87,16 @@ export class Client {
 const SUMS = [
   ["total_requests", ["cache_hit_fresh", "cache_hit_stale", "cache_miss", "bypass", "rejected"]],
   ["xfetch_triggers", ["xfetch_early_triggers", "xfetch_stale_triggers"]],
-  ["xfetch_triggers", ["refreshes_started", "xfetch_lock_contention_total", "xfetch_recheck_skips_total", "refresh_lock_errors", "refresh_backoffs"]],
+  [
+    "xfetch_triggers",
+    [
+      "refreshes_started",
+      "xfetch_lock_contention_total",
+      "xfetch_recheck_skips_total",
+      "refresh_lock_errors",
+      "refresh_backoffs",
+    ],
+  ],
   ["xfetch_lock_contention_total", ["xfetch_lock_contention_early", "xfetch_lock_contention_stale"]],
   ["compute_calls", ["compute_calls_cold", "compute_calls_refresh"]],
   ["compute_calls", ["compute_ok", "compute_failed", "compute_abandoned"]],
@@ -86,8 +104,15 @@ const SUMS = [
 
 /** The sums that do not hold, in words. */
 export function brokenSums(counters) {
-  const all = SUMS.map(([name, parts]) => ({ name, total: counters[name], parts, sum: parts.reduce((sum, part) => sum + counters[part], 0) }));
-  return all.filter((it) => it.total !== it.sum).map((it) => `${it.name} is ${it.total}, but ${it.parts.join(" + ")} is ${it.sum}`);
+  const all = /** @type {[string, string[]][]} */ (SUMS).map(([name, parts]) => ({
+    name,
+    total: counters[name],
+    parts,
+    sum: parts.reduce((sum, part) => sum + counters[part], 0),
+  }));
+  return all
+    .filter((it) => it.total !== it.sum)
+    .map((it) => `${it.name} is ${it.total}, but ${it.parts.join(" + ")} is ${it.sum}`);
 }
 
 /** The value below which this share of the figures lies. */

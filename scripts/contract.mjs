@@ -14,7 +14,9 @@ import { say, toolCache } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const VERSION = "4.32.5";
-const { values } = parseArgs({ options: { examples: { type: "string", default: "100" }, seed: { type: "string", default: "1" } } });
+const { values } = parseArgs({
+  options: { examples: { type: "string", default: "100" }, seed: { type: "string", default: "1" } },
+});
 
 function schemathesis() {
   const folder = join(toolCache, `schemathesis-${VERSION}`);
@@ -23,8 +25,13 @@ function schemathesis() {
   say(`installing schemathesis ${VERSION}`);
   mkdirSync(folder, { recursive: true });
   const run = (command, args) => spawnSync(command, args, { stdio: ["ignore", 2, 2] }).status === 0;
-  if (!run("python3", ["-m", "venv", folder]) || !run(join(folder, "bin", "pip"), ["install", "--quiet", `schemathesis==${VERSION}`])) {
-    throw new Error(`schemathesis could not be installed. Install it yourself, then start again:\n  python3 -m venv ${folder} && ${join(folder, "bin", "pip")} install schemathesis==${VERSION}`);
+  if (
+    !run("python3", ["-m", "venv", folder]) ||
+    !run(join(folder, "bin", "pip"), ["install", "--quiet", `schemathesis==${VERSION}`])
+  ) {
+    throw new Error(
+      `schemathesis could not be installed. Install it yourself, then start again:\n  python3 -m venv ${folder} && ${join(folder, "bin", "pip")} install schemathesis==${VERSION}`,
+    );
   }
   return program;
 }
@@ -34,7 +41,14 @@ try {
   build();
   const origin = await startOrigin({ settings: { latency: 5, spread: 0 } });
   const runtime = await startRuntime({ vars: { ORIGIN_URL: origin.url } });
-  const common = ["run", join("www", "_xfetch", "openapi.json"), `--url=${runtime.url}`, "--checks=all", `--max-examples=${values.examples}`, `--seed=${values.seed}`];
+  const common = [
+    "run",
+    join("www", "_xfetch", "openapi.json"),
+    `--url=${runtime.url}`,
+    "--checks=all",
+    `--max-examples=${values.examples}`,
+    `--seed=${values.seed}`,
+  ];
   const run = async (...more) => {
     const child = spawn(program, [...common, ...more], { cwd: root, stdio: "inherit" });
     return new Promise((resolve) => child.once("exit", resolve));

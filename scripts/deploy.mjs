@@ -26,7 +26,10 @@ const { values } = parseArgs({
 
 /** The settings as they will be deployed: the chosen environment's, and what `--var` changes. */
 function settings() {
-  const config = unstable_readConfig({ config: values.config ?? join(root, "wrangler.toml"), env: values.env }, { hideWarnings: true });
+  const config = unstable_readConfig(
+    { config: values.config ?? join(root, "wrangler.toml"), env: values.env },
+    { hideWarnings: true },
+  );
   const vars = { ...config.vars };
   for (const given of [values.var ?? []].flat()) {
     const [name, ...rest] = String(given).split(":");
@@ -59,11 +62,20 @@ if (String(vars.DEVELOPMENT ?? false) !== "false") {
 }
 const { env } = toolEnvironment();
 const input = JSON.stringify({ vars, has_origin_binding });
-const check = spawnSync("cargo", ["run", "--quiet", "--no-default-features", "--example", "check-config"], { cwd: root, env, input, encoding: "utf8" });
+const check = spawnSync("cargo", ["run", "--quiet", "--no-default-features", "--example", "check-config"], {
+  cwd: root,
+  env,
+  input,
+  encoding: "utf8",
+});
 if (check.status !== 0) refuse(check.stderr.trim() || "The settings could not be checked.");
 console.log(check.stdout.trim());
 build();
 buildPage();
 const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
-const deployed = spawnSync(process.execPath, [wrangler, "deploy", ...words], { cwd: root, env, stdio: ["ignore", "inherit", "inherit"] });
+const deployed = spawnSync(process.execPath, [wrangler, "deploy", ...words], {
+  cwd: root,
+  env,
+  stdio: ["ignore", "inherit", "inherit"],
+});
 process.exit(deployed.status ?? 1);

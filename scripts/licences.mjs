@@ -10,7 +10,21 @@ import { installTool } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** What may stand beside MIT OR Apache-2.0 in tools that are never shipped; shipped is only what is linked into the wasm. */
-const NPM_ALLOWED = new Set(["MIT", "Apache-2.0", "MIT OR Apache-2.0", "(MIT OR Apache-2.0)", "ISC", "0BSD", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "MPL-2.0", "LGPL-3.0-or-later", "Apache-2.0 AND LGPL-3.0-or-later", "Apache-2.0 AND LGPL-3.0-or-later AND MIT"]);
+const NPM_ALLOWED = new Set([
+  "MIT",
+  "Apache-2.0",
+  "MIT OR Apache-2.0",
+  "(MIT OR Apache-2.0)",
+  "ISC",
+  "0BSD",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "CC0-1.0",
+  "MPL-2.0",
+  "LGPL-3.0-or-later",
+  "Apache-2.0 AND LGPL-3.0-or-later",
+  "Apache-2.0 AND LGPL-3.0-or-later AND MIT",
+]);
 
 let failed = 0;
 
@@ -31,7 +45,11 @@ for (const folder of ["", "bench"]) {
   const lock = JSON.parse(readFileSync(join(root, folder, "package-lock.json"), "utf8"));
   const all = Object.entries(lock.packages).filter(([path]) => path !== "");
   const strange = all.filter(([, it]) => !NPM_ALLOWED.has(it.license ?? "none"));
-  verdict(`npm: licences of ${all.length} packages${folder && ` in ${folder}`}`, strange.length === 0, strange.map(([path, it]) => `${path}: ${it.license}`).join(", "));
+  verdict(
+    `npm: licences of ${all.length} packages${folder && ` in ${folder}`}`,
+    strange.length === 0,
+    strange.map(([path, it]) => `${path}: ${it.license}`).join(", "),
+  );
 }
 const fetched = run("fetch", "db").status === 0;
 if (fetched) {
@@ -46,9 +64,15 @@ for (const folder of ["", "bench"]) {
   const report = JSON.parse(audit.stdout || "{}");
   if (report.metadata?.vulnerabilities) {
     const { high, critical } = report.metadata.vulnerabilities;
-    verdict(`npm: advisories${folder && ` in ${folder}`}`, high + critical === 0, JSON.stringify(report.metadata.vulnerabilities));
+    verdict(
+      `npm: advisories${folder && ` in ${folder}`}`,
+      high + critical === 0,
+      JSON.stringify(report.metadata.vulnerabilities),
+    );
   } else {
-    console.log(`npm: advisories${folder && ` in ${folder}`}`.padEnd(45) + "not checked: this registry does not answer audits");
+    console.log(
+      `npm: advisories${folder && ` in ${folder}`}`.padEnd(45) + "not checked: this registry does not answer audits",
+    );
   }
 }
 process.exit(failed === 0 ? 0 : 1);

@@ -14,63 +14,283 @@ import { installTool, toolEnvironment } from "./setup.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The proofs that take seconds; the statistics of the theory and the search take longer. */
-const QUICK = ["traces", "exchanges", "promises", "structure", "properties", "recent", "formats", "config", "http", "json", "local", "metrics", "units", "simulation"];
+const QUICK = [
+  "traces",
+  "exchanges",
+  "promises",
+  "structure",
+  "properties",
+  "recent",
+  "formats",
+  "config",
+  "http",
+  "json",
+  "local",
+  "metrics",
+  "units",
+  "simulation",
+];
 
 /** Each mistake: its name in the theory, the file, what stands there, and the mistake. */
 const MISTAKES = [
-  ["delta = TTL", "src/core/freshness.rs", "xfetch::clamp_delta(entry.delta, entry.lifetime.ttl)", "xfetch::clamp_delta(entry.lifetime.ttl, entry.lifetime.ttl)"],
-  ["delta in whole seconds", "src/core/freshness.rs", "xfetch::clamp_delta(entry.delta, entry.lifetime.ttl)", "xfetch::clamp_delta(Span(entry.delta.0 / 1_000 * 1_000), entry.lifetime.ttl)"],
+  [
+    "delta = TTL",
+    "src/core/freshness.rs",
+    "xfetch::clamp_delta(entry.delta, entry.lifetime.ttl)",
+    "xfetch::clamp_delta(entry.lifetime.ttl, entry.lifetime.ttl)",
+  ],
+  [
+    "delta in whole seconds",
+    "src/core/freshness.rs",
+    "xfetch::clamp_delta(entry.delta, entry.lifetime.ttl)",
+    "xfetch::clamp_delta(Span(entry.delta.0 / 1_000 * 1_000), entry.lifetime.ttl)",
+  ],
   ["beta ignored", "src/core/xfetch.rs", "-(rule.delta.0 as f64) * rule.beta * draw", "-(rule.delta.0 as f64) * draw"],
-  ["the probability inverted", "src/core/xfetch.rs", "draw.value().ln() >= remaining.0 as f64", "draw.value().ln() < remaining.0 as f64"],
-  ["ln(0)", "src/core/xfetch.rs", "Self(((bits >> 11) + 1) as f64 * STEP)", "Self(if bits >> 11 == 0 { 0.0 } else { ((bits >> 11) + 1) as f64 * STEP })"],
+  [
+    "the probability inverted",
+    "src/core/xfetch.rs",
+    "draw.value().ln() >= remaining.0 as f64",
+    "draw.value().ln() < remaining.0 as f64",
+  ],
+  [
+    "ln(0)",
+    "src/core/xfetch.rs",
+    "Self(((bits >> 11) + 1) as f64 * STEP)",
+    "Self(if bits >> 11 == 0 { 0.0 } else { ((bits >> 11) + 1) as f64 * STEP })",
+  ],
   ["a draw in [0, 1)", "src/core/xfetch.rs", "((bits >> 11) + 1) as f64 * STEP", "(bits >> 11) as f64 * STEP"],
-  ["the re-check by freshness", "src/protocol/lease.rs", "it.generation > seen && !it.is_gone(now)", "now < it.stored_at.plus(it.lifetime.ttl)"],
-  ["the check before the lock by freshness", "src/isolate/refresh.rs", "found.filter(|entry| entry.generation > self.subject.seen)", "found.filter(|entry| entry.expiry() > entry.stored_at)"],
-  ["no re-check inside the lock", "src/protocol/lease.rs", "if let Some(newer) = self.newer(seen, now) {\n            return newer;\n        }\n        if let Some(grant)", "if let Some(grant)"],
-  ["a commit accepted with an old token", "src/protocol/lease.rs", "self.grant.as_ref().map(|grant| grant.token) != Some(token) || token <= self.floor.highest()", "self.grant.is_none() || token <= self.floor.highest()"],
-  ["a commit accepted below the floor, its grant open", "src/protocol/lease.rs", "let floor = self.next_token(0, now);\n        self.grant = None;", "let floor = self.next_token(0, now);"],
-  ["release without checking the holder", "src/protocol/lease.rs", "if self.grant.as_ref().map(|grant| grant.token) != Some(token) {\n            return", "if self.grant.is_none() {\n            return"],
-  ["physical lifetime = TTL", "src/core/entry.rs", "self.ttl.plus(self.stale_while_revalidate.max(self.stale_if_error))", "self.ttl"],
-  ["an outer tier stores a stale answer as fresh", "src/core/entry.rs", "self.stored_at = now.minus(age);", "self.stored_at = now;"],
-  ["a clock read inside a pure file", "src/core/freshness.rs", "let expiry = entry.expiry();", "let expiry = entry.expiry();\n    let _ = std::time::SystemTime::now();"],
-  ["a purge that does not wake", "src/protocol/lease.rs", "(Answer::Purged, Wake::With(Answer::Again))", "(Answer::Purged, Wake::Nobody)"],
+  [
+    "the re-check by freshness",
+    "src/protocol/lease.rs",
+    "it.generation > seen && !it.is_gone(now)",
+    "now < it.stored_at.plus(it.lifetime.ttl)",
+  ],
+  [
+    "the check before the lock by freshness",
+    "src/isolate/refresh.rs",
+    "found.filter(|entry| entry.generation > self.subject.seen)",
+    "found.filter(|entry| entry.expiry() > entry.stored_at)",
+  ],
+  [
+    "no re-check inside the lock",
+    "src/protocol/lease.rs",
+    "if let Some(newer) = self.newer(seen, now) {\n            return newer;\n        }\n        if let Some(grant)",
+    "if let Some(grant)",
+  ],
+  [
+    "a commit accepted with an old token",
+    "src/protocol/lease.rs",
+    "self.grant.as_ref().map(|grant| grant.token) != Some(token) || token <= self.floor.highest()",
+    "self.grant.is_none() || token <= self.floor.highest()",
+  ],
+  [
+    "a commit accepted below the floor, its grant open",
+    "src/protocol/lease.rs",
+    "let floor = self.next_token(0, now);\n        self.grant = None;",
+    "let floor = self.next_token(0, now);",
+  ],
+  [
+    "release without checking the holder",
+    "src/protocol/lease.rs",
+    "if self.grant.as_ref().map(|grant| grant.token) != Some(token) {\n            return",
+    "if self.grant.is_none() {\n            return",
+  ],
+  [
+    "physical lifetime = TTL",
+    "src/core/entry.rs",
+    "self.ttl.plus(self.stale_while_revalidate.max(self.stale_if_error))",
+    "self.ttl",
+  ],
+  [
+    "an outer tier stores a stale answer as fresh",
+    "src/core/entry.rs",
+    "self.stored_at = now.minus(age);",
+    "self.stored_at = now;",
+  ],
+  [
+    "a clock read inside a pure file",
+    "src/core/freshness.rs",
+    "let expiry = entry.expiry();",
+    "let expiry = entry.expiry();\n    let _ = std::time::SystemTime::now();",
+  ],
+  [
+    "a purge that does not wake",
+    "src/protocol/lease.rs",
+    "(Answer::Purged, Wake::With(Answer::Again))",
+    "(Answer::Purged, Wake::Nobody)",
+  ],
   ["a mark for ever", "src/isolate/refresh_gate.rs", "self.since.covers(self.length, now)", "self.since <= now"],
   ["a cold request that sends 0 for ever", "src/isolate/miss.rs", "self.seen = self.seen.max(entry.generation);", ""],
-  ["an older entry overwrites a newer one", "src/core/entry.rs", "std::cmp::Ordering::Less => false", "std::cmp::Ordering::Less => true"],
+  [
+    "an older entry overwrites a newer one",
+    "src/core/entry.rs",
+    "std::cmp::Ordering::Less => false",
+    "std::cmp::Ordering::Less => true",
+  ],
   ["a purge that a waiting request does not hear", "src/isolate/miss.rs", "self.floor = self.floor.raised(floor);", ""],
-  ["what was warm on arrival waits after the look", "src/isolate/state.rs", "in_hand.filter(is_servable).or(newest)", "newest"],
+  [
+    "what was warm on arrival waits after the look",
+    "src/isolate/state.rs",
+    "in_hand.filter(is_servable).or(newest)",
+    "newest",
+  ],
   ["a mark that a purge does not take away", "src/isolate/state.rs", "self.gate.forget(&hash);", ""],
-  ["the world's demand ignored", "src/core/freshness.rs", "own.max(f64::from(told) / 1e3)", "own.max(f64::from(told) * 0.0)"],
+  [
+    "the world's demand ignored",
+    "src/core/freshness.rs",
+    "own.max(f64::from(told) / 1e3)",
+    "own.max(f64::from(told) * 0.0)",
+  ],
   ["a share for ever", "src/core/global_rate.rs", "record[SHARE_BYTES] -= 1;", "let _ = &record;"],
-  ["a sleep measured by instants", "src/isolate/holder_wait.rs", "self.retry_in.minus(self.waited(now))", "self.since.plus(self.retry_in).since(now)"],
+  [
+    "a sleep measured by instants",
+    "src/isolate/holder_wait.rs",
+    "self.retry_in.minus(self.waited(now))",
+    "self.since.plus(self.retry_in).since(now)",
+  ],
   ["those who do not know counted for good", "src/core/global_rate.rs", " && rate_of(it) == 0", ""],
-  ["the early tail left on", "src/core/xfetch.rs", "const AUTO_WINDOW: f64 = 2.5;", "const AUTO_WINDOW: f64 = 2_500.0;"],
-  ["a sleep by a message that was lost", "src/isolate/coalesce.rs", "self.since.covers(self.length, now)", "self.since <= now"],
-  ["the answer to a message told to those of the next", "src/isolate/coalesce.rs", "group.owner != owner", "group.owner < owner"],
-  ["what another one's look has found served after a purge", "src/isolate/state.rs", "in_colo.and_then(left)", "in_colo"],
-  ["a hand that goes not quite twice round", "src/isolate/memory.rs", "0..2 * (self.slots.len() + 1)", "0..=2 * self.slots.len()"],
-  ["what was rejected stored all the same", "src/isolate/refresh.rs", "Some(RefreshOutcome::Stored(entry)) => Action::End(RefreshOutcome::Rejected(entry)),", "Some(RefreshOutcome::Stored(entry)) => self.store(Arc::clone(&entry), RefreshOutcome::Rejected(entry)),"],
-  ["a commit as young as its message", "src/protocol/lease.rs", "stored_at: now.minus(age), lifetime", "stored_at: now, lifetime"],
+  [
+    "the early tail left on",
+    "src/core/xfetch.rs",
+    "const AUTO_WINDOW: f64 = 2.5;",
+    "const AUTO_WINDOW: f64 = 2_500.0;",
+  ],
+  [
+    "a sleep by a message that was lost",
+    "src/isolate/coalesce.rs",
+    "self.since.covers(self.length, now)",
+    "self.since <= now",
+  ],
+  [
+    "the answer to a message told to those of the next",
+    "src/isolate/coalesce.rs",
+    "group.owner != owner",
+    "group.owner < owner",
+  ],
+  [
+    "what another one's look has found served after a purge",
+    "src/isolate/state.rs",
+    "in_colo.and_then(left)",
+    "in_colo",
+  ],
+  [
+    "a hand that goes not quite twice round",
+    "src/isolate/memory.rs",
+    "0..2 * (self.slots.len() + 1)",
+    "0..=2 * self.slots.len()",
+  ],
+  [
+    "what was rejected stored all the same",
+    "src/isolate/refresh.rs",
+    "Some(RefreshOutcome::Stored(entry)) => Action::End(RefreshOutcome::Rejected(entry)),",
+    "Some(RefreshOutcome::Stored(entry)) => self.store(Arc::clone(&entry), RefreshOutcome::Rejected(entry)),",
+  ],
+  [
+    "a commit as young as its message",
+    "src/protocol/lease.rs",
+    "stored_at: now.minus(age), lifetime",
+    "stored_at: now, lifetime",
+  ],
   ["a lease as long as it is asked for", "src/protocol/lease.rs", "request.lease.min(MAX_LEASE)", "request.lease"],
-  ["a soft purge that leaves the object its TTL", "src/protocol/lease.rs", "committed.lifetime.ttl = committed.lifetime.ttl.min(age);", "let _ = age;"],
-  ["an overloaded object asked again", "src/isolate/miss.rs", "Event::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),", "Event::WaitBroken { is_overloaded: true } => Action::LookAround,"],
-  ["a stranger's mark replaced", "src/isolate/refresh_gate.rs", "self.marks.get(&key).is_none_or(|held| held.owner == mark.owner)", "!self.marks.is_empty() || mark.owner > 0"],
-  ["stored bytes of another key", "src/protocol/entry_format.rs", "if head.key != key {", "if head.key.len() != key.len() {"],
-  ["a Cache-Control read past a broken quote", "src/core/http/storing.rs", "without_arguments(field).is_none_or(", "without_arguments(field).is_some_and("],
-  ["a lease that survives a clock stepping back", "src/core/time.rs", "self <= now && now < self.plus(length)", "now < self.plus(length)"],
-  ["a refused wait uses up the call without a lease", "src/isolate/refresh_task.rs", "let may_compute = is_acquire\n                    && self.refresh", "let may_compute = self.refresh"],
-  ["a late grant kept", "src/isolate/background.rs", "Answer::Granted { token } => {", "Answer::Granted { token } if token == 0 => {"],
-  ["no second try after a restart of the object", "src/isolate/exchange.rs", "error == ObjectError::Retryable && may_repeat", "error == ObjectError::Overloaded && may_repeat"],
-  ["a floor that the colo does not hear", "src/isolate/exchange.rs", "        if is_news {\n            self.reply", "        if false && is_news {\n            self.reply"],
-  ["a write into the colo without a look", "src/isolate/colo_store.rs", "let held = context.record(bytes.as_deref());", "let held = crate::protocol::colo_record::ColoRecord::default();\n        let _ = bytes;"],
+  [
+    "a soft purge that leaves the object its TTL",
+    "src/protocol/lease.rs",
+    "committed.lifetime.ttl = committed.lifetime.ttl.min(age);",
+    "let _ = age;",
+  ],
+  [
+    "an overloaded object asked again",
+    "src/isolate/miss.rs",
+    "Event::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),",
+    "Event::WaitBroken { is_overloaded: true } => Action::LookAround,",
+  ],
+  [
+    "a stranger's mark replaced",
+    "src/isolate/refresh_gate.rs",
+    "self.marks.get(&key).is_none_or(|held| held.owner == mark.owner)",
+    "!self.marks.is_empty() || mark.owner > 0",
+  ],
+  [
+    "stored bytes of another key",
+    "src/protocol/entry_format.rs",
+    "if head.key != key {",
+    "if head.key.len() != key.len() {",
+  ],
+  [
+    "a Cache-Control read past a broken quote",
+    "src/core/http/storing.rs",
+    "without_arguments(field).is_none_or(",
+    "without_arguments(field).is_some_and(",
+  ],
+  [
+    "a lease that survives a clock stepping back",
+    "src/core/time.rs",
+    "self <= now && now < self.plus(length)",
+    "now < self.plus(length)",
+  ],
+  [
+    "a refused wait uses up the call without a lease",
+    "src/isolate/refresh_task.rs",
+    "let may_compute = is_acquire\n                    && self.refresh",
+    "let may_compute = self.refresh",
+  ],
+  [
+    "a late grant kept",
+    "src/isolate/background.rs",
+    "Answer::Granted { token } => {",
+    "Answer::Granted { token } if token == 0 => {",
+  ],
+  [
+    "no second try after a restart of the object",
+    "src/isolate/exchange.rs",
+    "error == ObjectError::Retryable && may_repeat",
+    "error == ObjectError::Overloaded && may_repeat",
+  ],
+  [
+    "a floor that the colo does not hear",
+    "src/isolate/exchange.rs",
+    "        if is_news {\n            self.reply",
+    "        if false && is_news {\n            self.reply",
+  ],
+  [
+    "a write into the colo without a look",
+    "src/isolate/colo_store.rs",
+    "let held = context.record(bytes.as_deref());",
+    "let held = crate::protocol::colo_record::ColoRecord::default();\n        let _ = bytes;",
+  ],
   ["a waiter that nobody tells", "src/isolate/share.rs", "waiters.into_iter().map", "waiters.into_iter().skip(1).map"],
-  ["a purge that leaves the marks", "src/isolate/background.rs", "context.isolate.gate.forget(&context.subject.key.hash);", ""],
+  [
+    "a purge that leaves the marks",
+    "src/isolate/background.rs",
+    "context.isolate.gate.forget(&context.subject.key.hash);",
+    "",
+  ],
   ["patience without an end", "src/isolate/miss_task.rs", "self.patience = self.patience.minus(waited);", ""],
-  ["a second call beside the only place", "src/isolate/refresh_task.rs", "if !context.isolate.has_room(route) {", "if false && !context.isolate.has_room(route) {"],
-  ["a fallback past its window", "src/isolate/request.rs", "left.filter(|entry| entry.is_usable_on_error(now))", "left"],
-  ["sleepers that a commit does not wake", "src/protocol/object.rs", "if let Wake::With(answer) = wake {", "if let Wake::With(answer @ Answer::Failed { .. }) = wake {"],
+  [
+    "a second call beside the only place",
+    "src/isolate/refresh_task.rs",
+    "if !context.isolate.has_room(route) {",
+    "if false && !context.isolate.has_room(route) {",
+  ],
+  [
+    "a fallback past its window",
+    "src/isolate/request.rs",
+    "left.filter(|entry| entry.is_usable_on_error(now))",
+    "left",
+  ],
+  [
+    "sleepers that a commit does not wake",
+    "src/protocol/object.rs",
+    "if let Wake::With(answer) = wake {",
+    "if let Wake::With(answer @ Answer::Failed { .. }) = wake {",
+  ],
   ["an alarm for each message", "src/protocol/object.rs", "stored.alarm_at.is_none_or(|at| at <= now)", "true"],
-  ["a head that rots unnoticed", "src/protocol/codec.rs", "is_whole.then_some((head, body))", "(is_whole || true).then_some((head, body))"],
+  [
+    "a head that rots unnoticed",
+    "src/protocol/codec.rs",
+    "is_whole.then_some((head, body))",
+    "(is_whole || true).then_some((head, body))",
+  ],
 ];
 
 const [mode, ...names] = process.argv.slice(2);
@@ -88,7 +308,11 @@ function generated(files) {
   const chosen = files.flatMap((file) => ["--re", `^${file.replaceAll(".", "\\.")}:`]);
   const pass = (...more) => {
     const env = { ...toolEnvironment().env, CARGO_PROFILE_TEST_OPT_LEVEL: "1" };
-    return spawnSync(tool, ["mutants", "--output", output, "--timeout", "300", ...chosen, ...more], { cwd: root, env, stdio: "inherit" }).status;
+    return spawnSync(tool, ["mutants", "--output", output, "--timeout", "300", ...chosen, ...more], {
+      cwd: root,
+      env,
+      stdio: "inherit",
+    }).status;
   };
   const quick = pass("--", "--", ...QUICK);
   return quick === 0 ? 0 : pass("--iterate");
@@ -101,7 +325,13 @@ const env = { ...toolEnvironment().env, CARGO_TARGET_DIR: join(root, "target", "
 
 /** The quick proofs first; the rest only for what they have not noticed. */
 function test() {
-  const run = (...filters) => spawnSync("cargo", ["test", "--test", "native", "--", ...filters], { cwd: copy, env, encoding: "utf8", timeout: 300_000 });
+  const run = (...filters) =>
+    spawnSync("cargo", ["test", "--test", "native", "--", ...filters], {
+      cwd: copy,
+      env,
+      encoding: "utf8",
+      timeout: 300_000,
+    });
   const quick = run(...QUICK);
   return quick.status === 0 ? run("theory", "search") : quick;
 }
@@ -109,7 +339,8 @@ function test() {
 let survivors = 0;
 try {
   const sound = test();
-  if (sound.status !== 0) throw new Error(`The tests fail without a mistake:\n${sound.stdout.slice(-2_000)}${sound.stderr.slice(-2_000)}`);
+  if (sound.status !== 0)
+    throw new Error(`The tests fail without a mistake:\n${sound.stdout.slice(-2_000)}${sound.stderr.slice(-2_000)}`);
   for (const [name, file, right, wrong] of MISTAKES) {
     const path = join(copy, file);
     const text = readFileSync(path, "utf8");
@@ -118,12 +349,21 @@ try {
     const result = test();
     writeFileSync(path, text);
     const noticed = [...result.stdout.matchAll(/^test (\S+) \.\.\. FAILED$/gm)].map(([, test]) => test);
-    const verdict = noticed.length > 0 ? `noticed by ${noticed.length}: ${noticed.slice(0, 3).join(", ")}` : result.status === 0 ? "SURVIVES" : "does not compile or hangs";
+    const verdict =
+      noticed.length > 0
+        ? `noticed by ${noticed.length}: ${noticed.slice(0, 3).join(", ")}`
+        : result.status === 0
+          ? "SURVIVES"
+          : "does not compile or hangs";
     if (noticed.length === 0) survivors += 1;
     console.log(`${name.padEnd(50)} ${verdict}`);
   }
 } finally {
   rmSync(copy, { recursive: true, force: true });
 }
-console.log(survivors === 0 ? `\nAll ${MISTAKES.length} mistakes are noticed.` : `\n${survivors} of ${MISTAKES.length} are not noticed by a failing test.`);
+console.log(
+  survivors === 0
+    ? `\nAll ${MISTAKES.length} mistakes are noticed.`
+    : `\n${survivors} of ${MISTAKES.length} are not noticed by a failing test.`,
+);
 process.exit(survivors === 0 ? 0 : 1);

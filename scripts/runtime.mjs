@@ -23,6 +23,7 @@ export function settings(vars) {
 }
 
 /** The route of the reference origin, with changes. */
+/** @returns {Record<string, any>} */
 export function route(change = {}) {
   return {
     path: PATH,
@@ -56,7 +57,11 @@ function worker(name, folder, vars, { owner, prelude, saboteur }) {
     modules: [
       ...(prelude ? modules : []),
       { type: "ESModule", path: join(folder, "index.js"), contents: readFileSync(join(folder, "index.js"), "utf8") },
-      { type: "CompiledWasm", path: join(folder, "index_bg.wasm"), contents: readFileSync(join(folder, "index_bg.wasm")) },
+      {
+        type: "CompiledWasm",
+        path: join(folder, "index_bg.wasm"),
+        contents: readFileSync(join(folder, "index_bg.wasm")),
+      },
     ],
     modulesRoot: folder,
     compatibilityDate: COMPATIBILITY_DATE,
@@ -126,6 +131,7 @@ function children() {
  * is a folder that outlives it, else a temporary one is used. `prelude` is a module that runs before the
  * Worker's own; `saboteur` puts a troublemaker before the keys' objects.
  */
+/** @param {any} options */
 export async function startRuntime({
   vars,
   colos = [{}],

@@ -81,8 +81,13 @@ class Runtime {
   async start() {
     const began = performance.now();
     const cache = (name) => ({ name, modules: [join(root, "bench", "peers", "cache-service.mjs")], isHidden: true });
-    const colos = [0, 1].map((place) => edge({ name: `colo${place}`, vars: this.vars, owner: place === 0 ? undefined : "colo0", cache: `cache${place}` }));
-    this.server = await serve([...colos, cache("cache0"), cache("cache1")], { persist: this.persist, v8Flags: [`--max-heap-size=${HEAP}`, "--gc-global"] });
+    const colos = [0, 1].map((place) =>
+      edge({ name: `colo${place}`, vars: this.vars, owner: place === 0 ? undefined : "colo0", cache: `cache${place}` }),
+    );
+    this.server = await serve([...colos, cache("cache0"), cache("cache1")], {
+      persist: this.persist,
+      v8Flags: [`--max-heap-size=${HEAP}`, "--gc-global"],
+    });
     const agents = this.server.urls.map((url) => new Client(url, { path: PATH, token: ADMIN_TOKEN, connections: 256 }));
     await Promise.all(agents.map((client) => client.raw("GET", "/_xfetch/health")));
     this.clients = agents;
@@ -152,7 +157,8 @@ async function ask(runtime, kind) {
   const isWarm = (name) => known.has(name);
   try {
     if (kind === "hot" || kind === "tail" || kind === "fresh" || kind === "conditional") {
-      const name = kind === "hot" || kind === "conditional" ? "hot" : kind === "tail" ? tailKey() : await coldKey(client, kind);
+      const name =
+        kind === "hot" || kind === "conditional" ? "hot" : kind === "tail" ? tailKey() : await coldKey(client, kind);
       const wasWarm = isWarm(name);
       const answer = await send(body(name), kind === "conditional" ? { ...json, "if-none-match": '"none"' } : json);
       check(answer, { name, wasWarm, began, runtime });
@@ -163,13 +169,19 @@ async function ask(runtime, kind) {
         [body("bad"), { "content-type": "text/plain" }, 415],
         [body("x".repeat(70_000)), json, 413],
       ][Math.floor(Math.random() * 4)];
-      const answer = await send(text, headers);
+      const answer = await send(text, /** @type {any} */ (headers));
       tally.refused += 1;
-      if (answer.status !== status) violation(`a bad request got ${answer.status} instead of ${status}: ${answer.text.slice(0, 200)}`);
+      if (answer.status !== status)
+        violation(`a bad request got ${answer.status} instead of ${status}: ${answer.text.slice(0, 200)}`);
     } else if (kind === "hangUp") {
       const controller = new AbortController();
       const name = await coldKey(client, kind);
-      const asked = fetch(client.base + PATH, { method: "POST", body: body(name), headers: json, signal: controller.signal });
+      const asked = fetch(client.base + PATH, {
+        method: "POST",
+        body: body(name),
+        headers: json,
+        signal: controller.signal,
+      });
       setTimeout(() => controller.abort(), 100);
       await asked.then((answer) => answer.text()).catch(() => undefined);
       tally.cutOff += 1;
@@ -203,12 +215,14 @@ function check(answer, { name, wasWarm, began, runtime }) {
     if (/hit/.test(answer.headers["cache-status"])) tally.hits += 1;
     else tally.misses += 1;
     // A purge between may have made it cold; the hot key is never purged.
-    if (name === "hot" && wasWarm && answer.ms > SLOW && began - runtime.downUntil > 5_000) violation(`a warm answer took ${answer.ms.toFixed(0)} ms`);
+    if (name === "hot" && wasWarm && answer.ms > SLOW && began - runtime.downUntil > 5_000)
+      violation(`a warm answer took ${answer.ms.toFixed(0)} ms`);
     return;
   }
   tally.inFault += 1;
   const isHot = name === "hot" && wasWarm;
-  if (isHot || !isExcused(began) || ![502, 503, 504].includes(answer.status)) violation(`${name}${wasWarm ? ", warm," : ""} got ${answer.status}: ${answer.text.slice(0, 200)}`);
+  if (isHot || !isExcused(began) || ![502, 503, 504].includes(answer.status))
+    violation(`${name}${wasWarm ? ", warm," : ""} got ${answer.status}: ${answer.text.slice(0, 200)}`);
 }
 
 /** Poisson traffic of all kinds until the end. */
@@ -282,25 +296,50 @@ async function metrics(runtime) {
 
 /** Memory at rest: the median of the samples in a part of the calm stretch. */
 function memoryBetween(from, to) {
-  return percentile(samples.filter((it) => it.at >= from && it.at < to).map((it) => it.memory), 0.5);
+  return percentile(
+    samples.filter((it) => it.at >= from && it.at < to).map((it) => it.memory),
+    0.5,
+  );
 }
 
 async function draw(file) {
-  const broken = faults.map(({ name, from, to }) => ({ from, to: to ?? at(), fault: name === "kill" ? "runtime killed" : "origin broken" }));
+  const broken = faults.map(({ name, from, to }) => ({
+    from,
+    to: to ?? at(),
+    fault: name === "kill" ? "runtime killed" : "origin broken",
+  }));
   const bands = {
     mark: { type: "rect", opacity: 0.25 },
     data: { values: broken },
-    encoding: { x: { field: "from", type: "quantitative" }, x2: { field: "to" }, color: { field: "fault", type: "nominal", scale: { range: ["#4c78a8", "#e45756"] } } },
+    encoding: {
+      x: { field: "from", type: "quantitative" },
+      x2: { field: "to" },
+      color: { field: "fault", type: "nominal", scale: { range: ["#4c78a8", "#e45756"] } },
+    },
   };
   const line = (values, title) => ({
     width: 900,
     height: 220,
-    layer: [bands, { mark: { type: "line", color: "black", strokeWidth: 1 }, data: { values }, encoding: { x: { field: "at", type: "quantitative", title: "s" }, y: { field: "value", type: "quantitative", title } } }],
+    layer: [
+      bands,
+      {
+        mark: { type: "line", color: "black", strokeWidth: 1 },
+        data: { values },
+        encoding: {
+          x: { field: "at", type: "quantitative", title: "s" },
+          y: { field: "value", type: "quantitative", title },
+        },
+      },
+    ],
   });
-  const latencies = [...windows].map(([window, times]) => ({ at: window, value: percentile(times, 0.99) })).filter((it) => Number.isFinite(it.value));
+  const latencies = [...windows]
+    .map(([window, times]) => ({ at: window, value: percentile(times, 0.99) }))
+    .filter((it) => Number.isFinite(it.value));
   const memory = samples.map((it) => ({ at: it.at, value: it.memory }));
   const { plot } = await import("../bench/plot.mjs");
-  await plot(file, { vconcat: [line(memory, "memory of the runtime, MiB"), line(latencies, "P99 of warm answers per 10 s, ms")] });
+  await plot(file, {
+    vconcat: [line(memory, "memory of the runtime, MiB"), line(latencies, "P99 of warm answers per 10 s, ms")],
+  });
 }
 
 setUpPackages();
@@ -339,15 +378,28 @@ try {
   const counters = await metrics(runtime);
   checkSums(counters, "at the end");
   const calls = origin.counts().calls - callsBefore;
-  if (counters.compute_calls !== calls) violation(`compute_calls is ${counters.compute_calls}, the origin has seen ${calls}`);
+  if (counters.compute_calls !== calls)
+    violation(`compute_calls is ${counters.compute_calls}, the origin has seen ${calls}`);
   const length = calmEnded - calmBegan;
-  const [early, late] = [memoryBetween(calmBegan + length * 0.5, calmBegan + length * 0.75), memoryBetween(calmBegan + length * 0.75, calmEnded)];
+  const [early, late] = [
+    memoryBetween(calmBegan + length * 0.5, calmBegan + length * 0.75),
+    memoryBetween(calmBegan + length * 0.75, calmEnded),
+  ];
   // An engine fills its heap before it collects: the first half of the calm is left to that, and so is a margin.
   const growth = late - early;
   const isFlat = growth < 16 + early * 0.1;
   if (!isFlat) violation(`memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`);
   const times = [...windows.values()].flat();
-  const report = { minutes, tally, faults: faults.length - tally.kills, memory: { early, late, growth, isFlat }, warm: { p50: percentile(times, 0.5), p99: percentile(times, 0.99), slowest: percentile(times, 1) }, counters, calls, violations };
+  const report = {
+    minutes,
+    tally,
+    faults: faults.length - tally.kills,
+    memory: { early, late, growth, isFlat },
+    warm: { p50: percentile(times, 0.5), p99: percentile(times, 0.99), slowest: percentile(times, 1) },
+    counters,
+    calls,
+    violations,
+  };
   await writeFile(join(folder, "soak.json"), `${JSON.stringify({ report, samples, faults }, null, 1)}\n`);
   await draw(join(folder, "soak.svg"));
   console.log(`

@@ -20,19 +20,30 @@ const PAGE_BUDGET = 150 * 1024;
 
 function run(command, args, env = {}) {
   console.log(`\n$ ${[command.split("/").at(-1), ...args].join(" ")}`);
-  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"], env: { ...tools.env, ...env } });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...tools.env, ...env },
+  });
   if (result.status !== 0) throw new Error(`failed: ${command.split("/").at(-1)} ${args.join(" ")}`);
 }
 
 const files = (folder, ending) =>
-  readdirSync(join(root, folder), { recursive: true })
-    .filter((name) => name.endsWith(ending))
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(ending) && !name.includes("node_modules"))
     .map((name) => join(folder, name))
     .sort();
+
+/** Every JavaScript file of the project. */
+const scripts = () => [
+  ...["scripts", "examples", "tests", "bench"].flatMap((folder) => files(folder, ".mjs")),
+  ...[join("www", "src"), join("src", "worker")].flatMap((folder) => files(folder, ".js")),
+];
 
 const parts = {
   format() {
     run("cargo", ["fmt", "--all", "--check"]);
+    run(join(root, "node_modules", ".bin", "prettier"), ["--check", "--log-level=warn", ...scripts()]);
   },
   lint() {
     const clippy = (...words) => run("cargo", ["clippy", ...words, "--", "-D", "warnings"]);
@@ -42,16 +53,22 @@ const parts = {
     clippy(...wasm, "--lib", "--no-default-features", "--features", "demo");
     clippy(...wasm, "--package", "embed");
     // Nothing else in `npm test` compiles these.
-    for (const feature of ["hello", "raw", "object", "driver"]) clippy(...wasm, "--package", "bench-hello", "--features", feature);
-    for (const file of [...files("scripts", ".mjs"), ...files("examples", ".mjs"), ...files("tests", ".mjs"), ...files("bench", ".mjs"), ...files(join("www", "src"), ".js"), ...files(join("src", "worker"), ".js")]) {
-      run(process.execPath, ["--check", file]);
-    }
+    for (const feature of ["hello", "raw", "object", "driver"])
+      clippy(...wasm, "--package", "bench-hello", "--features", feature);
   },
   types() {
-    run(join(root, "node_modules", ".bin", "tsc"), ["--project", "tsconfig.json"]);
+    const check = (project) => run(join(root, "node_modules", ".bin", "tsc"), ["--project", project]);
+    check("tsconfig.json");
+    // What is deployed is checked strictly.
+    check(join("src", "worker", "tsconfig.json"));
   },
   docs() {
-    run("cargo", ["doc", "--no-deps", "--document-private-items"], { RUSTDOCFLAGS: "-D warnings" });
+    const doc = (...words) =>
+      run("cargo", ["doc", "--no-deps", "--document-private-items", ...words], { RUSTDOCFLAGS: "-D warnings" });
+    doc();
+    // The Worker and the page exist on this target only.
+    doc("--lib", "--target", "wasm32-unknown-unknown");
+    doc("--lib", "--target", "wasm32-unknown-unknown", "--no-default-features", "--features", "demo");
   },
   native() {
     run("cargo", ["test", "--test", "native", "--", "--show-output"]);
@@ -65,17 +82,38 @@ const parts = {
   browser() {
     const { chromium, chromedriver } = findBrowser();
     const file = join(root, "webdriver.json");
-    const args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"];
+    const args = [
+      "--headless=new",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-dev-shm-usage",
+      "--disable-background-networking",
+    ];
     writeFileSync(file, JSON.stringify({ "goog:chromeOptions": { binary: absolute(chromium), args } }));
     try {
-      const headless = ["test", "--headless", "--chrome", "--chromedriver", absolute(chromedriver), ".", "--no-default-features"];
+      const headless = [
+        "test",
+        "--headless",
+        "--chrome",
+        "--chromedriver",
+        absolute(chromedriver),
+        ".",
+        "--no-default-features",
+      ];
       run(tools.paths["wasm-pack"], [...headless, "--features", "demo", "--test", "browser", "--test", "demo"]);
     } finally {
       rmSync(file, { force: true });
     }
   },
   deploy() {
-    run(process.execPath, [join("scripts", "deploy.mjs"), "--dry-run", "--outdir", join("target", "dry-run"), "--var", "ORIGIN_URL:https://origin.example"]);
+    run(process.execPath, [
+      join("scripts", "deploy.mjs"),
+      "--dry-run",
+      "--outdir",
+      join("target", "dry-run"),
+      "--var",
+      "ORIGIN_URL:https://origin.example",
+    ]);
     const wasm = readFileSync(join(root, "build", "index_bg.wasm"));
     const size = gzipSync(wasm, { level: 9 }).length;
     console.log(`wasm: ${wasm.length} bytes, ${size} gzipped; the budget is ${WASM_BUDGET}`);
@@ -96,7 +134,12 @@ const parts = {
   },
   worker() {
     build(join(root, "examples", "embed"));
-    run(process.execPath, ["--test", "--test-concurrency=1", "--test-timeout=120000", ...files("tests/worker", ".test.mjs")]);
+    run(process.execPath, [
+      "--test",
+      "--test-concurrency=1",
+      "--test-timeout=120000",
+      ...files("tests/worker", ".test.mjs"),
+    ]);
   },
 };
 

@@ -21,6 +21,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const quoted = (text) => JSON.stringify(String(text));
 
 /** The Worker of this project as `serve` takes it: its modules, objects and settings. */
+/** @param {any} options */
 export function edge({ name = "main", vars, folder = join(root, "build"), owner, ...more }) {
   const objects = { REFRESH_LEASE: "RefreshLease", METRICS: "Metrics" };
   const modules = ["index.js", "index_bg.wasm"].map((file) => join(folder, file));
@@ -33,15 +34,21 @@ export function edge({ name = "main", vars, folder = join(root, "build"), owner,
  */
 function workerText({ name, modules, vars = {}, objects = {}, owner, cache }) {
   const module = (file) =>
-    file.endsWith(".wasm") ? `wasm = embed "${name}/${basename(file)}"` : `esModule = embed "${name}/${basename(file)}"`;
+    file.endsWith(".wasm")
+      ? `wasm = embed "${name}/${basename(file)}"`
+      : `esModule = embed "${name}/${basename(file)}"`;
   const bindings = Object.entries(vars).map(([key, value]) =>
-    typeof value === "string" ? `(name = ${quoted(key)}, text = ${quoted(value)})` : `(name = ${quoted(key)}, json = ${quoted(JSON.stringify(value))})`,
+    typeof value === "string"
+      ? `(name = ${quoted(key)}, text = ${quoted(value)})`
+      : `(name = ${quoted(key)}, json = ${quoted(JSON.stringify(value))})`,
   );
   for (const [binding, className] of Object.entries(objects)) {
     const namespace = owner ? `(className = "${className}", serviceName = "${owner}")` : `"${className}"`;
     bindings.push(`(name = "${binding}", durableObjectNamespace = ${namespace})`);
   }
-  const namespaces = Object.values(owner ? {} : objects).map((it) => `(className = "${it}", uniqueKey = "xfetch-edge-${it}", enableSql = true)`);
+  const namespaces = Object.values(owner ? {} : objects).map(
+    (it) => `(className = "${it}", uniqueKey = "xfetch-edge-${it}", enableSql = true)`,
+  );
   const listed = modules.map((file) => `(name = "${basename(file)}", ${module(file)})`);
   return `(
     modules = [${listed.join(", ")}],
@@ -76,6 +83,7 @@ const config :Workerd.Config = (
  * that outlives it, else a temporary one is used; `prefix` stands before the program, as `taskset` does;
  * `v8Flags` are the engine's.
  */
+/** @param {any[]} workers @param {{ persist?: string, prefix?: string[], v8Flags?: string[] }} options */
 export async function serve(workers, { persist, prefix = [], v8Flags = [] } = {}) {
   const own = persist ?? (await mkdtemp(join(scratch, "xfetch-workerd-")));
   const storage = join(own, "objects");
@@ -87,7 +95,14 @@ export async function serve(workers, { persist, prefix = [], v8Flags = [] } = {}
   }
   const file = join(own, "config.capnp");
   await writeFile(file, configText(workers, storage, v8Flags));
-  const words = [...prefix, join(root, "node_modules", ".bin", "workerd"), "serve", file, "--experimental", "--control-fd=3"];
+  const words = [
+    ...prefix,
+    join(root, "node_modules", ".bin", "workerd"),
+    "serve",
+    file,
+    "--experimental",
+    "--control-fd=3",
+  ];
   const child = spawn(words[0], words.slice(1), { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   const complaints = [];
   child.stderr.on("data", (data) => complaints.push(String(data)));
@@ -98,7 +113,8 @@ export async function serve(workers, { persist, prefix = [], v8Flags = [] } = {}
     child.stdio[3].on("data", (data) => {
       text += data;
       const lines = text.split("\n").filter((it) => it.includes('"listen"'));
-      if (lines.length === visible.length) resolve(Object.fromEntries(lines.map((line) => JSON.parse(line)).map((it) => [it.socket, it.port])));
+      if (lines.length === visible.length)
+        resolve(Object.fromEntries(lines.map((line) => JSON.parse(line)).map((it) => [it.socket, it.port])));
     });
     child.once("exit", () => reject(new Error(`workerd did not start: ${complaints.join("").slice(-2_000)}`)));
   });

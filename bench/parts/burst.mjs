@@ -70,18 +70,33 @@ export async function run({ isQuick }) {
         await sleep(LATENCY * 1.5);
         for (const name of NAMES) seen[name].fresh.push(await freshBurst(peers[name], size));
         await sleep((TTL + 0.5) * 1000);
-        for (const name of NAMES) seen[name].stale.push(await burst(peers[name].client, peers[name].origin, size, BODY));
+        for (const name of NAMES)
+          seen[name].stale.push(await burst(peers[name].client, peers[name].origin, size, BODY));
       }
     });
-    const all = Object.fromEntries(NAMES.map((name) => [name, { fresh: medians(seen[name].fresh), stale: medians(seen[name].stale) }]));
+    const all = Object.fromEntries(
+      NAMES.map((name) => [name, { fresh: medians(seen[name].fresh), stale: medians(seen[name].stale) }]),
+    );
     figures[size] = all;
     const base = all.memory.fresh;
-    console.log(`\n${size} at once at a stale key, medians of ${rounds} rounds, computations and failures their most; ratios to the JavaScript memory cache's burst at a fresh one (P50 ${fixed(base.p50, 1)} ms, P99 ${fixed(base.p99, 1)} ms)`);
+    console.log(
+      `\n${size} at once at a stale key, medians of ${rounds} rounds, computations and failures their most; ratios to the JavaScript memory cache's burst at a fresh one (P50 ${fixed(base.p50, 1)} ms, P99 ${fixed(base.p99, 1)} ms)`,
+    );
     table(
       ["", "computations", "p50 ms", "ratio", "p99 ms", "ratio", "failed", "fresh p50", "fresh p99"],
       NAMES.map((name) => {
         const { fresh, stale } = all[name];
-        return [PEERS[name].label, stale.computations, fixed(stale.p50, 1), fixed(stale.p50 / base.p50, 2), fixed(stale.p99, 1), fixed(stale.p99 / base.p99, 2), stale.failed, fixed(fresh.p50, 1), fixed(fresh.p99, 1)];
+        return [
+          PEERS[name].label,
+          stale.computations,
+          fixed(stale.p50, 1),
+          fixed(stale.p50 / base.p50, 2),
+          fixed(stale.p99, 1),
+          fixed(stale.p99 / base.p99, 2),
+          stale.failed,
+          fixed(fresh.p50, 1),
+          fixed(fresh.p99, 1),
+        ];
       }),
     );
   }

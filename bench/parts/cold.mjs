@@ -25,18 +25,33 @@ export async function run({ isQuick }) {
           const { client, origin } = peers[name];
           const warm = (await attempts(client, size, body(0))).map((it) => it.ms);
           const cold = await burst(client, origin, size, body(round));
-          seen[name].push({ ...cold, warm: percentile(warm, 1), beyond: (cold.slowest - LATENCY) / percentile(warm, 1) });
+          seen[name].push({
+            ...cold,
+            warm: percentile(warm, 1),
+            beyond: (cold.slowest - LATENCY) / percentile(warm, 1),
+          });
         }
       }
     });
     const all = Object.fromEntries(NAMES.map((name) => [name, medians(seen[name])]));
     figures[size] = all;
-    console.log(`\n${size} at once at a new key, medians of ${rounds} rounds, computations and failures their most; "beyond" is the slowest answer less the origin's second, in warm bursts of that size`);
+    console.log(
+      `\n${size} at once at a new key, medians of ${rounds} rounds, computations and failures their most; "beyond" is the slowest answer less the origin's second, in warm bursts of that size`,
+    );
     table(
       ["", "computations", "p50 ms", "p99 ms", "slowest ms", "warm burst ms", "beyond", "failed"],
       NAMES.map((name) => {
         const it = all[name];
-        return [PEERS[name].label, it.computations, fixed(it.p50), fixed(it.p99), fixed(it.slowest), fixed(it.warm, 1), fixed(it.beyond, 1), it.failed];
+        return [
+          PEERS[name].label,
+          it.computations,
+          fixed(it.p50),
+          fixed(it.p99),
+          fixed(it.slowest),
+          fixed(it.warm, 1),
+          fixed(it.beyond, 1),
+          it.failed,
+        ];
       }),
     );
   }

@@ -22,7 +22,14 @@ const CLIENT = ["taskset", "-c", "1"];
 
 function line(title, values, x, y) {
   const axis = (field) => ({ field, type: "quantitative", title: field, scale: { type: "log" } });
-  return { title, width: 320, height: 240, mark: { type: "line", point: true }, data: { values }, encoding: { x: axis(x), y: axis(y) } };
+  return {
+    title,
+    width: 320,
+    height: 240,
+    mark: { type: "line", point: true },
+    data: { values },
+    encoding: { x: axis(x), y: axis(y) },
+  };
 }
 
 /** Time of a hit and memory of the process, against the keys that the isolate has been asked for. */
@@ -37,16 +44,32 @@ async function keys(isQuick) {
     for (const count of isQuick ? [1, 100, 1_000] : [1, 10, 100, 1_000, 10_000, 100_000]) {
       while (filled < count) {
         const batch = Math.min(64, count - filled);
-        const answers = await Promise.all(Array.from({ length: batch }, (_, place) => client.ask(body(filled + place))));
+        const answers = await Promise.all(
+          Array.from({ length: batch }, (_, place) => client.ask(body(filled + place))),
+        );
         const failed = answers.find((it) => it.status !== 200);
         if (failed) throw new Error(`filling: ${failed.status} ${failed.text}`);
         filled += batch;
       }
       await client.ask(body(0));
       // A key in the middle of what is remembered, asked again and again.
-      const one = await load({ url: edge.url + PATH, body: body(filled - 1), pids: [edge.pid], folder, connections: 32, seconds: isQuick ? 1 : 3, prefix: CLIENT });
+      const one = await load({
+        url: edge.url + PATH,
+        body: body(filled - 1),
+        pids: [edge.pid],
+        folder,
+        connections: 32,
+        seconds: isQuick ? 1 : 3,
+        prefix: CLIENT,
+      });
       const { gauges } = await client.admin("GET", "metrics");
-      rows.push({ keys: count, "CPU us per hit": one.cpu, "resident MiB": memory([edge.pid]) / 2 ** 20, remembered: gauges.memory_entries, "entries MiB": gauges.memory_bytes / 2 ** 20 });
+      rows.push({
+        keys: count,
+        "CPU us per hit": one.cpu,
+        "resident MiB": memory([edge.pid]) / 2 ** 20,
+        remembered: gauges.memory_entries,
+        "entries MiB": gauges.memory_bytes / 2 ** 20,
+      });
     }
   } finally {
     await client.close();
@@ -67,7 +90,15 @@ async function sizes(isQuick) {
     try {
       const first = await client.ask(body(0));
       if (first.status !== 200) throw new Error(`${size}: ${first.status} ${first.text.slice(0, 200)}`);
-      const one = await load({ url: edge.url + PATH, body: body(0), pids: [edge.pid], folder, connections: 32, seconds: isQuick ? 1 : 3, prefix: CLIENT });
+      const one = await load({
+        url: edge.url + PATH,
+        body: body(0),
+        pids: [edge.pid],
+        folder,
+        connections: 32,
+        seconds: isQuick ? 1 : 3,
+        prefix: CLIENT,
+      });
       rows.push({ bytes: first.text.length, "CPU us per hit": one.cpu, "resident MiB": memory([edge.pid]) / 2 ** 20 });
     } finally {
       await client.close();
@@ -92,7 +123,13 @@ async function waiters(isQuick) {
       const answers = await client.burst(count, body(`waiters ${place}`));
       const failed = answers.filter((it) => it.status !== 200).length;
       const times = answers.map((it) => it.ms);
-      rows.push({ waiters: count, "ms beyond the origin": Math.max(1, percentile(times, 1) - 1_000), "resident MiB": memory([edge.pid]) / 2 ** 20, failed, calls: (await origin.counts()).calls });
+      rows.push({
+        waiters: count,
+        "ms beyond the origin": Math.max(1, percentile(times, 1) - 1_000),
+        "resident MiB": memory([edge.pid]) / 2 ** 20,
+        failed,
+        calls: (await origin.counts()).calls,
+      });
       await client.close();
       await sleep(500);
     }
@@ -106,19 +143,28 @@ async function waiters(isQuick) {
 /** Calls to the origin against colos, and time and memory against requests, by the simulator. */
 function simulated(isQuick) {
   const run = (...args) => {
-    const result = spawnSync("cargo", ["run", "--release", "--quiet", "--no-default-features", "--example", "simulate", "--", "growth", ...args], { cwd: root, encoding: "utf8", env: toolEnvironment().env });
+    const result = spawnSync(
+      "cargo",
+      ["run", "--release", "--quiet", "--no-default-features", "--example", "simulate", "--", "growth", ...args],
+      { cwd: root, encoding: "utf8", env: toolEnvironment().env },
+    );
     if (result.status !== 0) throw new Error(result.stderr);
     return JSON.parse(result.stdout);
   };
   const colos = (isQuick ? [1, 10] : [1, 3, 10, 30, 100, 300]).map((count) => run("colos", String(count)));
-  const requests = (isQuick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000, 10_000_000]).map((count) => run("requests", String(count)));
+  const requests = (isQuick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000, 10_000_000]).map((count) =>
+    run("requests", String(count)),
+  );
   return { colos, requests };
 }
 
 function show(title, rows) {
   console.log(`\n${title}`);
   const head = Object.keys(rows[0]);
-  table(head, rows.map((row) => head.map((name) => fixed(row[name], Number.isInteger(row[name]) ? 0 : 2))));
+  table(
+    head,
+    rows.map((row) => head.map((name) => fixed(row[name], Number.isInteger(row[name]) ? 0 : 2))),
+  );
 }
 
 export async function run({ isQuick }) {

@@ -12,7 +12,13 @@ const NAMES = ["hello", "memory", "cache-api", "rust-hello", "rust-raw", "edge",
 const BODY = JSON.stringify({ home: "Arsenal", away: "Chelsea", date: "2026-11-22" });
 
 export async function run({ isQuick }) {
-  const [server, client] = cpus().length > 1 ? [["taskset", "-c", "0"], ["taskset", "-c", "1"]] : [[], []];
+  const [server, client] =
+    cpus().length > 1
+      ? [
+          ["taskset", "-c", "0"],
+          ["taskset", "-c", "1"],
+        ]
+      : [[], []];
   const [rounds, seconds] = isQuick ? [1, 2] : [3, 3];
   const origin = await startBenchOrigin({ latency: 5 }, client);
   const folder = await newFolder();
@@ -38,7 +44,17 @@ export async function run({ isQuick }) {
       console.log(`\n${connections} connection${connections === 1 ? "" : "s"}, medians of ${rounds} rounds`);
       table(
         ["", "requests/s", "of memory", "of raw", "p50 ms", "p99 ms", "p99.9 ms", "p99 given ms", "CPU us"],
-        NAMES.map((name) => [PEERS[name].label, fixed(all[name].rate), ratio(name, "memory"), ratio(name, "rust-raw"), fixed(all[name].p50, 2), fixed(all[name].p99, 1), fixed(all[name].p999, 1), fixed(all[name].given, 1), fixed(all[name].cpu, 1)]),
+        NAMES.map((name) => [
+          PEERS[name].label,
+          fixed(all[name].rate),
+          ratio(name, "memory"),
+          ratio(name, "rust-raw"),
+          fixed(all[name].p50, 2),
+          fixed(all[name].p99, 1),
+          fixed(all[name].p999, 1),
+          fixed(all[name].given, 1),
+          fixed(all[name].cpu, 1),
+        ]),
       );
     }
   } finally {

@@ -68,7 +68,8 @@ export async function run({ isQuick }) {
   const origin = await startBenchOrigin({ latency: 0 });
   const firsts = { hello: [], "workers-rs with one object": [], "xfetch-edge": [] };
   const get = (url) => fetch(url);
-  const post = (url) => fetch(url + PATH, { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
+  const post = (url) =>
+    fetch(url + PATH, { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
   for (let round = 0; round < rounds; round += 1) {
     firsts.hello.push(await firstAnswer(() => PEERS.hello.start({ origin, ttl: 60 }), get));
     firsts["workers-rs with one object"].push(await firstAnswer(() => startRust("object", {}), get));
@@ -87,8 +88,18 @@ export async function run({ isQuick }) {
       ["instantiate, ms", fixed(bare.instantiate, 3), fixed(own.instantiate, 3), ratio("instantiate")],
     ],
   );
-  const middle = Object.fromEntries(Object.entries(firsts).map(([name, all]) => [name, { start: median(all.map((it) => it.start)), first: median(all.map((it) => it.first)) }]));
-  console.log("\nThe first request to a fresh process; xfetch-edge's is a cold miss, through both objects and the origin");
-  table(["", "first answer, ms"], Object.entries(middle).map(([name, it]) => [name, fixed(it.first, 1)]));
+  const middle = Object.fromEntries(
+    Object.entries(firsts).map(([name, all]) => [
+      name,
+      { start: median(all.map((it) => it.start)), first: median(all.map((it) => it.first)) },
+    ]),
+  );
+  console.log(
+    "\nThe first request to a fresh process; xfetch-edge's is a cold miss, through both objects and the origin",
+  );
+  table(
+    ["", "first answer, ms"],
+    Object.entries(middle).map(([name, it]) => [name, fixed(it.first, 1)]),
+  );
   return { weights, first: middle };
 }

@@ -62,7 +62,12 @@ function least(arrivals, ttl) {
 async function ask(agent, url, key) {
   const began = performance.now();
   try {
-    const answer = await request(url + PATH, { method: "POST", body: bodyOf(key), headers: { "content-type": "application/json" }, dispatcher: agent });
+    const answer = await request(url + PATH, {
+      method: "POST",
+      body: bodyOf(key),
+      headers: { "content-type": "application/json" },
+      dispatcher: agent,
+    });
     const text = await answer.body.text();
     const computed = Number(/"computed_at":(\d+)/.exec(text)?.[1] ?? Number.NaN);
     return { key, began, ms: performance.now() - began, ok: answer.statusCode === 200, age: Date.now() - computed };
@@ -91,7 +96,20 @@ function judge(answers, ttl, counts) {
     slow: warm.filter((it) => it.ms > SLOW).length,
     late: ages.filter((age) => age > ttl * 1000).length / Math.max(1, ages.length),
     oldest: Math.max(0, ...ages) / 1000,
-    ...Object.fromEntries([["p50", 0.5], ["p90", 0.9], ["p99", 0.99], ["p999", 0.999]].map(([name, share]) => [name, percentile(warm.map((it) => it.ms), share)])),
+    ...Object.fromEntries(
+      [
+        ["p50", 0.5],
+        ["p90", 0.9],
+        ["p99", 0.99],
+        ["p999", 0.999],
+      ].map(([name, share]) => [
+        name,
+        percentile(
+          warm.map((it) => it.ms),
+          share,
+        ),
+      ]),
+    ),
   };
 }
 
@@ -114,18 +132,27 @@ async function scene({ ttl, seconds, fails, seed }) {
       peers[name] = { origin, peer, agent: new Agent({ connections: 256, pipelining: 1 }), answers: [] };
     }
     const connect = async ({ agent, peer }) => {
-      for (let warm = 0; warm < 20; warm += 1) await Promise.all((peer.urls ?? [peer.url]).map((url) => ask(agent, url, 0)));
+      for (let warm = 0; warm < 20; warm += 1)
+        await Promise.all((peer.urls ?? [peer.url]).map((url) => ask(agent, url, 0)));
     };
     await Promise.all(Object.values(peers).map(connect));
     // The hot key is fresh everywhere when the trace begins: what it was before is no part of it.
-    const refresh = () => Promise.all(Object.values(peers).flatMap(({ agent, peer }) => (peer.urls ?? [peer.url]).map((url) => ask(agent, url, 0))));
+    const refresh = () =>
+      Promise.all(
+        Object.values(peers).flatMap(({ agent, peer }) => (peer.urls ?? [peer.url]).map((url) => ask(agent, url, 0))),
+      );
     await sleep(ttl * 1_000);
     await refresh();
     await sleep(2_500);
     await refresh();
     for (const { origin } of Object.values(peers)) await origin.reset();
     const failing = fails ? [(seconds / 2 - 10) * 1000, (seconds / 2 + 10) * 1000] : undefined;
-    const switches = (failing ?? []).map((at, place) => setTimeout(() => Object.values(peers).forEach(({ origin }) => origin.set({ status: place === 0 ? 503 : 200 })), at));
+    const switches = (failing ?? []).map((at, place) =>
+      setTimeout(
+        () => Object.values(peers).forEach(({ origin }) => origin.set({ status: place === 0 ? 503 : 200 })),
+        at,
+      ),
+    );
     const began = performance.now();
     const pending = [];
     for (const [place, { at, key }] of arrivals.entries()) {
@@ -155,19 +182,50 @@ async function scene({ ttl, seconds, fails, seed }) {
 
 function show({ requests, bound, results }, ttl, seconds, fails) {
   const title = fails ? `, the origin failing for 20 s in the middle` : "";
-  console.log(`\nTTL ${ttl} s, ${seconds} s, ${requests} requests to each${title}; the least calls are ${bound.calls}, for the hot key ${fixed(seconds / ttl, 1)}`);
+  console.log(
+    `\nTTL ${ttl} s, ${seconds} s, ${requests} requests to each${title}; the least calls are ${bound.calls}, for the hot key ${fixed(seconds / ttl, 1)}`,
+  );
   table(
-    ["", "calls", "of least", "hot calls", "of duration/TTL", "in flight/key", "failed", "slow warm", "hot past TTL", "oldest s", "p50", "p90", "p99", "p99.9"],
+    [
+      "",
+      "calls",
+      "of least",
+      "hot calls",
+      "of duration/TTL",
+      "in flight/key",
+      "failed",
+      "slow warm",
+      "hot past TTL",
+      "oldest s",
+      "p50",
+      "p90",
+      "p99",
+      "p99.9",
+    ],
     Object.entries(results).map(([name, it]) => [
-      PEERS[name].label, it.calls, fixed(it.calls / bound.calls, 2), it.hotCalls, fixed(it.hotCalls / (seconds / ttl), 2), it.highest, it.failed, it.slow,
-      `${fixed(it.late * 100, 1)} %`, fixed(it.oldest, 1), fixed(it.p50, 1), fixed(it.p90, 1), fixed(it.p99, 1), fixed(it.p999, 1),
+      PEERS[name].label,
+      it.calls,
+      fixed(it.calls / bound.calls, 2),
+      it.hotCalls,
+      fixed(it.hotCalls / (seconds / ttl), 2),
+      it.highest,
+      it.failed,
+      it.slow,
+      `${fixed(it.late * 100, 1)} %`,
+      fixed(it.oldest, 1),
+      fixed(it.p50, 1),
+      fixed(it.p90, 1),
+      fixed(it.p99, 1),
+      fixed(it.p999, 1),
     ]),
   );
 }
 
 export async function run({ isQuick }) {
   const seconds = isQuick ? 30 : 60;
-  const scenes = isQuick ? [{ ttl: 5 }] : [{ ttl: 5 }, { ttl: 10 }, { ttl: 60, seconds: 120 }, { ttl: 10, fails: true }];
+  const scenes = isQuick
+    ? [{ ttl: 5 }]
+    : [{ ttl: 5 }, { ttl: 10 }, { ttl: 60, seconds: 120 }, { ttl: 10, fails: true }];
   const figures = [];
   for (const [place, { ttl, fails = false, seconds: own = seconds }] of scenes.entries()) {
     const result = await scene({ ttl, fails, seconds: own, seed: place + 1 });

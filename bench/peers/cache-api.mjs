@@ -10,7 +10,11 @@ export default {
     const key = new Request(url, { method: "GET" });
     const cached = await caches.default.match(key);
     if (cached) return cached;
-    const answer = await fetch(env.ORIGIN_URL + new URL(request.url).pathname, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const answer = await fetch(env.ORIGIN_URL + new URL(request.url).pathname, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
     const response = new Response(answer.body, answer);
     response.headers.set("cache-control", `s-maxage=${env.TTL}`);
     if (response.ok) context.waitUntil(caches.default.put(key, response.clone()));

@@ -13,7 +13,9 @@ function endOfHead(bytes) {
 function take(url, bytes) {
   const at = endOfHead(bytes);
   const [line, ...fields] = new TextDecoder().decode(bytes.subarray(0, at)).split("\r\n");
-  const headers = new Headers(fields.map((field) => [field.slice(0, field.indexOf(":")), field.slice(field.indexOf(":") + 1).trim()]));
+  const headers = new Headers(
+    fields.map((field) => [field.slice(0, field.indexOf(":")), field.slice(field.indexOf(":") + 1).trim()]),
+  );
   const seconds = Number(/(?:s-maxage|max-age)=(\d+)/.exec(headers.get("cache-control") ?? "")?.[1] ?? 0);
   let body = bytes.subarray(at + 4);
   if (headers.get("transfer-encoding") === "chunked") body = dechunk(body);
@@ -44,7 +46,8 @@ export default {
     }
     if (request.method === "PURGE") return new Response(null, { status: entries.delete(request.url) ? 200 : 404 });
     const entry = entries.get(request.url);
-    if (!entry || Date.now() >= entry.expiry) return new Response(null, { status: 504, headers: { "cf-cache-status": "MISS" } });
+    if (!entry || Date.now() >= entry.expiry)
+      return new Response(null, { status: 504, headers: { "cf-cache-status": "MISS" } });
     const headers = new Headers(entry.headers);
     headers.set("cf-cache-status", "HIT");
     return new Response(entry.body, { status: entry.status, headers });

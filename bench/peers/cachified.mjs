@@ -17,7 +17,11 @@ export default {
         staleWhileRevalidate: 3_600_000,
         waitUntil: (promise) => context.waitUntil(promise),
         async getFreshValue() {
-          const answer = await fetch(env.ORIGIN_URL + path, { method: "POST", headers: { "content-type": "application/json" }, body });
+          const answer = await fetch(env.ORIGIN_URL + path, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body,
+          });
           if (!answer.ok) throw new Error(`the origin said ${answer.status}`);
           return answer.text();
         },

@@ -4,7 +4,10 @@ const entries = new Map();
 
 const canonical = (value) =>
   value && typeof value === "object" && !Array.isArray(value)
-    ? `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`
+    ? `{${Object.keys(value)
+        .sort()
+        .map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`)
+        .join(",")}}`
     : JSON.stringify(value);
 
 async function keyOf(path, body) {
@@ -22,8 +25,17 @@ export default {
     let entry = entries.get(key);
     const now = Date.now();
     if (!entry || now >= entry.expiry) {
-      const answer = await fetch(env.ORIGIN_URL + path, { method: "POST", headers: { "content-type": "application/json" }, body });
-      entry = { body: await answer.arrayBuffer(), stored: now, expiry: now + env.TTL * 1000, etag: `"${key.slice(0, 32)}"` };
+      const answer = await fetch(env.ORIGIN_URL + path, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body,
+      });
+      entry = {
+        body: await answer.arrayBuffer(),
+        stored: now,
+        expiry: now + env.TTL * 1000,
+        etag: `"${key.slice(0, 32)}"`,
+      };
       if (answer.ok) entries.set(key, entry);
     }
     return new Response(entry.body, {

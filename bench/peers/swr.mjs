@@ -9,7 +9,11 @@ const keyOf = async (request, body) => {
 };
 
 async function fetchAndPut(key, request, env, body) {
-  const answer = await fetch(env.ORIGIN_URL + new URL(request.url).pathname, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const answer = await fetch(env.ORIGIN_URL + new URL(request.url).pathname, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+  });
   const response = new Response(answer.body, answer);
   if (!answer.ok) return response;
   response.headers.set("cache-control", "s-maxage=3600");
@@ -25,7 +29,13 @@ export default {
     const key = await keyOf(request, body);
     const cached = await caches.default.match(key);
     if (!cached) return fetchAndPut(key, request, env, body);
-    if (Date.now() - Number(cached.headers.get("x-stored-at")) >= env.TTL * 1000) context.waitUntil(fetchAndPut(key, request, env, body).then(() => undefined, () => undefined));
+    if (Date.now() - Number(cached.headers.get("x-stored-at")) >= env.TTL * 1000)
+      context.waitUntil(
+        fetchAndPut(key, request, env, body).then(
+          () => undefined,
+          () => undefined,
+        ),
+      );
     return cached;
   },
 };

@@ -89,7 +89,9 @@ function markets(matrix) {
 /** Plays matches from the matrix; gives way now and then, so that other requests go on. */
 async function monteCarlo(matrix) {
   const cumulative = [];
-  matrix.forEach((row, i) => row.forEach((p, j) => cumulative.push({ i, j, upTo: p + (cumulative.at(-1)?.upTo ?? 0) })));
+  matrix.forEach((row, i) =>
+    row.forEach((p, j) => cumulative.push({ i, j, upTo: p + (cumulative.at(-1)?.upTo ?? 0) })),
+  );
   let comeback = 0;
   let margin = 0;
   for (let match = 0; match < SIMULATED_MATCHES; match += 1) {

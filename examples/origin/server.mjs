@@ -41,7 +41,11 @@ async function read(request) {
 
 function json(response, status, value, headers = {}) {
   const body = JSON.stringify(value);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...headers });
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    ...headers,
+  });
   response.end(body);
 }
 
@@ -92,7 +96,15 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
   let current = { ...start };
   let counts;
   const zero = () => {
-    counts = { calls: 0, in_flight: 0, highest_in_flight: 0, aborted: 0, keys: {}, last_headers: null, last_body: null };
+    counts = {
+      calls: 0,
+      in_flight: 0,
+      highest_in_flight: 0,
+      aborted: 0,
+      keys: {},
+      last_headers: null,
+      last_body: null,
+    };
   };
   zero();
 
@@ -185,9 +197,9 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
   server.keepAliveTimeout = 60_000;
   await new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ port, host: "127.0.0.1", backlog: 1_024 }, resolve);
+    server.listen({ port, host: "127.0.0.1", backlog: 1_024 }, () => resolve(undefined));
   });
-  const url = `http://127.0.0.1:${server.address().port}`;
+  const url = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
   return {
     url,
     counts: () => structuredClone(counts),
@@ -200,7 +212,7 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
     },
     async close() {
       server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await new Promise((resolve) => server.close(() => resolve(undefined)));
     },
   };
 }

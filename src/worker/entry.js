@@ -2,6 +2,7 @@
 // entry points is built anew for each request, behind two proxies; here the handlers are called as they are. And the
 // body is read here: what a hit leaves to the garbage collector decides how long its pauses are.
 
+// @ts-expect-error worker-build makes it beside this file.
 import Worker, { Metrics, RefreshLease } from "./worker.js";
 import { createFence, createQueue } from "./panic_fence.js";
 import { createReader } from "./slow_bodies.js";
@@ -16,6 +17,11 @@ const entrance = { env: undefined, ctx: undefined };
 globalThis.queueMicrotask = createQueue(fence.notePanic);
 
 export default {
+  /**
+   * @param {Request} request
+   * @param {any} env
+   * @param {any} context
+   */
   fetch(request, env, context) {
     fence.rebuildAfterPanic(env, context);
     entrance.env = env;

@@ -15,8 +15,12 @@ export const FLAGS = Object.freeze({
 export const LENGTH = 2 ** 8;
 const MAX_LENGTH = 2 ** 40;
 
-/** @type {Record<string, number>} */
-const METHODS = { __proto__: null, POST: FLAGS.POST, OPTIONS: FLAGS.OPTIONS, GET: FLAGS.GET_OR_HEAD, HEAD: FLAGS.GET_OR_HEAD };
+const METHODS = new Map([
+  ["POST", FLAGS.POST],
+  ["OPTIONS", FLAGS.OPTIONS],
+  ["GET", FLAGS.GET_OR_HEAD],
+  ["HEAD", FLAGS.GET_OR_HEAD],
+]);
 
 /**
  * What a request's head says, in one number.
@@ -26,7 +30,7 @@ const METHODS = { __proto__: null, POST: FLAGS.POST, OPTIONS: FLAGS.OPTIONS, GET
  */
 export function requestFlags(request, names) {
   const { headers } = request;
-  let flags = METHODS[request.method] ?? 0;
+  let flags = METHODS.get(request.method) ?? 0;
   if (headers.get("content-type") === "application/json") flags |= FLAGS.JSON_TYPE;
   if (headers.has("content-encoding")) flags |= FLAGS.CONTENT_ENCODING;
   if (headers.has("authorization") || headers.has("cookie") || names.some((name) => headers.has(name))) {

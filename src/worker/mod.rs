@@ -1,6 +1,6 @@
 //! The Cloudflare Worker: it performs what [`crate::isolate`] decides.
 //!
-//! [`handle`] is the whole of it; an embedder calls it from its own handler and re-exports the two
+//! `handle` is the whole of it; an embedder calls it from its own handler and re-exports the two
 //! Durable Object classes.
 
 pub mod platform;

@@ -28,7 +28,8 @@ test("each flag says one thing of a request's head", () => {
     ["if-none-match", "*", FLAGS.NONE_MATCH],
     ["cdn-loop", "x", FLAGS.LOOP],
   ];
-  for (const [name, value, flag] of headers) assert.equal(flagsOf("PUT", { [name]: value }, ["x-api-key"]), flag, String(name));
+  for (const [name, value, flag] of headers)
+    assert.equal(flagsOf("PUT", { [name]: value }, ["x-api-key"]), flag, String(name));
 });
 
 test("the announced length stands above the flags, and only where it can be believed", () => {
@@ -37,13 +38,23 @@ test("the announced length stands above the flags, and only where it can be beli
   assert.equal(length({ "content-length": "0" }), 0);
   assert.equal(length({ "content-length": "65536" }), 65_536);
   assert.equal(length({ "content-length": "9007199254740991" }), 2 ** 40, "capped, so that the sum is exact");
-  for (const wrong of ["-1", "1.5", "x", "9007199254740993"]) assert.equal(length({ "content-length": wrong }), -1, wrong);
+  for (const wrong of ["-1", "1.5", "x", "9007199254740993"])
+    assert.equal(length({ "content-length": wrong }), -1, wrong);
   assert.equal(length({ "content-length": "5", "transfer-encoding": "chunked" }), -1);
 });
 
 test("Rust and JavaScript have the same flags and numbers", () => {
   const rust = source("request_flags.rs");
-  const functions = { POST: "is_post", OPTIONS: "is_options", GET_OR_HEAD: "is_get_or_head", JSON_TYPE: "has_json_type", CONTENT_ENCODING: "has_content_encoding", CREDENTIALS: "has_credentials", NONE_MATCH: "has_none_match", LOOP: "has_loop" };
+  const functions = {
+    POST: "is_post",
+    OPTIONS: "is_options",
+    GET_OR_HEAD: "is_get_or_head",
+    JSON_TYPE: "has_json_type",
+    CONTENT_ENCODING: "has_content_encoding",
+    CREDENTIALS: "has_credentials",
+    NONE_MATCH: "has_none_match",
+    LOOP: "has_loop",
+  };
   assert.deepEqual(Object.keys(functions), Object.keys(FLAGS));
   for (const [flag, name] of Object.entries(functions)) {
     const bit = rust.match(new RegExp(`fn ${name}\\(self\\) -> bool \\{\\s*self\\.has\\((\\d+)\\)`));
@@ -52,8 +63,16 @@ test("Rust and JavaScript have the same flags and numbers", () => {
   assert.equal(2 ** Number(rust.match(/const BITS: u32 = (\d+);/)?.[1]), LENGTH);
   const handler = source("handler.rs");
   assert.equal(Number(handler.match(/const TOO_SLOW: i32 = (-\d+);/)?.[1]), TOO_SLOW);
-  assert.ok(BROKEN < 0 && BROKEN !== TOO_SLOW);
-  const timeout = Number(source("request.rs").match(/const BODY_TIMEOUT: Span = Span\(([\d_]+)\);/)?.[1].replaceAll("_", ""));
+  assert.deepEqual(
+    [BROKEN, TOO_SLOW].map((it) => it < 0),
+    [true, true],
+  );
+  assert.notEqual(Number(BROKEN), Number(TOO_SLOW));
+  const timeout = Number(
+    source("request.rs")
+      .match(/const BODY_TIMEOUT: Span = Span\(([\d_]+)\);/)?.[1]
+      .replaceAll("_", ""),
+  );
   assert.equal((TICKS - 1) * TICK, timeout);
   const wanted = [...source("helpers.rs").matchAll(/js_name = (\w+)|fn (\w+)\(/g)].map((it) => it[1] ?? it[2]);
   for (const name of ["requestFlags", "copy", "respond", "sleep", "wake", "forget"]) {
@@ -74,7 +93,13 @@ test("a sleep ends by its timer, by being woken, or when nobody waits for it", a
   mock.timers.enable({ apis: ["setTimeout"] });
   try {
     const ended = [];
-    for (const [name, end] of [["timer", () => mock.timers.tick(50)], ["woken", wake], ["forgotten", forget]]) {
+    /** @type {[string, (sleeping: any) => void][]} */
+    const ways = [
+      ["timer", () => mock.timers.tick(50)],
+      ["woken", wake],
+      ["forgotten", forget],
+    ];
+    for (const [name, end] of ways) {
       const sleeping = sleep(50);
       sleeping.then(() => ended.push(name));
       await Promise.resolve();

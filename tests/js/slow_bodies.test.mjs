@@ -23,7 +23,8 @@ function world() {
   const kept = [];
   const context = { waitUntil: (/** @type {Promise<unknown>} */ promise) => kept.push(promise) };
   const reader = createReader();
-  const read = (body) => reader.readAndAnswer({ arrayBuffer: () => body }, context, (_, length, started) => ({ length, started }));
+  const read = (body) =>
+    reader.readAndAnswer({ arrayBuffer: () => body }, context, (_, length, started) => ({ length, started }));
   return { kept, reader, read };
 }
 

@@ -15,7 +15,8 @@ import { ADMIN_TOKEN, inWorld } from "./world.mjs";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (name) => readFileSync(join(root, name), "utf8");
 
-const below = (folder) => readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name)));
+const below = (folder) =>
+  readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name)));
 const documents = [...readdirSync(root), ...below("docs"), ...below("bench"), ...below("examples")].filter(
   (name) => name.endsWith(".md") && !name.includes("node_modules"),
 );
@@ -23,12 +24,18 @@ const documents = [...readdirSync(root), ...below("docs"), ...below("bench"), ..
 /** The anchors of a document's headings, as they are made on code-hosting sites. */
 function anchors(text) {
   const headings = text.split("\n").filter((line) => /^#+ /.test(line));
-  const slug = (line) => line.replace(/^#+ /, "").toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");
+  const slug = (line) =>
+    line
+      .replace(/^#+ /, "")
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-");
   return headings.map(slug);
 }
 
 /** The fenced samples of a document in one language. */
-const samples = (text, language) => [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms"))].map((it) => it[1]);
+const samples = (text, language) =>
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms"))].map((it) => it[1]);
 
 describe("links", () => {
   for (const name of documents) {
@@ -39,14 +46,20 @@ describe("links", () => {
         const [path, anchor] = target.split("#");
         const file = path === "" ? join(root, name) : resolve(root, dirname(name), path);
         assert.ok(existsSync(file), `${target} leads nowhere`);
-        if (anchor) assert.ok(anchors(readFileSync(file, "utf8")).includes(anchor), `${relative(root, file)} has no heading ${anchor}`);
+        if (anchor)
+          assert.ok(
+            anchors(readFileSync(file, "utf8")).includes(anchor),
+            `${relative(root, file)} has no heading ${anchor}`,
+          );
       }
     });
   }
 });
 
 test("paths in the internal documents exist", () => {
-  for (const name of documents.filter((it) => it.startsWith("docs/internals") || it === "ARCHITECTURE.md" || it === "CONTRIBUTING.md")) {
+  for (const name of documents.filter(
+    (it) => it.startsWith("docs/internals") || it === "ARCHITECTURE.md" || it === "CONTRIBUTING.md",
+  )) {
     for (const [, path] of read(name).matchAll(/`((?:src|tests|docs|bench|examples|scripts|www)\/[\w./-]+)`/g)) {
       assert.ok(existsSync(join(root, path)), `${name} names ${path}`);
     }
@@ -56,13 +69,20 @@ test("paths in the internal documents exist", () => {
 test("the README stays a door: at most 150 lines", () => assert.ok(read("README.md").split("\n").length <= 150));
 
 test("the sample of docs/embedding.md is the embedding example, which is compiled", () => {
-  const example = read("examples/embed/src/lib.rs").split("\n").filter((line) => !line.startsWith("//!"));
+  const example = read("examples/embed/src/lib.rs")
+    .split("\n")
+    .filter((line) => !line.startsWith("//!"));
   assert.equal(samples(read("docs/embedding.md"), "rust")[0].trim(), example.join("\n").trim());
 });
 
 test("every setting of the parser has a row in docs/settings.md", () => {
   const rows = read("docs/settings.md");
-  const names = (file, list) => [...read(file).match(new RegExp(`${list}[^=]*= \\[(.*?)\\];`, "s"))[1].matchAll(/"([^"]+)"/g)].map((it) => it[1]);
+  const names = (file, list) =>
+    [
+      ...read(file)
+        .match(new RegExp(`${list}[^=]*= \\[(.*?)\\];`, "s"))[1]
+        .matchAll(/"([^"]+)"/g),
+    ].map((it) => it[1]);
   for (const name of [...names("src/core/config/mod.rs", "SETTINGS"), ...names("src/core/config/route.rs", "NAMES")]) {
     assert.ok(rows.includes(`| \`${name}\``), `${name} has no row`);
   }
@@ -75,27 +95,44 @@ test("every counter has its name in docs/metrics.md or in a sum there, and every
   }
 });
 
-test("a refusal reads as docs/settings.md says", inWorld({ route: { ttl: "abc" } }, async ({ client }) => {
-  const answer = await client.raw("GET", "/_xfetch/health");
-  assert.equal(answer.status, 503);
-  assert.ok(read("docs/settings.md").includes(JSON.parse(answer.text).detail), JSON.parse(answer.text).detail);
-}));
+test(
+  "a refusal reads as docs/settings.md says",
+  inWorld({ route: { ttl: "abc" } }, async ({ client }) => {
+    const answer = await client.raw("GET", "/_xfetch/health");
+    assert.equal(answer.status, 503);
+    assert.ok(read("docs/settings.md").includes(JSON.parse(answer.text).detail), JSON.parse(answer.text).detail);
+  }),
+);
 
 describe("the quick start", () => {
   const text = read("docs/quick-start.md");
 
-  test("its commands work", inWorld({ route: { fields: ["home_team", "away_team", "match_date"] }, origin: { latency: 20 } }, async ({ runtime, origin }) => {
-    const commands = [...samples(read("README.md"), "sh"), ...samples(text, "sh")].filter((it) => it.includes("curl"));
-    assert.ok(commands.length >= 4);
-    const places = [["http://127.0.0.1:8787", runtime.url.replace(/\/$/, "")], ["http://127.0.0.1:8788", origin.url], ["$(sed -n 's/^ADMIN_TOKEN=//p' .dev.vars)", ADMIN_TOKEN]];
-    for (const command of commands) {
-      const script = places.reduce((script, [from, to]) => script.replaceAll(from, to), command).replaceAll("curl ", "curl --fail-with-body ");
-      const child = await new Promise((done) => {
-        execFile("bash", ["-ec", script], (error, stdout, stderr) => done({ error, stdout, stderr }));
-      });
-      assert.equal(child.error, null, `${script}\n${child.stdout}${child.stderr}`);
-    }
-  }));
+  test(
+    "its commands work",
+    inWorld(
+      { route: { fields: ["home_team", "away_team", "match_date"] }, origin: { latency: 20 } },
+      async ({ runtime, origin }) => {
+        const commands = [...samples(read("README.md"), "sh"), ...samples(text, "sh")].filter((it) =>
+          it.includes("curl"),
+        );
+        assert.ok(commands.length >= 4);
+        const places = [
+          ["http://127.0.0.1:8787", runtime.url.replace(/\/$/, "")],
+          ["http://127.0.0.1:8788", origin.url],
+          ["$(sed -n 's/^ADMIN_TOKEN=//p' .dev.vars)", ADMIN_TOKEN],
+        ];
+        for (const command of commands) {
+          const script = places
+            .reduce((script, [from, to]) => script.replaceAll(from, to), command)
+            .replaceAll("curl ", "curl --fail-with-body ");
+          const child = await new Promise((done) => {
+            execFile("bash", ["-ec", script], (error, stdout, stderr) => done({ error, stdout, stderr }));
+          });
+          assert.equal(child.error, null, `${script}\n${child.stdout}${child.stderr}`);
+        }
+      },
+    ),
+  );
 
   test("its settings are accepted", async () => {
     const folder = mkdtempSync(join(tmpdir(), "xfetch-docs-"));

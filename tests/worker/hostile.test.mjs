@@ -20,15 +20,40 @@ const spelled = (from, to) => warm.replace(from, to);
 const LIMIT = 24_576;
 
 /** Nothing of it may reach the origin or the cache. */
-const refused = (name, status, code, request) => ({ name, status, code, calls: 0, keys: 0, request: { method: "POST", path: PATH, headers: JSON_TYPE, ...request } });
+const refused = (name, status, code, request) => ({
+  name,
+  status,
+  code,
+  calls: 0,
+  keys: 0,
+  request: { method: "POST", path: PATH, headers: JSON_TYPE, ...request },
+});
 /** It is the warm key. */
-const same = (name, request) => ({ name, status: 200, cache: /; hit/, calls: 0, keys: 0, request: { method: "POST", path: PATH, headers: JSON_TYPE, body: warm, ...request } });
+const same = (name, request) => ({
+  name,
+  status: 200,
+  cache: /; hit/,
+  calls: 0,
+  keys: 0,
+  request: { method: "POST", path: PATH, headers: JSON_TYPE, body: warm, ...request },
+});
 /** It is a key of its own. */
-const other = (name, body) => ({ name, status: 200, cache: /stored$/, calls: 1, keys: 1, request: { method: "POST", path: PATH, headers: JSON_TYPE, body } });
+const other = (name, body) => ({
+  name,
+  status: 200,
+  cache: /stored$/,
+  calls: 1,
+  keys: 1,
+  request: { method: "POST", path: PATH, headers: JSON_TYPE, body },
+});
 
 const BODIES = [
-  same("reordered", { body: `{"match_date":${JSON.stringify(WARM.match_date)},"away_team":"Chelsea","home_team":"Arsenal"}` }),
-  same("white space", { body: ` {\n "home_team" :\t"Arsenal","away_team":"Chelsea" , "match_date":${JSON.stringify(WARM.match_date)} }\r\n` }),
+  same("reordered", {
+    body: `{"match_date":${JSON.stringify(WARM.match_date)},"away_team":"Chelsea","home_team":"Arsenal"}`,
+  }),
+  same("white space", {
+    body: ` {\n "home_team" :\t"Arsenal","away_team":"Chelsea" , "match_date":${JSON.stringify(WARM.match_date)} }\r\n`,
+  }),
   same("an escaped letter", { body: spelled("Arsenal", "\\u0041rsenal") }),
   same("an escaped letter beyond ASCII", { body: spelled("é", "\\u00e9") }),
   same("an escaped surrogate pair", { body: spelled("😀", "\\ud83d\\ude00") }),
@@ -42,8 +67,18 @@ const BODIES = [
   other("the same pieces, joined elsewhere", JSON.stringify({ ...WARM, match_date: "1,home_team:x" })),
   other("a text that looks like a number", JSON.stringify({ ...WARM, match_date: "1" })),
   other("the number it looks like", JSON.stringify({ ...WARM, match_date: 1 })),
-  { ...other("the same number with a fraction", '{"home_team":"Arsenal","away_team":"Chelsea","match_date":1.0}'), cache: /; hit/, calls: 0, keys: 0 },
-  { ...other("the same number with an exponent", '{"home_team":"Arsenal","away_team":"Chelsea","match_date":10e-1}'), cache: /; hit/, calls: 0, keys: 0 },
+  {
+    ...other("the same number with a fraction", '{"home_team":"Arsenal","away_team":"Chelsea","match_date":1.0}'),
+    cache: /; hit/,
+    calls: 0,
+    keys: 0,
+  },
+  {
+    ...other("the same number with an exponent", '{"home_team":"Arsenal","away_team":"Chelsea","match_date":10e-1}'),
+    cache: /; hit/,
+    calls: 0,
+    keys: 0,
+  },
   ...[
     ["empty", ""],
     ["white space only", " \n"],
@@ -77,12 +112,18 @@ const BODIES = [
     ["no UTF-8", Buffer.from('{"home_team":"\xff"}', "latin1")],
     ["overlong UTF-8", Buffer.concat([Buffer.from('{"home_team":"'), Buffer.from([0xc0, 0xaf]), Buffer.from('"}')])],
   ].map(([name, body]) => refused(name, 400, "bad_body", { body })),
-  refused("one byte over the limit", 413, "body_too_large", { body: warm.padEnd(LIMIT + 1 - Buffer.byteLength(warm) + warm.length) }),
+  refused("one byte over the limit", 413, "body_too_large", {
+    body: warm.padEnd(LIMIT + 1 - Buffer.byteLength(warm) + warm.length),
+  }),
   // No more than what the runtime still reads of a body that nobody wants: beyond it, the connection may break first.
   refused("twice the limit", 413, "body_too_large", { body: Buffer.alloc(2 * LIMIT, 0x20) }),
-  refused("streamed over the limit", 413, "body_too_large", { body: () => ReadableStream.from([Buffer.alloc(LIMIT - 10, 0x20), Buffer.from(warm)]) }),
+  refused("streamed over the limit", 413, "body_too_large", {
+    body: () => /** @type {any} */ (ReadableStream).from([Buffer.alloc(LIMIT - 10, 0x20), Buffer.from(warm)]),
+  }),
   same("at the limit", { body: warm + " ".repeat(LIMIT - Buffer.byteLength(warm)) }),
-  same("streamed", { body: () => ReadableStream.from([Buffer.from(warm.slice(0, 9)), Buffer.from(warm.slice(9))]) }),
+  same("streamed", {
+    body: () => /** @type {any} */ (ReadableStream).from([Buffer.from(warm.slice(0, 9)), Buffer.from(warm.slice(9))]),
+  }),
 ];
 
 const HEADERS = [
@@ -111,36 +152,114 @@ const HEADERS = [
     { "x-xfetch-token": ADMIN_TOKEN },
     { "cdn-loop": "another-cache; v=2" },
     { "content-encoding": "identity" },
-  ].map((extra) => same(`${Object.keys(extra)[0]}: ${Object.values(extra)[0]}`, { headers: { ...JSON_TYPE, ...extra }, isPlain: true })),
+  ].map((extra) =>
+    same(`${Object.keys(extra)[0]}: ${Object.values(extra)[0]}`, {
+      headers: { ...JSON_TYPE, ...extra },
+      isPlain: true,
+    }),
+  ),
   refused("no content type", 415, "unsupported_media_type", { headers: {}, body: warm }),
-  ...["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp", "application/json; charset=utf-16", "application/json, text/plain"].map((type) => refused(`content type ${type}`, 415, "unsupported_media_type", { headers: { "content-type": type }, body: warm })),
-  ...["gzip", "br", "identity, gzip"].map((encoding) => refused(`content encoding ${encoding}`, 415, "unsupported_media_type", { headers: { ...JSON_TYPE, "content-encoding": encoding }, body: warm })),
-  refused("has passed here", 508, "loop_detected", { headers: { ...JSON_TYPE, "cdn-loop": "a, XFETCH-EDGE; v=1" }, body: warm }),
+  ...[
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/jsonp",
+    "application/json; charset=utf-16",
+    "application/json, text/plain",
+  ].map((type) =>
+    refused(`content type ${type}`, 415, "unsupported_media_type", { headers: { "content-type": type }, body: warm }),
+  ),
+  ...["gzip", "br", "identity, gzip"].map((encoding) =>
+    refused(`content encoding ${encoding}`, 415, "unsupported_media_type", {
+      headers: { ...JSON_TYPE, "content-encoding": encoding },
+      body: warm,
+    }),
+  ),
+  refused("has passed here", 508, "loop_detected", {
+    headers: { ...JSON_TYPE, "cdn-loop": "a, XFETCH-EDGE; v=1" },
+    body: warm,
+  }),
 ];
 
-const METHODS = ["GET", "HEAD", "PUT", "DELETE", "PATCH"].map((method) => refused(method, 405, "method_not_allowed", { method, headers: {} }));
+const METHODS = ["GET", "HEAD", "PUT", "DELETE", "PATCH"].map((method) =>
+  refused(method, 405, "method_not_allowed", { method, headers: {} }),
+);
 
 const PATHS = [
-  ...[`${PATH}/`, `${PATH};x.css`, `${PATH}.css`, `${PATH}/x.css`, `${PATH}%2f`, `${PATH}%00`, `${PATH}%0a`, `${PATH}%3Fx=1`, `${PATH}%23x`, `/${PATH}`, PATH.toUpperCase(), PATH.replace("brain", "%62rain"), PATH.replace("/brain", "//brain"), "/", "/favicon.ico", "/.well-known/x"].map((path) => refused(`path ${path}`, 404, "not_found", { path, body: warm })),
+  ...[
+    `${PATH}/`,
+    `${PATH};x.css`,
+    `${PATH}.css`,
+    `${PATH}/x.css`,
+    `${PATH}%2f`,
+    `${PATH}%00`,
+    `${PATH}%0a`,
+    `${PATH}%3Fx=1`,
+    `${PATH}%23x`,
+    `/${PATH}`,
+    PATH.toUpperCase(),
+    PATH.replace("brain", "%62rain"),
+    PATH.replace("/brain", "//brain"),
+    "/",
+    "/favicon.ico",
+    "/.well-known/x",
+  ].map((path) => refused(`path ${path}`, 404, "not_found", { path, body: warm })),
   // What the runtime's own parser of URLs resolves is the path that it resolves to.
-  ...["/x/../brain", "/%2e/brain", "/x/%2e%2e/brain", "\\brain"].map((segment) => same(`resolved ${segment}`, { path: PATH.replace("/brain", segment) })),
+  ...["/x/../brain", "/%2e/brain", "/x/%2e%2e/brain", "\\brain"].map((segment) =>
+    same(`resolved ${segment}`, { path: PATH.replace("/brain", segment) }),
+  ),
   same("a question mark and no query", { path: `${PATH}?` }),
-  ...["?x=1", "?__proto__=1", "?a=%00"].map((query) => refused(`query ${query}`, 400, "query_not_allowed", { path: PATH + query, body: warm })),
-  ...["/open/..%2fx", "/open/a%5c..%5cx", "/open//x", "/open/%252e%252e/x"].map((path) => refused(`forwarded path ${path}`, 400, "ambiguous_path", { method: "GET", headers: {}, path })),
-  refused("a forwarded path that leaves its prefix", 404, "not_found", { method: "GET", headers: {}, path: "/open/%2e%2e/x" }),
+  ...["?x=1", "?__proto__=1", "?a=%00"].map((query) =>
+    refused(`query ${query}`, 400, "query_not_allowed", { path: PATH + query, body: warm }),
+  ),
+  ...["/open/..%2fx", "/open/a%5c..%5cx", "/open//x", "/open/%252e%252e/x"].map((path) =>
+    refused(`forwarded path ${path}`, 400, "ambiguous_path", { method: "GET", headers: {}, path }),
+  ),
+  refused("a forwarded path that leaves its prefix", 404, "not_found", {
+    method: "GET",
+    headers: {},
+    path: "/open/%2e%2e/x",
+  }),
   refused("a prefix that is no whole segment", 404, "not_found", { method: "GET", headers: {}, path: "/opener" }),
 ];
 
 const ADMINS = [
   ...["metrics", "inspect", "purge", "metrics/reset", "openapi.json", "nothing"].flatMap((path) => [
     refused(`${path} without a token`, 401, "unauthorized", { path: `/_xfetch/${path}`, headers: {}, body: "{}" }),
-    refused(`${path} with the token in the query`, 401, "unauthorized", { path: `/_xfetch/${path}?token=${ADMIN_TOKEN}`, headers: {}, body: "{}" }),
+    refused(`${path} with the token in the query`, 401, "unauthorized", {
+      path: `/_xfetch/${path}?token=${ADMIN_TOKEN}`,
+      headers: {},
+      body: "{}",
+    }),
   ]),
-  ...["Bearer", "Bearer ", `Bearer ${ADMIN_TOKEN.slice(0, -1)}`, `Bearer ${ADMIN_TOKEN}x`, `Bearer ${ADMIN_TOKEN.toUpperCase()}`, `Basic ${ADMIN_TOKEN}`, ADMIN_TOKEN, `Bearer ${ADMIN_TOKEN},x`].map((authorization) => refused(`authorization ${authorization.replace(ADMIN_TOKEN, "TOKEN")}`, 401, "unauthorized", { path: "/_xfetch/purge", headers: { authorization }, body: "{}" })),
-  ...["metrics/reset", "purge", "inspect"].map((path) => refused(`GET ${path}`, 405, "method_not_allowed", { method: "GET", path: `/_xfetch/${path}`, headers: ADMIN })),
-  ...["metrics", "health", "openapi.json"].map((path) => refused(`POST ${path}`, 405, "method_not_allowed", { path: `/_xfetch/${path}`, headers: ADMIN, body: "{}" })),
+  ...[
+    "Bearer",
+    "Bearer ",
+    `Bearer ${ADMIN_TOKEN.slice(0, -1)}`,
+    `Bearer ${ADMIN_TOKEN}x`,
+    `Bearer ${ADMIN_TOKEN.toUpperCase()}`,
+    `Basic ${ADMIN_TOKEN}`,
+    ADMIN_TOKEN,
+    `Bearer ${ADMIN_TOKEN},x`,
+  ].map((authorization) =>
+    refused(`authorization ${authorization.replace(ADMIN_TOKEN, "TOKEN")}`, 401, "unauthorized", {
+      path: "/_xfetch/purge",
+      headers: { authorization },
+      body: "{}",
+    }),
+  ),
+  ...["metrics/reset", "purge", "inspect"].map((path) =>
+    refused(`GET ${path}`, 405, "method_not_allowed", { method: "GET", path: `/_xfetch/${path}`, headers: ADMIN }),
+  ),
+  ...["metrics", "health", "openapi.json"].map((path) =>
+    refused(`POST ${path}`, 405, "method_not_allowed", { path: `/_xfetch/${path}`, headers: ADMIN, body: "{}" }),
+  ),
   refused("an unknown path", 404, "not_found", { method: "GET", path: "/_xfetch/entry/0", headers: ADMIN }),
-  refused("an unknown format", 400, "unknown_format", { method: "GET", path: "/_xfetch/metrics?format=xml", headers: ADMIN }),
+  refused("an unknown format", 400, "unknown_format", {
+    method: "GET",
+    path: "/_xfetch/metrics?format=xml",
+    headers: ADMIN,
+  }),
   ...[
     ["no JSON", "x"],
     ["no object", "[]"],
@@ -151,8 +270,18 @@ const ADMINS = [
     ["hard of another type", JSON.stringify({ path: PATH, body: WARM, hard: "yes" })],
     ["a header that is not keyed", JSON.stringify({ path: PATH, body: WARM, headers: { "x-other": "1" } })],
     ["a body that the route refuses", JSON.stringify({ path: PATH, body: { other: 1 } })],
-  ].flatMap(([name, body]) => ["purge", "inspect"].map((path) => refused(`${path}: ${name}`, 400, "bad_body", { path: `/_xfetch/${path}`, headers: ADMIN, body }))),
-  ...["purge", "inspect"].map((path) => refused(`${path}: an unknown route`, 404, "unknown_route", { path: `/_xfetch/${path}`, headers: ADMIN, body: '{"path":"/x","body":{}}' })),
+  ].flatMap(([name, body]) =>
+    ["purge", "inspect"].map((path) =>
+      refused(`${path}: ${name}`, 400, "bad_body", { path: `/_xfetch/${path}`, headers: ADMIN, body }),
+    ),
+  ),
+  ...["purge", "inspect"].map((path) =>
+    refused(`${path}: an unknown route`, 404, "unknown_route", {
+      path: `/_xfetch/${path}`,
+      headers: ADMIN,
+      body: '{"path":"/x","body":{}}',
+    }),
+  ),
 ];
 
 /** What an origin may answer to a cold key, and what the client then gets. Nothing of it is kept. */
@@ -184,12 +313,24 @@ const ORIGINS = [
   ["a broken connection", { mode: "truncate" }, 502, "origin_truncated"],
   ["too large", { mode: "huge" }, 502, "origin_body_too_large"],
   ["a compression bomb", { mode: "bomb" }, 502, "origin_body_too_large"],
-].map(([name, mode, status, code]) => ({ name, mode, status, code, calls: 1, keys: 0, request: { method: "POST", path: PATH, headers: JSON_TYPE } }));
+].map(([name, mode, status, code]) => ({
+  name,
+  mode,
+  status,
+  code,
+  calls: 1,
+  keys: 0,
+  request: { method: "POST", path: PATH, headers: JSON_TYPE },
+}));
 
 describe("hostile input", () => {
   let world;
   before(async () => {
-    world = await openWorld({ route: { ttl: 600, max_request: LIMIT }, vars: { FORWARD: ["/open"], CORS_ORIGINS: ["https://app.example"] }, origin: { latency: 5 } });
+    world = await openWorld({
+      route: { ttl: 600, max_request: LIMIT },
+      vars: { FORWARD: ["/open"], CORS_ORIGINS: ["https://app.example"] },
+      origin: { latency: 5 },
+    });
     assert.equal((await world.client.ask(warm)).status, 200);
   });
   after(() => world.end());
@@ -202,7 +343,10 @@ describe("hostile input", () => {
     const [callsBefore, keysBefore] = [origin.counts().calls, await remembered()];
     const { method, path, headers } = request;
     const body = mode ? question() : typeof request.body === "function" ? request.body() : request.body;
-    const answer = await client.raw(method, path, { headers, body: ["GET", "HEAD"].includes(method) ? undefined : body });
+    const answer = await client.raw(method, path, {
+      headers,
+      body: ["GET", "HEAD"].includes(method) ? undefined : body,
+    });
     if (mode) origin.set({ mode: "ok", status: 500 });
     if (code && method !== "HEAD") assertProblem(answer, status, code);
     assert.equal(answer.status, status, `${name}: ${answer.text}`);
@@ -218,19 +362,39 @@ describe("hostile input", () => {
     assert.equal((await remembered()) - keysBefore, keys, `${name}: what the cache remembers`);
   }
 
-  for (const [what, table] of Object.entries({ bodies: BODIES, headers: HEADERS, methods: METHODS, paths: PATHS, "admin paths": ADMINS, "origin answers": ORIGINS })) {
+  for (const [what, table] of Object.entries({
+    bodies: BODIES,
+    headers: HEADERS,
+    methods: METHODS,
+    paths: PATHS,
+    "admin paths": ADMINS,
+    "origin answers": ORIGINS,
+  })) {
     test(`${what}: ${table.length} lines`, async (t) => {
-      for (const line of table) await t.test(line.name, () => check(line));
+      for (const line of table) await t.test(line.name, () => check(/** @type {any} */ (line)));
     });
   }
 
   test("what poisons other caches: an answer that was computed for a strange request is the plain one", async () => {
     const body = question();
-    const strange = { ...JSON_TYPE, "x-forwarded-host": "evil.example", host: "evil.example", origin: "https://evil.example", "x-forwarded-scheme": "nothttps", accept: "text/html", "accept-language": "xx" };
+    const strange = {
+      ...JSON_TYPE,
+      "x-forwarded-host": "evil.example",
+      host: "evil.example",
+      origin: "https://evil.example",
+      "x-forwarded-scheme": "nothttps",
+      accept: "text/html",
+      "accept-language": "xx",
+    };
     const first = await world.client.raw("POST", PATH, { body, headers: strange });
     const seen = world.origin.counts();
-    assert.equal(seen.last_body, JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(body)).sort())), "nothing but the canonical body went out");
-    for (const name of ["x-forwarded-host", "origin", "x-forwarded-scheme", "accept-language"]) assert.equal(seen.last_headers[name], undefined);
+    assert.equal(
+      seen.last_body,
+      JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(body)).sort())),
+      "nothing but the canonical body went out",
+    );
+    for (const name of ["x-forwarded-host", "origin", "x-forwarded-scheme", "accept-language"])
+      assert.equal(seen.last_headers[name], undefined);
     assert.notEqual(seen.last_headers.host, "evil.example");
     const second = await world.client.raw("POST", PATH, { body, headers: JSON_TYPE });
     assert.match(second.headers["cache-status"], /; hit/);
@@ -266,7 +430,11 @@ describe("hostile input", () => {
     ];
     const before = [world.origin.counts().calls, await remembered()];
     const ask = (request) => everything(send(world.client.base, request));
-    assert.match(await ask(`${head}Content-Length: 1000000000\r\n\r\n{`), /^HTTP\/1\.1 413 /, "what is announced is refused before it comes");
+    assert.match(
+      await ask(`${head}Content-Length: 1000000000\r\n\r\n{`),
+      /^HTTP\/1\.1 413 /,
+      "what is announced is refused before it comes",
+    );
     for (const request of refusals) assert.doesNotMatch(await ask(request), /HTTP\/1\.1 2/, request.slice(0, 300));
     for (const request of plain) {
       const answer = await ask(request);
@@ -275,7 +443,11 @@ describe("hostile input", () => {
       for (const head of good) assert.match(head, /^cache-status: xfetch-edge; hit/im, request.slice(0, 300));
     }
     assert.deepEqual([world.origin.counts().calls, await remembered()], before);
-    assert.match((await world.client.raw("POST", PATH, { body: warm, headers: JSON_TYPE })).headers["cache-status"], /; hit/, "neighbours are served as before");
+    assert.match(
+      (await world.client.raw("POST", PATH, { body: warm, headers: JSON_TYPE })).headers["cache-status"],
+      /; hit/,
+      "neighbours are served as before",
+    );
   });
 
   test("the sums hold after all of this", async () => assertSums(await counters(world.client)));

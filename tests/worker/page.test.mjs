@@ -25,7 +25,7 @@ const TOKEN = "a-token-of-the-page-tests";
 const freePort = () =>
   new Promise((resolve) => {
     const socket = createSocket().listen(0, "127.0.0.1", () => {
-      const { port } = socket.address();
+      const { port } = /** @type {import("node:net").AddressInfo} */ (socket.address());
       socket.close(() => resolve(port));
     });
   });
@@ -43,15 +43,29 @@ async function serveFiles() {
       response.writeHead(404).end();
     }
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  return {
+    url: `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/`,
+    close: () => server.close(),
+  };
 }
 
 /** `npm start`, on a port of its own. */
 async function serveWorker() {
   const port = await freePort();
-  const args = [join(root, "scripts", "start.mjs"), "--", "--var", `ADMIN_TOKEN:${TOKEN}`, "--persist-to", join(root, "target", `page-state-${port}`)];
-  const child = spawn(process.execPath, args.filter((it) => it !== "--"), { cwd: root, env: { ...process.env, PORT: String(port) }, stdio: ["ignore", "pipe", "pipe"] });
+  const args = [
+    join(root, "scripts", "start.mjs"),
+    "--",
+    "--var",
+    `ADMIN_TOKEN:${TOKEN}`,
+    "--persist-to",
+    join(root, "target", `page-state-${port}`),
+  ];
+  const child = spawn(
+    process.execPath,
+    args.filter((it) => it !== "--"),
+    { cwd: root, env: { ...process.env, PORT: String(port) }, stdio: ["ignore", "pipe", "pipe"] },
+  );
   let said = "";
   child.stdout.on("data", (data) => (said += data));
   child.stderr.on("data", (data) => (said += data));
@@ -77,7 +91,10 @@ before(async () => {
   buildPage();
   mkdirSync(artifacts, { recursive: true });
   files = await serveFiles();
-  browser = await chromium.launch({ executablePath: which(findBrowser().chromium), args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+  browser = await chromium.launch({
+    executablePath: which(findBrowser().chromium),
+    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+  });
 });
 after(async () => {
   await browser?.close();
@@ -86,42 +103,62 @@ after(async () => {
 
 function which(program) {
   if (program.startsWith("/")) return program;
-  return process.env.PATH.split(":").map((folder) => join(folder, program)).find((file) => {
-    try {
-      return readFileSync(file).length > 0;
-    } catch {
-      return false;
-    }
-  });
+  return process.env.PATH.split(":")
+    .map((folder) => join(folder, program))
+    .find((file) => {
+      try {
+        return readFileSync(file).length > 0;
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** A page that complains to nobody: any message on its console fails the test. */
+/** @param {string} url @param {{ width?: number, scheme?: "light" | "dark", run?: (page: import("playwright-core").Page) => Promise<void>, allow?: RegExp }} options */
 async function open(url, { width = 1280, scheme = "light", run, allow } = {}) {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, reducedMotion: "reduce" });
+  const context = await browser.newContext({
+    viewport: { width, height: 900 },
+    colorScheme: scheme,
+    reducedMotion: "reduce",
+  });
   const page = await context.newPage();
   const complaints = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(`${message.text()} ${message.location().url}`));
+  page.on(
+    "console",
+    (message) =>
+      ["error", "warning"].includes(message.type()) && complaints.push(`${message.text()} ${message.location().url}`),
+  );
   page.on("pageerror", (error) => complaints.push(error.message));
   try {
     await page.goto(url);
     await run(page);
-    assert.deepEqual(complaints.filter((it) => !allow?.test(it)), []);
+    assert.deepEqual(
+      complaints.filter((it) => !allow?.test(it)),
+      [],
+    );
   } finally {
     await context.close();
   }
 }
 
-const ready = (page) => page.waitForFunction(() => document.body.dataset.ready !== undefined, undefined, { timeout: 60_000 });
+const ready = (page) =>
+  page.waitForFunction(() => document.body.dataset.ready !== undefined, undefined, { timeout: 60_000 });
 
 /** Waits for the run of exactly these settings. */
-const readyFor = (page, hash) => page.waitForFunction((it) => document.body.dataset.ready === it, hash, { timeout: 60_000 });
+const readyFor = (page, hash) =>
+  page.waitForFunction((it) => document.body.dataset.ready === it, hash, { timeout: 60_000 });
 
-const headline = (page) => page.$$eval("#headline tbody tr", (rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)));
+const headline = (page) =>
+  page.$$eval("#headline tbody tr", (rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)));
 
 async function accessible(page) {
   await page.evaluate(axe);
   const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  assert.deepEqual(found.violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.target).join(", ")}`), []);
+  assert.deepEqual(
+    found.violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.target).join(", ")}`),
+    [],
+  );
 }
 
 const shot = (page, name) => page.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true });
@@ -139,11 +176,17 @@ describe("the laboratory, served as files", () => {
         assert.equal(await page.$$eval("#multiples canvas", (all) => all.length), 21);
         assert.equal(await page.$$eval("#laws canvas", (all) => all.length), 4);
         assert.match(await page.textContent("#statement"), new RegExp(`called the origin ${ours[1]} times`));
-        const shift = await page.evaluate(() => new Promise((resolve) => {
-          let sum = 0;
-          new PerformanceObserver((list) => list.getEntries().forEach((it) => (sum += it.value))).observe({ type: "layout-shift", buffered: true });
-          setTimeout(() => resolve(sum), 200);
-        }));
+        const shift = await page.evaluate(
+          () =>
+            new Promise((resolve) => {
+              let sum = 0;
+              new PerformanceObserver((list) => list.getEntries().forEach((it) => (sum += it.value))).observe({
+                type: "layout-shift",
+                buffered: true,
+              });
+              setTimeout(() => resolve(sum), 200);
+            }),
+        );
         assert.ok(shift < 0.05, `the layout shifts by ${shift}`);
         await accessible(page);
       },
@@ -154,11 +197,17 @@ describe("the laboratory, served as files", () => {
       run: async (page) => {
         await ready(page);
         const words = await page.textContent("#law-words");
-        const [, cycles, seen, law] = /over ([\d,]+) cycles the first refresh began ([\d.]+) s before expiry on average \(law ([\d.]+) s/.exec(words) ?? [];
+        const [, cycles, seen, law] =
+          /over ([\d,]+) cycles the first refresh began ([\d.]+) s before expiry on average \(law ([\d.]+) s/.exec(
+            words,
+          ) ?? [];
         // The closed form without a window, of theory; the standard deviation of a gap is 1.2825 beta delta.
         const closed = Math.log(40) + 0.5772;
         assert.ok(Math.abs(Number(law) - closed) < 0.02 * closed, `${law} against ${closed}`);
-        assert.ok(Math.abs(Number(seen) - closed) < (4 * 1.2825) / Math.sqrt(Number(cycles.replace(",", ""))) + 0.02, words);
+        assert.ok(
+          Math.abs(Number(seen) - closed) < (4 * 1.2825) / Math.sqrt(Number(cycles.replace(",", ""))) + 0.02,
+          words,
+        );
       },
     }));
 
@@ -214,9 +263,9 @@ describe("the laboratory, served as files", () => {
         await page.click("#play");
         await page.waitForFunction(() => document.querySelector("#clock").textContent === "120 s");
         await page.evaluate(() => {
-          document.querySelector("#set-duration").value = "3600";
-          document.querySelector("#set-rate").value = "2000";
-          document.querySelector("#run").click();
+          /** @type {any} */ (document.querySelector("#set-duration")).value = "3600";
+          /** @type {any} */ (document.querySelector("#set-rate")).value = "2000";
+          /** @type {any} */ (document.querySelector("#run")).click();
         });
         await page.click("#cancel");
         await page.waitForFunction(() => document.querySelector("#status").textContent.startsWith("Cancelled"));
@@ -227,7 +276,10 @@ describe("the laboratory, served as files", () => {
     open(files.url, {
       run: async (page) => {
         await ready(page);
-        for (const [button, name] of [["#csv", "xfetch-edge.csv"], ["#png", "xfetch-edge.png"]]) {
+        for (const [button, name] of [
+          ["#csv", "xfetch-edge.csv"],
+          ["#png", "xfetch-edge.png"],
+        ]) {
           const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
           assert.equal(download.suggestedFilename(), name);
           assert.ok(readFileSync(await download.path()).length > 1_000);
@@ -256,7 +308,13 @@ describe("the laboratory, served as files", () => {
       allow: /404/,
     }));
 
-  for (const settings of ["keys=5000&zipf=0", "ttl=600&rate=10&duration=600", "delta=20&ttl=60&origin_timeout=20", "failing=1", "rate=0.05&duration=10"]) {
+  for (const settings of [
+    "keys=5000&zipf=0",
+    "ttl=600&rate=10&duration=600",
+    "delta=20&ttl=60&origin_timeout=20",
+    "failing=1",
+    "rate=0.05&duration=10",
+  ]) {
     test(`settings at the end of their range: ${settings}`, () =>
       open(`${files.url}#lab?${settings}`, {
         run: async (page) => {
@@ -269,7 +327,7 @@ describe("the laboratory, served as files", () => {
       }));
   }
 
-  for (const scheme of ["light", "dark"]) {
+  for (const scheme of /** @type {("light" | "dark")[]} */ (["light", "dark"])) {
     for (const width of WIDTHS) {
       test(`fits ${width} pixels, ${scheme}`, () =>
         open(files.url, {
@@ -277,7 +335,10 @@ describe("the laboratory, served as files", () => {
           scheme,
           run: async (page) => {
             await ready(page);
-            assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it scrolls sideways");
+            assert.ok(
+              await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+              "it scrolls sideways",
+            );
             await accessible(page);
             await shot(page, `lab-${scheme}-${width}`);
           },
@@ -303,7 +364,10 @@ describe("the live view, served by the Worker", () => {
 
   test("a strict policy stands on the page, and unknown paths stay problems", async () => {
     const page = await fetch(worker.url);
-    assert.match(page.headers.get("content-security-policy"), /default-src 'none'; script-src 'self' 'wasm-unsafe-eval'/);
+    assert.match(
+      page.headers.get("content-security-policy"),
+      /default-src 'none'; script-src 'self' 'wasm-unsafe-eval'/,
+    );
     const unknown = await fetch(`${worker.url}nothing`);
     assert.deepEqual([unknown.status, unknown.headers.get("content-type")], [404, "application/problem+json"]);
   });
@@ -315,10 +379,20 @@ describe("the live view, served by the Worker", () => {
         await page.fill("#token", TOKEN);
         await page.click("#admin button");
         await page.waitForSelector("#counters table");
-        await page.fill("#question", JSON.stringify({ home_team: "Arsenal", away_team: "Chelsea", match_date: `page-${Date.now()}` }));
+        await page.fill(
+          "#question",
+          JSON.stringify({ home_team: "Arsenal", away_team: "Chelsea", match_date: `page-${Date.now()}` }),
+        );
         await page.click("#burst");
-        await page.waitForFunction(() => /computations?\./.test(document.querySelector("#burst-words").textContent), undefined, { timeout: 30_000 });
-        assert.match(await page.textContent("#burst-words"), /100 of 100 succeeded, with one and the same body.* 1 computation\./);
+        await page.waitForFunction(
+          () => /computations?\./.test(document.querySelector("#burst-words").textContent),
+          undefined,
+          { timeout: 30_000 },
+        );
+        assert.match(
+          await page.textContent("#burst-words"),
+          /100 of 100 succeeded, with one and the same body.* 1 computation\./,
+        );
         await page.waitForFunction(() => /Fresh for/.test(document.querySelector("#life-words").textContent));
         assert.match(await page.textContent("#origin-words"), /calls?/);
         await page.click("#soft");
@@ -339,16 +413,35 @@ describe("the live view, served by the Worker", () => {
     const bodies = { calculate: question, purge: subject, inspect: subject };
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const [method, { operationId, responses, security }] of Object.entries(methods)) {
-        const ask = (change) => fetch(worker.url + path.slice(1), { method: method.toUpperCase(), headers, body: bodies[operationId] && JSON.stringify(bodies[operationId]), ...change });
+        const ask = (change) =>
+          fetch(worker.url + path.slice(1), {
+            method: method.toUpperCase(),
+            headers,
+            body: bodies[operationId] && JSON.stringify(bodies[operationId]),
+            ...change,
+          });
         // The token is a credential, which a cached route lets pass uncached.
         const good = await ask(security?.length === 0 ? { headers: { "content-type": "application/json" } } : {});
         assert.ok(good.ok && String(good.status) in responses, `${method} ${path}: ${good.status}`);
         const types = Object.keys(responses[good.status].content ?? {});
-        assert.ok(types.length === 0 || types.some((it) => good.headers.get("content-type").startsWith(it)), `${method} ${path}`);
+        assert.ok(
+          types.length === 0 || types.some((it) => good.headers.get("content-type").startsWith(it)),
+          `${method} ${path}`,
+        );
         if (security === undefined) assert.equal((await ask({ headers: {} })).status, 401, path);
         const wrong = await fetch(worker.url + path.slice(1), { method: "DELETE", headers });
         assert.equal(wrong.status, 405, path);
-        if (bodies[operationId]) assert.equal((await ask({ body: "{", headers: security?.length === 0 ? { "content-type": "application/json" } : headers })).status, 400, path);
+        if (bodies[operationId])
+          assert.equal(
+            (
+              await ask({
+                body: "{",
+                headers: security?.length === 0 ? { "content-type": "application/json" } : headers,
+              })
+            ).status,
+            400,
+            path,
+          );
       }
     }
   });

@@ -7,7 +7,20 @@ import { after, before, describe, test } from "node:test";
 
 import { startOrigin } from "../../examples/origin/server.mjs";
 import { Client } from "../../scripts/client.mjs";
-import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, inWorld, inspect, openWorld, purge, question, route, sleep } from "./world.mjs";
+import {
+  ADMIN_TOKEN,
+  PATH,
+  assertProblem,
+  assertSums,
+  counters,
+  inWorld,
+  inspect,
+  openWorld,
+  purge,
+  question,
+  route,
+  sleep,
+} from "./world.mjs";
 import { answered, begin, send } from "./wire.mjs";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -15,11 +28,15 @@ const JSON_TYPE = { "content-type": "application/json" };
 describe("a configured route", () => {
   let world;
   before(async () => {
-    world = await openWorld({ route: { headers: ["x-lang"], credential_headers: ["x-api-key"], max_request: 1_000 }, vars: { CORS_ORIGINS: ["https://app.example"], FORWARD: ["/open", "/tree/"] } });
+    world = await openWorld({
+      route: { headers: ["x-lang"], credential_headers: ["x-api-key"], max_request: 1_000 },
+      vars: { CORS_ORIGINS: ["https://app.example"], FORWARD: ["/open", "/tree/"] },
+    });
   });
   after(() => world.end());
 
-  const post = (body, headers = {}, path = PATH) => world.client.raw("POST", path, { body, headers: { ...JSON_TYPE, ...headers } });
+  const post = (body, headers = {}, path = PATH) =>
+    world.client.raw("POST", path, { body, headers: { ...JSON_TYPE, ...headers } });
 
   /** The request is refused so, and the origin has seen nothing of it. */
   async function refused(answer, status, code) {
@@ -134,8 +151,12 @@ describe("a configured route", () => {
     assert.equal((await post(sized(1_000))).status, 200);
     await refused(() => post(sized(1_001)), 413, "body_too_large");
     const chunked = (text) => [Buffer.from(text.slice(0, 10)), Buffer.from(text.slice(10))];
-    assert.equal((await post(ReadableStream.from(chunked(sized(1_000))), {})).status, 200);
-    await refused(() => post(ReadableStream.from(chunked(sized(1_001))), {}), 413, "body_too_large");
+    assert.equal((await post(/** @type {any} */ (ReadableStream).from(chunked(sized(1_000))), {})).status, 200);
+    await refused(
+      () => post(/** @type {any} */ (ReadableStream).from(chunked(sized(1_001))), {}),
+      413,
+      "body_too_large",
+    );
   });
 
   test("credentials pass uncached, and are never part of what is stored", async () => {
@@ -161,34 +182,64 @@ describe("a configured route", () => {
       const chunks = [];
       request.on("data", (chunk) => chunks.push(chunk));
       request.on("end", () => {
-        seen.push({ method: request.method, url: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() });
+        seen.push({
+          method: request.method,
+          url: request.url,
+          headers: request.headers,
+          body: Buffer.concat(chunks).toString(),
+        });
         if (request.url === "/open/moved") return response.writeHead(302, { location: "/open/elsewhere" }).end();
-        response.writeHead(207, { "x-own": "1", "set-cookie": "a=1", connection: "x-hop, keep-alive", "x-hop": "1", "proxy-authenticate": "x" }).end("passed");
+        response
+          .writeHead(207, {
+            "x-own": "1",
+            "set-cookie": "a=1",
+            connection: "x-hop, keep-alive",
+            "x-hop": "1",
+            "proxy-authenticate": "x",
+          })
+          .end("passed");
       });
     });
-    await new Promise((resolve) => target.listen(0, "127.0.0.1", resolve));
+    await new Promise((resolve) => target.listen(0, "127.0.0.1", () => resolve(undefined)));
     try {
-      await inWorld({ vars: { ORIGIN_URL: `http://127.0.0.1:${target.address().port}`, FORWARD: ["/open"] } }, async ({ client }) => {
-        const answer = await client.raw("PUT", "/open/a?b=1", { body: "text", headers: { "x-client": "1", te: "trailers" } });
-        assert.equal(answer.status, 207);
-        assert.equal(answer.text, "passed");
-        assert.equal(answer.headers["x-own"], "1");
-        assert.equal(answer.headers["cache-status"], "xfetch-edge; fwd=bypass");
-        assert.deepEqual([answer.headers["x-hop"], answer.headers["proxy-authenticate"]], [undefined, undefined], "of one connection");
-        const [request] = seen;
-        assert.deepEqual([request.method, request.url, request.body], ["PUT", "/open/a?b=1", "text"]);
-        assert.equal(request.headers["x-client"], "1");
-        assert.equal(request.headers.te, undefined);
-        assert.match(request.headers["cdn-loop"], /xfetch-edge/);
-        for (const path of ["/opener", "/open%2f..%2fadmin", "/open/%2e%2e%2fx", "/open/a%5cb", "/open//x", "/open/%252e%252e/x"]) {
-          const refusal = await client.raw("GET", path);
-          assert.ok([400, 404].includes(refusal.status), path);
-        }
-        assert.equal(seen.length, 1);
-        const moved = await client.raw("GET", "/open/moved");
-        assert.deepEqual([moved.status, moved.headers.location], [302, "/open/elsewhere"]);
-        assert.equal(seen.length, 2, "a redirect is the client's to follow");
-      })();
+      await inWorld(
+        { vars: { ORIGIN_URL: `http://127.0.0.1:${/** @type {any} */ (target.address()).port}`, FORWARD: ["/open"] } },
+        async ({ client }) => {
+          const answer = await client.raw("PUT", "/open/a?b=1", {
+            body: "text",
+            headers: { "x-client": "1", te: "trailers" },
+          });
+          assert.equal(answer.status, 207);
+          assert.equal(answer.text, "passed");
+          assert.equal(answer.headers["x-own"], "1");
+          assert.equal(answer.headers["cache-status"], "xfetch-edge; fwd=bypass");
+          assert.deepEqual(
+            [answer.headers["x-hop"], answer.headers["proxy-authenticate"]],
+            [undefined, undefined],
+            "of one connection",
+          );
+          const [request] = seen;
+          assert.deepEqual([request.method, request.url, request.body], ["PUT", "/open/a?b=1", "text"]);
+          assert.equal(request.headers["x-client"], "1");
+          assert.equal(request.headers.te, undefined);
+          assert.match(request.headers["cdn-loop"], /xfetch-edge/);
+          for (const path of [
+            "/opener",
+            "/open%2f..%2fadmin",
+            "/open/%2e%2e%2fx",
+            "/open/a%5cb",
+            "/open//x",
+            "/open/%252e%252e/x",
+          ]) {
+            const refusal = await client.raw("GET", path);
+            assert.ok([400, 404].includes(refusal.status), path);
+          }
+          assert.equal(seen.length, 1);
+          const moved = await client.raw("GET", "/open/moved");
+          assert.deepEqual([moved.status, moved.headers.location], [302, "/open/elsewhere"]);
+          assert.equal(seen.length, 2, "a redirect is the client's to follow");
+        },
+      )();
     } finally {
       target.close();
     }
@@ -219,8 +270,19 @@ describe("a configured route", () => {
   test("admin paths need the token; health tells little without it", async () => {
     const brief = await world.client.raw("GET", "/_xfetch/health");
     assert.deepEqual([brief.status, JSON.parse(brief.text)], [200, { status: "ok" }]);
-    for (const [method, path] of [["GET", "metrics"], ["POST", "metrics/reset"], ["POST", "purge"], ["POST", "inspect"], ["GET", "other"]]) {
-      for (const headers of [{}, { authorization: "Bearer wrong" }, { authorization: `Basic ${ADMIN_TOKEN}` }, { authorization: `Bearer ${ADMIN_TOKEN}x` }]) {
+    for (const [method, path] of [
+      ["GET", "metrics"],
+      ["POST", "metrics/reset"],
+      ["POST", "purge"],
+      ["POST", "inspect"],
+      ["GET", "other"],
+    ]) {
+      for (const headers of [
+        {},
+        { authorization: "Bearer wrong" },
+        { authorization: `Basic ${ADMIN_TOKEN}` },
+        { authorization: `Bearer ${ADMIN_TOKEN}x` },
+      ]) {
         const answer = await world.client.raw(method, `/_xfetch/${path}?token=${ADMIN_TOKEN}`, { headers });
         assertProblem(answer, 401, "unauthorized");
         assert.match(answer.headers["www-authenticate"], /^Bearer/);
@@ -234,8 +296,16 @@ describe("a configured route", () => {
     }
     assertProblem(await world.client.raw("GET", "/_xfetch/other", { headers }), 404, "not_found");
     assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: "x" }), 400, "bad_body");
-    assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: '{"path":"/x","body":{}}' }), 404, "unknown_route");
-    const twice = JSON.stringify({ path: PATH, body: JSON.parse(question()), headers: { "x-lang": "de", "X-Lang": "fr" } });
+    assertProblem(
+      await world.client.raw("POST", "/_xfetch/purge", { headers, body: '{"path":"/x","body":{}}' }),
+      404,
+      "unknown_route",
+    );
+    const twice = JSON.stringify({
+      path: PATH,
+      body: JSON.parse(question()),
+      headers: { "x-lang": "de", "X-Lang": "fr" },
+    });
     assertProblem(await world.client.raw("POST", "/_xfetch/purge", { headers, body: twice }), 400, "bad_body");
   });
 
@@ -243,7 +313,13 @@ describe("a configured route", () => {
     const began = Date.now();
     const health = await world.client.admin("GET", "health");
     assert.ok(Date.now() - began < 2_000);
-    assert.deepEqual(health.checks, { configuration: "ok", cache_api: "ok", refresh_lease: "ok", metrics: "ok", origin: "ok" });
+    assert.deepEqual(health.checks, {
+      configuration: "ok",
+      cache_api: "ok",
+      refresh_lease: "ok",
+      metrics: "ok",
+      origin: "ok",
+    });
     assert.equal(health.service, "xfetch-edge");
   });
 
@@ -268,10 +344,14 @@ describe("a configured route", () => {
   test("Prometheus text has every counter, with its type", async () => {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
     const json = await counters(world.client);
-    for (const [path, extra] of [["metrics?format=prometheus", {}], ["metrics", { accept: "text/plain" }]]) {
+    for (const [path, extra] of /** @type {[string, any][]} */ ([
+      ["metrics?format=prometheus", {}],
+      ["metrics", { accept: "text/plain" }],
+    ])) {
       const answer = await world.client.raw("GET", `/_xfetch/${path}`, { headers: { ...headers, ...extra } });
       assert.match(answer.headers["content-type"], /^text\/plain; version=0\.0\.4/);
-      for (const name of Object.keys(json)) assert.match(answer.text, new RegExp(`^# TYPE ${name} counter\n${name} \\d+$`, "m"));
+      for (const name of Object.keys(json))
+        assert.match(answer.text, new RegExp(`^# TYPE ${name} counter\n${name} \\d+$`, "m"));
       assert.match(answer.text, /^answer_milliseconds_bucket\{le="\+Inf"\} \d+$/m);
       assert.match(answer.text, /^metrics_since_seconds\{epoch="[0-9a-f]+"\} \d+$/m);
     }
@@ -308,10 +388,10 @@ describe("a configured route", () => {
 });
 
 test("credentials may be refused or ignored", async () => {
-  for (const [credentials, check] of [
+  for (const [credentials, check] of /** @type {[string, (answer: any) => void][]} */ ([
     ["refuse", (answer) => assertProblem(answer, 403, "credentials_not_allowed")],
     ["ignore", (answer) => assert.match(answer.headers["cache-status"], /stored/)],
-  ]) {
+  ])) {
     await inWorld({ route: { credentials } }, async ({ client, origin }) => {
       check(await client.raw("POST", PATH, { body: question(), headers: { ...JSON_TYPE, cookie: "a=1" } }));
       assert.notEqual(origin.counts().last_headers?.cookie, "a=1");
@@ -324,7 +404,11 @@ test("without a token configured the admin paths do not exist", async () => {
     await inWorld({ vars: { ADMIN_TOKEN: ADMIN } }, async ({ client }) => {
       assert.equal((await client.raw("GET", "/_xfetch/health")).status, 200);
       for (const path of ["metrics", "purge", "inspect"]) {
-        assertProblem(await client.raw("POST", `/_xfetch/${path}`, { headers: { authorization: "Bearer " } }), 404, "not_found");
+        assertProblem(
+          await client.raw("POST", `/_xfetch/${path}`, { headers: { authorization: "Bearer " } }),
+          404,
+          "not_found",
+        );
       }
     })();
   }
@@ -334,8 +418,14 @@ test("F21: a binding that is missing is named", async () => {
   for (const binding of ["REFRESH_LEASE", "METRICS"]) {
     const prelude = `globalThis.wrapEnv = (env) => Object.create(env, { ${binding}: { value: undefined } });`;
     await inWorld({ prelude }, async ({ client, origin }) => {
-      for (const [method, path] of [["POST", PATH], ["GET", "/_xfetch/health"]]) {
-        const answer = await client.raw(method, path, { body: method === "POST" ? question() : undefined, headers: JSON_TYPE });
+      for (const [method, path] of [
+        ["POST", PATH],
+        ["GET", "/_xfetch/health"],
+      ]) {
+        const answer = await client.raw(method, path, {
+          body: method === "POST" ? question() : undefined,
+          headers: JSON_TYPE,
+        });
         assertProblem(answer, 503, "configuration_refused");
         assert.match(JSON.parse(answer.text).detail, new RegExp(binding));
       }
@@ -345,6 +435,7 @@ test("F21: a binding that is missing is named", async () => {
 });
 
 test("F21: a refused configuration answers everything with one sentence that names the setting", async () => {
+  /** @type {[any, RegExp][]} */
   const cases = [
     [{ ROUTES: [route({ ttl: "abc" })] }, /ROUTES\[0\]\.ttl is "abc"/],
     [{ ROUTES: [route({ beta: "NaN" })] }, /ROUTES\[0\]\.beta/],
@@ -364,12 +455,22 @@ test("F21: a refused configuration answers everything with one sentence that nam
   ];
   for (const [vars, sentence] of cases) {
     await inWorld({ vars }, async ({ client, runtime }) => {
-      for (const [method, path] of [["POST", PATH], ["GET", "/_xfetch/health"], ["GET", "/"]]) {
-        const answer = await client.raw(method, path, { body: method === "POST" ? question() : undefined, headers: JSON_TYPE });
+      for (const [method, path] of [
+        ["POST", PATH],
+        ["GET", "/_xfetch/health"],
+        ["GET", "/"],
+      ]) {
+        const answer = await client.raw(method, path, {
+          body: method === "POST" ? question() : undefined,
+          headers: JSON_TYPE,
+        });
         assertProblem(answer, 503, "configuration_refused");
         assert.match(JSON.parse(answer.text).detail, sentence);
       }
-      assert.ok(runtime.logs.some(({ message }) => sentence.test(message)), "it is in the log");
+      assert.ok(
+        runtime.logs.some(({ message }) => sentence.test(message)),
+        "it is in the log",
+      );
     })();
   }
 });
@@ -388,7 +489,10 @@ test("an origin that is this Worker itself is refused", async () => {
 });
 
 async function inspectOrigin(runtime) {
-  const answer = await new Client(runtime.url, { path: PATH, token: ADMIN_TOKEN }).admin("POST", "inspect", { path: PATH, body: { home_team: "A" } });
+  const answer = await new Client(runtime.url, { path: PATH, token: ADMIN_TOKEN }).admin("POST", "inspect", {
+    path: PATH,
+    body: { home_team: "A" },
+  });
   return JSON.parse(answer.canonical)[1];
 }
 

@@ -13,7 +13,8 @@ export function send(url, text) {
 }
 
 /** A connection on which a question's head has been sent, with this field for its body's length, and so much of it. */
-export const begin = (url, length, sent) => send(url, `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${length}\r\n\r\n${sent}`);
+export const begin = (url, length, sent) =>
+  send(url, `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${length}\r\n\r\n${sent}`);
 
 /** A connection on which a question has been sent but for all behind so many bytes of its body. */
 export const beginOf = (url, body, bytes) => begin(url, `Content-Length: ${body.length}`, body.slice(0, bytes));

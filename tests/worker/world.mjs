@@ -21,11 +21,20 @@ export function question(change = {}) {
   return JSON.stringify({ home_team: "Arsenal", away_team: "Chelsea", match_date: `q${questions}`, ...change });
 }
 
-/** Runs a test in a world of its own, and takes it down whatever happens. */
+/**
+ * Runs a test in a world of its own, and takes it down whatever happens.
+ *
+ * @param {any} options
+ * @param {(world: any) => Promise<unknown>} run
+ */
 export function inWorld(options, run) {
   return async () => {
     const origin = await startOrigin({ settings: { latency: 100, spread: 0, ...options.origin } });
-    const vars = { ORIGIN_URL: origin.url, ...(options.route ? { ROUTES: [route(options.route)] } : {}), ...options.vars };
+    const vars = {
+      ORIGIN_URL: origin.url,
+      ...(options.route ? { ROUTES: [route(options.route)] } : {}),
+      ...options.vars,
+    };
     const { colos = [{}], persist, folder, prelude, saboteur } = options;
     const runtime = await startRuntime({ vars, colos, persist, folder, prelude, saboteur }).catch(async (error) => {
       await origin.close();
@@ -45,6 +54,7 @@ export function inWorld(options, run) {
 /** A world that several tests share: it stands until its `end` is called. */
 export async function openWorld(options) {
   const ready = Promise.withResolvers();
+  /** @type {PromiseWithResolvers<void>} */
   const over = Promise.withResolvers();
   const ended = inWorld(options, async (made) => {
     ready.resolve(made);
@@ -76,7 +86,8 @@ export const counters = async (client) => (await client.admin("GET", "metrics"))
 
 export const inspect = (client, body) => client.admin("POST", "inspect", { path: PATH, body: JSON.parse(body) });
 
-export const purge = (client, body, hard) => client.admin("POST", "purge", { path: PATH, body: JSON.parse(body), hard });
+export const purge = (client, body, hard) =>
+  client.admin("POST", "purge", { path: PATH, body: JSON.parse(body), hard });
 
 /** The sums of the metrics, which hold at every moment. */
 export function assertSums(c) {

@@ -1,6 +1,14 @@
 // Elements by a word each.
 
-/** An element: its tag with classes ("p.note"), its attributes, its children. */
+/**
+ * An element: its tag with classes ("p.note"), its attributes, its children. Which kind of element it is depends on the
+ * tag, so its type is open.
+ *
+ * @param {string} name
+ * @param {Record<string, any>} attributes
+ * @param {...any} children
+ * @returns {any}
+ */
 export function el(name, attributes = {}, ...children) {
   const [tag, ...classes] = name.split(".");
   const element = document.createElement(tag);
@@ -14,9 +22,22 @@ export function el(name, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * The element of this id, which the page has; which kind it is depends on the id.
+ *
+ * @param {string} id
+ * @returns {any}
+ */
 export const byId = (id) => document.getElementById(id);
 
-/** A table with a caption: names of columns, then rows. */
+/**
+ * A table with a caption: names of columns, then rows.
+ *
+ * @param {string} caption
+ * @param {any[]} head
+ * @param {any[][]} rows
+ * @param {(index: number) => string} rowClass
+ */
 export function table(caption, head, rows, rowClass = () => "") {
   const cells = (tag, row) => row.map((cell, index) => el(tag, tag === "th" ? { scope: "col" } : {}, ...[cell].flat()));
   const body = rows.map((row, index) => {
@@ -25,7 +46,13 @@ export function table(caption, head, rows, rowClass = () => "") {
     line.className = rowClass(index);
     return line;
   });
-  const inner = el("table", {}, el("caption", {}, caption), el("thead", {}, el("tr", {}, ...cells("th", head))), el("tbody", {}, ...body));
+  const inner = el(
+    "table",
+    {},
+    el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, ...cells("th", head))),
+    el("tbody", {}, ...body),
+  );
   return el("div.scroll", { tabindex: "0", role: "region", "aria-label": caption }, inner);
 }
 

@@ -6,7 +6,13 @@ import { Cancelled, ask, cancel } from "./engine.js";
 import { PRESETS } from "./presets.js";
 import { OURS, STRATEGIES, lawWords, nameOf, statement } from "./words.js";
 
-const GROUPS = { origin: "Origin", traffic: "Traffic", places: "Places and clocks", faults: "Faults", rule: "Rule and windows" };
+const GROUPS = {
+  origin: "Origin",
+  traffic: "Traffic",
+  places: "Places and clocks",
+  faults: "Faults",
+  rule: "Rule and windows",
+};
 /** Cycles that the histograms are made of, and each point of the curves. */
 const CYCLES = 4_000;
 const CYCLES_OF_A_POINT = 1_000;
@@ -42,30 +48,65 @@ function address(settings) {
 
 function control(field) {
   const id = `set-${field.name}`;
-  const input = el("input", { id, name: field.name, type: "number", min: field.least, max: field.most, step: field.whole ? 1 : "any", required: true, "aria-describedby": `${id}-help`, inputmode: "decimal" });
+  const input = el("input", {
+    id,
+    name: field.name,
+    type: "number",
+    min: field.least,
+    max: field.most,
+    step: field.whole ? 1 : "any",
+    required: true,
+    "aria-describedby": `${id}-help`,
+    inputmode: "decimal",
+  });
   const help = el("small", { id: `${id}-help` }, `${field.help} ${nice(field.least)} to ${nice(field.most)}.`);
-  return el("div.field", {}, el("label", { for: id }, field.label, field.unit ? el("span.unit", {}, ` ${field.unit}`) : ""), input, help);
+  return el(
+    "div.field",
+    {},
+    el("label", { for: id }, field.label, field.unit ? el("span.unit", {}, ` ${field.unit}`) : ""),
+    input,
+    help,
+  );
 }
 
 function buildControls() {
   const of = (group) => fields.filter((field) => field.group === group).map(control);
   const set = (legend, group) => el("fieldset", {}, el("legend", {}, legend), ...of(group));
-  const more = el("details", {}, el("summary", {}, "More settings"), ...Object.entries(GROUPS).map(([group, legend]) => set(legend, group)));
+  const more = el(
+    "details",
+    {},
+    el("summary", {}, "More settings"),
+    ...Object.entries(GROUPS).map(([group, legend]) => set(legend, group)),
+  );
   byId("controls").replaceChildren(set("Settings", "essential"), more);
   for (const preset of PRESETS) {
-    const button = el("button", { type: "button", "aria-pressed": "false", "data-preset": preset.id, title: preset.tells, onclick: () => start({ ...defaults(), ...preset.settings }) }, preset.label);
+    const button = el(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": "false",
+        "data-preset": preset.id,
+        title: preset.tells,
+        onclick: () => start({ ...defaults(), ...preset.settings }),
+      },
+      preset.label,
+    );
     byId("presets").append(button);
   }
 }
 
 function show(settings) {
   for (const field of fields) byId(`set-${field.name}`).value = settings[field.name];
-  const same = (preset) => Object.entries({ ...defaults(), ...preset.settings }).every(([name, value]) => settings[name] === value);
-  for (const preset of PRESETS) document.querySelector(`[data-preset="${preset.id}"]`).setAttribute("aria-pressed", String(same(preset)));
+  const same = (preset) =>
+    Object.entries({ ...defaults(), ...preset.settings }).every(([name, value]) => settings[name] === value);
+  for (const preset of PRESETS)
+    document.querySelector(`[data-preset="${preset.id}"]`).setAttribute("aria-pressed", String(same(preset)));
   const more = byId("controls").querySelector("details");
   for (const field of fields) byId(`set-${field.name}`).setAttribute("aria-invalid", "false");
   byId("story").textContent = PRESETS.find(same)?.tells ?? "Settings of your own.";
-  more.open ||= fields.some((field) => field.group !== "essential" && settings[field.name] !== field.value && !PRESETS.some(same));
+  more.open ||= fields.some(
+    (field) => field.group !== "essential" && settings[field.name] !== field.value && !PRESETS.some(same),
+  );
 }
 
 /** What the form holds; undefined, with a sentence, where a value cannot be. */
@@ -75,9 +116,17 @@ function read() {
   for (const field of fields) {
     const input = byId(`set-${field.name}`);
     const value = Number(input.value);
-    const fits = input.value.trim() !== "" && value >= field.least && value <= field.most && (!field.whole || Number.isInteger(value));
+    const fits =
+      input.value.trim() !== "" &&
+      value >= field.least &&
+      value <= field.most &&
+      (!field.whole || Number.isInteger(value));
     input.setAttribute("aria-invalid", String(!fits));
-    if (!fits) wrong ??= { input, text: `${field.label} must be ${field.whole ? "a whole number" : "a number"} from ${nice(field.least)} to ${nice(field.most)}.` };
+    if (!fits)
+      wrong ??= {
+        input,
+        text: `${field.label} must be ${field.whole ? "a whole number" : "a number"} from ${nice(field.least)} to ${nice(field.most)}.`,
+      };
     settings[field.name] = value;
   }
   if (!wrong) return settings;
@@ -125,7 +174,8 @@ async function start(settings) {
     byId("status").textContent = "Now the laws.";
     await presentLaws(settings, results, () => mine === turn);
     if (mine !== turn) return;
-    byId("status").textContent = `${results.length} strategies on the same ${nice(results[0].requests)} requests, in ${milliseconds(performance.now() - began)}.`;
+    byId("status").textContent =
+      `${results.length} strategies on the same ${nice(results[0].requests)} requests, in ${milliseconds(performance.now() - began)}.`;
     document.body.dataset.ready = address(settings);
   } catch (error) {
     if (mine !== turn || error instanceof Cancelled) return;
@@ -159,8 +209,27 @@ function present() {
 }
 
 function headline(results) {
-  const head = ["Strategy", "Origin calls", "of the least", "at once", "Slow answers", "Past TTL", "Mean age", "Errors", "p99.9"];
-  const values = results.map((it) => [it.calls, it.calls / Math.max(it.least_calls, 1), it.most_in_flight, it.slow, it.past_ttl_share, it.mean_age, it.errors, it.p999]);
+  const head = [
+    "Strategy",
+    "Origin calls",
+    "of the least",
+    "at once",
+    "Slow answers",
+    "Past TTL",
+    "Mean age",
+    "Errors",
+    "p99.9",
+  ];
+  const values = results.map((it) => [
+    it.calls,
+    it.calls / Math.max(it.least_calls, 1),
+    it.most_in_flight,
+    it.slow,
+    it.past_ttl_share,
+    it.mean_age,
+    it.errors,
+    it.p999,
+  ]);
   const texts = [nice, (it) => `${nice(it)} ×`, nice, nice, percent, (it) => `${nice(it)} s`, nice, milliseconds];
   // The mean age has no best: younger costs calls.
   const mark = (column, value) => {
@@ -169,8 +238,13 @@ function headline(results) {
     if (value === Math.min(...all)) return ".best";
     return value === Math.max(...all) ? ".worst" : "";
   };
-  const rows = results.map((it, index) => [nameOf(it.strategy, shown.settings), ...values[index].map((value, column) => el(`span${mark(column, value)}`, {}, texts[column](value)))]);
-  return table("Every strategy on the same requests (slow: more than 100 ms)", head, rows, (index) => (results[index].strategy === OURS ? "ours" : ""));
+  const rows = results.map((it, index) => [
+    nameOf(it.strategy, shown.settings),
+    ...values[index].map((value, column) => el(`span${mark(column, value)}`, {}, texts[column](value))),
+  ]);
+  return table("Every strategy on the same requests (slow: more than 100 ms)", head, rows, (index) =>
+    results[index].strategy === OURS ? "ours" : "",
+  );
 }
 
 /** The last second in which requests came. */
@@ -191,15 +265,35 @@ function multiples() {
   const { results } = shown;
   const x = Array.from({ length: lastSecond() }, (_, index) => index);
   // One scale for each row, so that the strategies can be compared.
-  const most = Object.fromEntries(ROWS.map(({ key }) => [key, Math.max(1, ...results.flatMap((it) => it.seconds.slice(0, lastSecond()).map((second) => second[key]))) * 1.05]));
+  const most = Object.fromEntries(
+    ROWS.map(({ key }) => [
+      key,
+      Math.max(1, ...results.flatMap((it) => it.seconds.slice(0, lastSecond()).map((second) => second[key]))) * 1.05,
+    ]),
+  );
   cards = results.map((result) => {
     const { how } = STRATEGIES[result.strategy];
     const name = nameOf(result.strategy, shown.settings);
     const charts = ROWS.map((row) => ({
       row,
-      chart: chart({ title: row.title, caption: row.y, x: "second", y: row.y, sync: "multiples", data: [x, pad(seconds(result, row.key, Infinity), x.length)], series: [{ label: row.title.toLowerCase(), colour: row.colour, kind: row.kind }], yMost: () => most[row.key] }),
+      chart: chart({
+        title: row.title,
+        caption: row.y,
+        x: "second",
+        y: row.y,
+        sync: "multiples",
+        data: [x, pad(seconds(result, row.key, Infinity), x.length)],
+        series: [{ label: row.title.toLowerCase(), colour: row.colour, kind: row.kind }],
+        yMost: () => most[row.key],
+      }),
     }));
-    const card = el(result.strategy === OURS ? "section.card.ours" : "section.card", { "aria-label": name }, el("h4", {}, name), el("p", {}, how), ...charts.map((it) => it.chart.figure));
+    const card = el(
+      result.strategy === OURS ? "section.card.ours" : "section.card",
+      { "aria-label": name },
+      el("h4", {}, name),
+      el("p", {}, how),
+      ...charts.map((it) => it.chart.figure),
+    );
     return { result, charts, card, x };
   });
   byId("multiples").replaceChildren(...cards.map((it) => it.card));
@@ -210,7 +304,11 @@ const pad = (list, length) => Array.from({ length }, (_, index) => list[index] ?
 function showUntil(second) {
   byId("clock").textContent = `${second} s`;
   for (const { result, charts, x } of cards) {
-    for (const { row, chart: it } of charts) it.show([x, pad(seconds(result, row.key, second), x.length).map((value, index) => (index < second ? value : null))]);
+    for (const { row, chart: it } of charts)
+      it.show([
+        x,
+        pad(seconds(result, row.key, second), x.length).map((value, index) => (index < second ? value : null)),
+      ]);
   }
 }
 
@@ -229,8 +327,14 @@ async function presentLaws(settings, results, isCurrent) {
   const [first, chosen, ...swept] = await ask("sweep", wanted);
   if (!isCurrent()) return;
   const { law, cycles } = first;
-  byId("law-words").textContent = `${lawWords({ law, cycles, rate, beta, delta })} For such a key at one place "auto" would choose beta ${nice(auto.beta)}, and begin ${nice(auto.window)} s before expiry at most.`;
-  lawCharts = [gapChart(cycles, law), triggerChart(cycles, law), lateChart(swept, { ...auto, law: chosen.law }), gapSweep(swept, { ...auto, law: chosen.law })];
+  byId("law-words").textContent =
+    `${lawWords({ law, cycles, rate, beta, delta })} For such a key at one place "auto" would choose beta ${nice(auto.beta)}, and begin ${nice(auto.window)} s before expiry at most.`;
+  lawCharts = [
+    gapChart(cycles, law),
+    triggerChart(cycles, law),
+    lateChart(swept, { ...auto, law: chosen.law }),
+    gapSweep(swept, { ...auto, law: chosen.law }),
+  ];
   byId("laws").replaceChildren(...lawCharts.map((it) => el("section.card", {}, it.figure)));
   sweepCharts();
 }
@@ -246,9 +350,22 @@ function gapChart(cycles, law) {
     return a.below + ((b.below - a.below) * (x - a.x)) / (b.x - a.x);
   };
   const x = Array.from({ length: BINS }, (_, index) => least + (index + 0.5) * width);
-  const seen = x.map((middle) => cycles.filter((it) => it.gap >= middle - width / 2 && it.gap < middle + width / 2).length);
+  const seen = x.map(
+    (middle) => cycles.filter((it) => it.gap >= middle - width / 2 && it.gap < middle + width / 2).length,
+  );
   const wanted = x.map((middle) => cycles.length * (below(middle + width / 2) - below(middle - width / 2)));
-  return chart({ title: "When the first refresh begins", caption: "seconds before expiry; negative is after it", x: "seconds before expiry", y: "cycles", tall: true, data: [x, seen, wanted], series: [{ label: "seen", colour: "series-1", kind: "bars" }, { label: "closed form", colour: "series-2" }] });
+  return chart({
+    title: "When the first refresh begins",
+    caption: "seconds before expiry; negative is after it",
+    x: "seconds before expiry",
+    y: "cycles",
+    tall: true,
+    data: [x, seen, wanted],
+    series: [
+      { label: "seen", colour: "series-1", kind: "bars" },
+      { label: "closed form", colour: "series-2" },
+    ],
+  });
 }
 
 function triggerChart(cycles, law) {
@@ -259,7 +376,18 @@ function triggerChart(cycles, law) {
   const seen = x.map((count) => early.filter((it) => it.triggers === count).length);
   const average = early.reduce((sum, it) => sum + it.triggers, 0) / Math.max(early.length, 1);
   const wanted = x.map((count) => early.length * law.triggers[count - 1]);
-  return chart({ title: "Triggers per cycle", caption: `before expiry, where there are any: mean ${nice(average)}, law ${nice(law.mean_triggers)}`, x: "triggers", y: "cycles", tall: true, data: [x, seen, wanted], series: [{ label: "seen", colour: "series-1", kind: "bars" }, { label: "closed form, with the window", colour: "series-2" }] });
+  return chart({
+    title: "Triggers per cycle",
+    caption: `before expiry, where there are any: mean ${nice(average)}, law ${nice(law.mean_triggers)}`,
+    x: "triggers",
+    y: "cycles",
+    tall: true,
+    data: [x, seen, wanted],
+    series: [
+      { label: "seen", colour: "series-1", kind: "bars" },
+      { label: "closed form, with the window", colour: "series-2" },
+    ],
+  });
 }
 
 /** A figure of the cycles against its law, over all betas, "auto" marked: it has a window of its own. */
@@ -268,12 +396,39 @@ function sweepChart(swept, auto, { title, caption, y, of, law }) {
   const seen = swept.map((it) => it.cycles.reduce((sum, cycle) => sum + of(cycle), 0) / it.cycles.length);
   const wanted = swept.map((it) => law(it.law));
   const mark = swept.map((it) => (it.beta === auto.beta ? law(auto.law) : null));
-  return chart({ title, caption: `${caption}; "auto" is at ${nice(auto.beta)}, in a window of ${nice(auto.window)} s`, x: "beta", y, tall: true, logX: true, data: [x, seen, wanted, mark], series: [{ label: "seen", colour: "series-1", kind: "points" }, { label: "closed form", colour: "series-2" }, { label: "auto", colour: "series-4", kind: "points" }] });
+  return chart({
+    title,
+    caption: `${caption}; "auto" is at ${nice(auto.beta)}, in a window of ${nice(auto.window)} s`,
+    x: "beta",
+    y,
+    tall: true,
+    logX: true,
+    data: [x, seen, wanted, mark],
+    series: [
+      { label: "seen", colour: "series-1", kind: "points" },
+      { label: "closed form", colour: "series-2" },
+      { label: "auto", colour: "series-4", kind: "points" },
+    ],
+  });
 }
 
-const lateChart = (swept, auto) => sweepChart(swept, auto, { title: "New values that land late", caption: "for beta from 0.1 to 10", y: "percent of the cycles", of: (it) => (it.late ? 100 : 0), law: (it) => 100 * it.late });
+const lateChart = (swept, auto) =>
+  sweepChart(swept, auto, {
+    title: "New values that land late",
+    caption: "for beta from 0.1 to 10",
+    y: "percent of the cycles",
+    of: (it) => (it.late ? 100 : 0),
+    law: (it) => 100 * it.late,
+  });
 
-const gapSweep = (swept, auto) => sweepChart(swept, auto, { title: "Freshness given up", caption: "mean seconds from the first refresh to expiry; negative: it came after expiry", y: "seconds", of: (it) => it.gap, law: (it) => it.mean_gap });
+const gapSweep = (swept, auto) =>
+  sweepChart(swept, auto, {
+    title: "Freshness given up",
+    caption: "mean seconds from the first refresh to expiry; negative: it came after expiry",
+    y: "seconds",
+    of: (it) => it.gap,
+    law: (it) => it.mean_gap,
+  });
 
 // Playback and export.
 
@@ -314,12 +469,15 @@ function csv() {
   const lines = ["table,strategy,name,value"];
   for (const [name, value] of Object.entries(settings)) lines.push(["setting", "", name, value].join(","));
   for (const it of results) {
-    for (const [name, value] of Object.entries(it)) if (typeof value === "number") lines.push(["figure", it.strategy, name, value].join(","));
+    for (const [name, value] of Object.entries(it))
+      if (typeof value === "number") lines.push(["figure", it.strategy, name, value].join(","));
     for (const cycle of it.cycles) lines.push(["cycle", it.strategy, "gap", cycle.gap].join(","));
   }
   lines.push("", `strategy,second,requests,calls,slow,stale,${quoted("slowest (ms)")}`);
   for (const { strategy, seconds: list } of results) {
-    list.forEach((it, second) => lines.push([strategy, second, it.requests, it.calls, it.slow, it.stale, it.slowest].join(",")));
+    list.forEach((it, second) =>
+      lines.push([strategy, second, it.requests, it.calls, it.slow, it.stale, it.slowest].join(",")),
+    );
   }
   save("xfetch-edge.csv", new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
 }
@@ -327,7 +485,9 @@ function csv() {
 /** All pictures of the laboratory on one sheet, under their settings. */
 function png() {
   const all = [
-    ...cards.flatMap(({ result, charts }) => charts.map((it) => ({ title: `${nameOf(result.strategy, shown.settings)}: ${it.row.title}`, own: it.chart }))),
+    ...cards.flatMap(({ result, charts }) =>
+      charts.map((it) => ({ title: `${nameOf(result.strategy, shown.settings)}: ${it.row.title}`, own: it.chart })),
+    ),
     ...lawCharts.map((own) => ({ title: own.title, own })),
   ].filter((it) => it.own.plot);
   const columns = ROWS.length;
@@ -342,7 +502,12 @@ function png() {
   context.fillRect(0, 0, sheet.width, sheet.height);
   context.fillStyle = style.color;
   context.font = `${14 * scale}px system-ui`;
-  context.fillText(`xfetch-edge  ${address(shown.settings)}  seed ${shown.settings.seed}`, 10, 24 * scale, sheet.width - 20);
+  context.fillText(
+    `xfetch-edge  ${address(shown.settings)}  seed ${shown.settings.seed}`,
+    10,
+    24 * scale,
+    sheet.width - 20,
+  );
   all.forEach(({ title, own }, index) => {
     const [left, top] = [(index % columns) * width + 10, head + Math.floor(index / columns) * height + 24 * scale];
     context.fillText(title, left, top - 8 * scale, width - 20);

@@ -15,14 +15,20 @@ let before;
 let routes = [];
 
 async function call(method, path, body) {
-  const headers = { ...(token ? { authorization: `Bearer ${token}` } : {}), ...(body ? { "content-type": "application/json" } : {}) };
+  const headers = {
+    ...(token ? { authorization: `Bearer ${token}` } : {}),
+    ...(body ? { "content-type": "application/json" } : {}),
+  };
   const sent = fetch(path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(8_000) });
   const response = await sent.catch(() => {
     throw Object.assign(new Error("The Worker does not answer now."), { isGone: true });
   });
   const isJson = /json/.test(response.headers.get("content-type") ?? "");
   const answer = isJson ? await response.json() : undefined;
-  if (!response.ok || !isJson) throw Object.assign(new Error(answer?.detail ?? `${path} answered ${response.status}.`), { status: response.status });
+  if (!response.ok || !isJson)
+    throw Object.assign(new Error(answer?.detail ?? `${path} answered ${response.status}.`), {
+      status: response.status,
+    });
   return answer;
 }
 
@@ -62,7 +68,12 @@ export function decoded(field) {
 
 async function one(body) {
   try {
-    const response = await fetch(byId("path").value, { method: "POST", headers: { "content-type": "application/json" }, body, cache: "no-store" });
+    const response = await fetch(byId("path").value, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+      cache: "no-store",
+    });
     const text = await response.text();
     return { status: response.status, says: response.headers.get("cache-status"), text };
   } catch {
@@ -109,7 +120,11 @@ async function burst() {
     const answers = await Promise.all(Array.from({ length: count }, () => one(text)));
     const path = new URL(byId("path").value, location.href).href;
     const timings = performance.getEntriesByName(path).filter((it) => it.requestStart > 0);
-    showBurst(answers, timings, token ? "Counting the computations…" : "With the admin token this page could tell how many computations it took.");
+    showBurst(
+      answers,
+      timings,
+      token ? "Counting the computations…" : "With the admin token this page could tell how many computations it took.",
+    );
     if (!byId("origin").hidden) origin().catch(() => {});
     if (before === undefined) return;
     const computed = (await settledCalls(body)) - before;
@@ -124,7 +139,12 @@ async function burst() {
 
 /** The most requests that were under way at the same moment. */
 function atOnce(timings) {
-  const changes = timings.flatMap((it) => [[it.requestStart, 1], [it.responseEnd, -1]]).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  const changes = timings
+    .flatMap((it) => [
+      [it.requestStart, 1],
+      [it.responseEnd, -1],
+    ])
+    .sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   let [now, most] = [0, 0];
   for (const [, change] of changes) most = Math.max(most, (now += change));
   return most;
@@ -136,12 +156,35 @@ function showBurst(answers, timings, computations) {
   const good = answers.filter((it) => it.status === 200);
   const bodies = new Set(good.map((it) => it.text)).size;
   const same = bodies === 1 ? "with one and the same body" : `with ${bodies} different bodies`;
-  const swift = times.length > 0 ? ` From its sending to its last byte half of them took ${milliseconds(at(0.5))} at most, 99 % ${milliseconds(at(0.99))}; this browser had up to ${atOnce(timings)} of them under way at once.` : "";
-  say("burst-words", `${good.length} of ${answers.length} succeeded${good.length > 0 ? `, ${same}` : ""}.${swift} ${computations}`);
-  const kinds = Map.groupBy(answers, (it) => (it.status === 200 ? (it.says ?? "") : it.status === 0 ? "no answer" : `status ${it.status}`));
-  const rows = [...kinds].map(([says, list]) => [says || "–", nice(list.length), list[0].status === 200 ? decoded(says) : problem(list[0])]);
-  const plot = chart({ title: "Answer times", caption: "of this burst, sorted", x: "request", y: "ms", tall: true, data: [times.map((_, index) => index + 1), times], series: [{ label: "ms", colour: "series-1" }] });
-  byId("burst-answers").replaceChildren(table("What the answers say", ["Cache-Status", "Answers", "In words"], rows), ...(times.length > 1 ? [plot.figure] : []));
+  const swift =
+    times.length > 0
+      ? ` From its sending to its last byte half of them took ${milliseconds(at(0.5))} at most, 99 % ${milliseconds(at(0.99))}; this browser had up to ${atOnce(timings)} of them under way at once.`
+      : "";
+  say(
+    "burst-words",
+    `${good.length} of ${answers.length} succeeded${good.length > 0 ? `, ${same}` : ""}.${swift} ${computations}`,
+  );
+  const kinds = Map.groupBy(answers, (it) =>
+    it.status === 200 ? (it.says ?? "") : it.status === 0 ? "no answer" : `status ${it.status}`,
+  );
+  const rows = [...kinds].map(([says, list]) => [
+    says || "–",
+    nice(list.length),
+    list[0].status === 200 ? decoded(says) : problem(list[0]),
+  ]);
+  const plot = chart({
+    title: "Answer times",
+    caption: "of this burst, sorted",
+    x: "request",
+    y: "ms",
+    tall: true,
+    data: [times.map((_, index) => index + 1), times],
+    series: [{ label: "ms", colour: "series-1" }],
+  });
+  byId("burst-answers").replaceChildren(
+    table("What the answers say", ["Cache-Status", "Answers", "In words"], rows),
+    ...(times.length > 1 ? [plot.figure] : []),
+  );
   sweepCharts();
 }
 
@@ -159,7 +202,10 @@ async function life() {
   const body = question("life-words");
   if (body === undefined) return;
   const seen = await call("POST", "/_xfetch/inspect", { path: byId("path").value, body });
-  const tiers = [["This isolate's memory", seen.memory.entry], ["This data centre's cache", seen.colo.entry]];
+  const tiers = [
+    ["This isolate's memory", seen.memory.entry],
+    ["This data centre's cache", seen.colo.entry],
+  ];
   const entry = seen.memory.entry ?? seen.colo.entry;
   const holds = seen.object.holds ?? {};
   say("life-words", entry ? await phase(entry, holds) : "Nothing is stored near here for this question.");
@@ -168,9 +214,26 @@ async function life() {
   const facts = [
     ["Key", seen.key.slice(0, 16)],
     ["Rate seen here", seen.rate == null ? "not known yet" : `${nice(seen.rate)} a second`],
-    ...tiers.map(([name, it]) => [name, it ? `generation ${it.generation}, ${it.verdict.replaceAll("_", " ")}, ${nice(it.age)} s old, ${nice(it.bytes)} bytes` : "nothing"]),
-    ["The key's object", seen.object.reachable ? (holds.generation ? `generation ${holds.generation}, ${nice(holds.age)} s old` : "nothing") : "out of reach"],
-    ["Lease", holds.lease_token ? `held under token ${holds.lease_token}, for ${nice(holds.lease_remaining)} s at most` : "free"],
+    ...tiers.map(([name, it]) => [
+      name,
+      it
+        ? `generation ${it.generation}, ${it.verdict.replaceAll("_", " ")}, ${nice(it.age)} s old, ${nice(it.bytes)} bytes`
+        : "nothing",
+    ]),
+    [
+      "The key's object",
+      seen.object.reachable
+        ? holds.generation
+          ? `generation ${holds.generation}, ${nice(holds.age)} s old`
+          : "nothing"
+        : "out of reach",
+    ],
+    [
+      "Lease",
+      holds.lease_token
+        ? `held under token ${holds.lease_token}, for ${nice(holds.lease_remaining)} s at most`
+        : "free",
+    ],
     ["Remembered failure", holds.failure ? `${holds.failure}, for ${nice(holds.failure_remaining)} s` : "none"],
     ["Waiting", nice(holds.waiters ?? 0)],
   ];
@@ -180,8 +243,14 @@ async function life() {
 async function phase(entry, holds) {
   const refresh = holds.lease_token ? " A refresh is under way." : "";
   if (entry.remaining <= 0) return `Stale for ${nice(-entry.remaining)} s, and served at once.${refresh}`;
-  if (entry.remaining > entry.early_window) return `Fresh for ${nice(entry.remaining)} s; the early window begins in ${nice(entry.remaining - entry.early_window)} s.${refresh}`;
-  const chance = await ask("probability", { remaining: entry.remaining, delta: entry.delta, beta: entry.beta, window: entry.early_window });
+  if (entry.remaining > entry.early_window)
+    return `Fresh for ${nice(entry.remaining)} s; the early window begins in ${nice(entry.remaining - entry.early_window)} s.${refresh}`;
+  const chance = await ask("probability", {
+    remaining: entry.remaining,
+    delta: entry.delta,
+    beta: entry.beta,
+    window: entry.early_window,
+  });
   return `In the early window: a request now refreshes with a probability of ${percent(chance)} (beta ${nice(entry.beta)}, computation ${nice(entry.delta)} s, ${nice(entry.remaining)} s left).${refresh}`;
 }
 
@@ -197,7 +266,19 @@ function bar(entry, route) {
   };
   const begin = entry.ttl - entry.early_window;
   const text = `Fresh until ${nice(begin)} s, early window until ${nice(entry.ttl)} s, then stale; now at ${nice(entry.age)} s.`;
-  return el("div", {}, el("div.life", { role: "img", "aria-label": text }, part("fresh", 0, begin), part("early", begin, entry.ttl), part("stale", entry.ttl, whole), part("now", entry.age, entry.age)), el("p.note", {}, text));
+  return el(
+    "div",
+    {},
+    el(
+      "div.life",
+      { role: "img", "aria-label": text },
+      part("fresh", 0, begin),
+      part("early", begin, entry.ttl),
+      part("stale", entry.ttl, whole),
+      part("now", entry.age, entry.age),
+    ),
+    el("p.note", {}, text),
+  );
 }
 
 async function purge(hard) {
@@ -221,7 +302,10 @@ async function origin(change) {
     byId("latency").value = answer.settings.latency;
     byId("mode").value = answer.settings.mode;
   }
-  say("origin-words", `${nice(answer.calls)} call${answer.calls === 1 ? "" : "s"}, ${answer.in_flight} under way, ${answer.highest_in_flight} at once at most. It takes ${nice(answer.settings.latency)} ms, mode ${answer.settings.mode}.`);
+  say(
+    "origin-words",
+    `${nice(answer.calls)} call${answer.calls === 1 ? "" : "s"}, ${answer.in_flight} under way, ${answer.highest_in_flight} at once at most. It takes ${nice(answer.settings.latency)} ms, mode ${answer.settings.mode}.`,
+  );
 }
 
 function apply() {
@@ -236,38 +320,89 @@ function apply() {
 // The view.
 
 function frame() {
-  const field = (id, label, control, help) => el("div.field", {}, el("label", { for: id }, label), control, help ? el("small", {}, help) : undefined);
+  const field = (id, label, control, help) =>
+    el("div.field", {}, el("label", { for: id }, label), control, help ? el("small", {}, help) : undefined);
   const button = (id, label, onclick, kind = "button") => el(kind, { id, type: "button", onclick }, label);
   return [
     el("p", { id: "live-status", role: "status" }, "Looking for the Worker…"),
-    el("div.columns", { id: "live-parts", hidden: true },
-      el("section.card", { "aria-labelledby": "burst-title" },
+    el(
+      "div.columns",
+      { id: "live-parts", hidden: true },
+      el(
+        "section.card",
+        { "aria-labelledby": "burst-title" },
         el("h3", { id: "burst-title" }, "A burst at this very server"),
         field("path", "Path", el("select", { id: "path" }, el("option", { value: PATH }, PATH))),
-        field("question", "Body", el("textarea", { id: "question", rows: "3", spellcheck: "false" }, JSON.stringify(QUESTION))),
-        el("div.row", {}, field("count", "Requests at once", el("input", { id: "count", type: "number", min: 1, max: 500, value: 100 })), button("burst", "Send", burst, "button.primary")),
+        field(
+          "question",
+          "Body",
+          el("textarea", { id: "question", rows: "3", spellcheck: "false" }, JSON.stringify(QUESTION)),
+        ),
+        el(
+          "div.row",
+          {},
+          field(
+            "count",
+            "Requests at once",
+            el("input", { id: "count", type: "number", min: 1, max: 500, value: 100 }),
+          ),
+          button("burst", "Send", burst, "button.primary"),
+        ),
         el("p", { id: "burst-words", role: "status" }),
-        el("div", { id: "burst-answers" })),
-      el("section.card", { "aria-labelledby": "life-title" },
+        el("div", { id: "burst-answers" }),
+      ),
+      el(
+        "section.card",
+        { "aria-labelledby": "life-title" },
         el("h3", { id: "life-title" }, "The life of this answer"),
         el("p", { id: "life-words" }, "With the admin token this page shows what each tier holds."),
         el("div", { id: "life-bar" }),
         el("dl", { id: "life-facts" }),
-        el("div.row", { id: "purges", hidden: true }, button("soft", "Purge (stale)", () => purge(false)), button("hard", "Purge (gone)", () => purge(true))),
-        el("p", { id: "purge-words", role: "status" })),
-      el("section.card", { id: "origin", hidden: true, "aria-labelledby": "origin-title" },
+        el(
+          "div.row",
+          { id: "purges", hidden: true },
+          button("soft", "Purge (stale)", () => purge(false)),
+          button("hard", "Purge (gone)", () => purge(true)),
+        ),
+        el("p", { id: "purge-words", role: "status" }),
+      ),
+      el(
+        "section.card",
+        { id: "origin", hidden: true, "aria-labelledby": "origin-title" },
         el("h3", { id: "origin-title" }, "The development origin"),
-        el("div.row", {},
-          field("latency", "Latency (ms)", el("input", { id: "latency", type: "number", min: 0, max: 20_000, value: 1_000 })),
+        el(
+          "div.row",
+          {},
+          field(
+            "latency",
+            "Latency (ms)",
+            el("input", { id: "latency", type: "number", min: 0, max: 20_000, value: 1_000 }),
+          ),
           field("mode", "Mode", el("select", { id: "mode" }, ...MODES.map((it) => el("option", { value: it }, it)))),
-          button("apply", "Apply", apply)),
-        el("p", { id: "origin-words", role: "status" })),
-      el("section.card", { "aria-labelledby": "admin-title" },
+          button("apply", "Apply", apply),
+        ),
+        el("p", { id: "origin-words", role: "status" }),
+      ),
+      el(
+        "section.card",
+        { "aria-labelledby": "admin-title" },
         el("h3", { id: "admin-title" }, "Counters"),
-        el("form.row", { id: "admin" }, field("token", "Admin token", el("input", { id: "token", type: "password", autocomplete: "off" }), "Kept in this page's memory only."), el("button", {}, "Use")),
+        el(
+          "form.row",
+          { id: "admin" },
+          field(
+            "token",
+            "Admin token",
+            el("input", { id: "token", type: "password", autocomplete: "off" }),
+            "Kept in this page's memory only.",
+          ),
+          el("button", {}, "Use"),
+        ),
         el("p", { id: "token-words", role: "status" }),
         el("div", { id: "health" }),
-        el("div", { id: "counters" }))),
+        el("div", { id: "counters" }),
+      ),
+    ),
   ];
 }
 
@@ -275,10 +410,14 @@ function health(answer) {
   routes = answer.routes ?? [];
   if (routes.length > 0) {
     const chosen = byId("path").value;
-    byId("path").replaceChildren(...routes.map((it) => el("option", { value: it.path, selected: it.path === chosen }, it.path)));
+    byId("path").replaceChildren(
+      ...routes.map((it) => el("option", { value: it.path, selected: it.path === chosen }, it.path)),
+    );
   }
   const checks = Object.entries(answer.checks ?? {});
-  byId("health").replaceChildren(el("dl", {}, ...checks.flatMap(([name, word]) => [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, word)])));
+  byId("health").replaceChildren(
+    el("dl", {}, ...checks.flatMap(([name, word]) => [el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, word)])),
+  );
 }
 
 async function round() {
@@ -320,7 +459,12 @@ async function look() {
     return true;
   } catch (error) {
     byId("live-parts").hidden = error.status === undefined || error.status === 404;
-    say("live-status", error.status === 503 ? `The Worker refuses its configuration: ${error.message}` : "No Worker answers here: this page is served as files. The laboratory works all the same.");
+    say(
+      "live-status",
+      error.status === 503
+        ? `The Worker refuses its configuration: ${error.message}`
+        : "No Worker answers here: this page is served as files. The laboratory works all the same.",
+    );
     return false;
   }
 }

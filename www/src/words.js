@@ -5,7 +5,10 @@ import { milliseconds, nice, percent } from "./dom.js";
 export const STRATEGIES = {
   no_protection: { name: "No protection", how: "Whoever finds nothing fresh computes, and waits." },
   plain_lock: { name: "Plain lock", how: "The first computes, the others wait for it." },
-  stale_while_revalidate: { name: "Stale while revalidate", how: "Stale is served; everybody who finds it computes behind the answer." },
+  stale_while_revalidate: {
+    name: "Stale while revalidate",
+    how: "Stale is served; everybody who finds it computes behind the answer.",
+  },
   fixed_threshold: { name: "Fixed threshold", how: "Everybody computes who comes within a fixed time before expiry." },
   xfetch_alone: { name: "XFetch alone", how: "The paper's rule, without a lock." },
   xfetch_lease_beta_1: { name: "XFetch + lease, beta 1", how: "The paper's rule; one computation in the world." },
@@ -19,7 +22,9 @@ const times = (count, one, many = `${one}s`) => `${nice(count)} ${count === 1 ? 
 /** A strategy's name, with the beta that it was given. */
 export function nameOf(strategy, settings) {
   const { name } = STRATEGIES[strategy];
-  return settings.beta !== 1 && ["xfetch_alone", "xfetch_lease_beta_1"].includes(strategy) ? `${name.replace(/, beta 1$/, "")}, beta ${nice(settings.beta)}` : name;
+  return settings.beta !== 1 && ["xfetch_alone", "xfetch_lease_beta_1"].includes(strategy)
+    ? `${name.replace(/, beta 1$/, "")}, beta ${nice(settings.beta)}`
+    : name;
 }
 
 /** What the pictures show, in sentences made from the figures. */
@@ -27,7 +32,10 @@ export function statement(results, settings) {
   const of = Object.fromEntries(results.map((it) => [it.strategy, it]));
   const [ours, none] = [of[OURS], of.no_protection];
   const crowd = none.most_in_flight > 1 ? `, up to ${none.most_in_flight} at once for one key` : "";
-  const few = ours.calls >= ours.least_calls && ours.answers > 0 ? `, ${nice(ours.calls / Math.max(ours.least_calls, 1))} times the least that keeps every answer fresh` : "";
+  const few =
+    ours.calls >= ours.least_calls && ours.answers > 0
+      ? `, ${nice(ours.calls / Math.max(ours.least_calls, 1))} times the least that keeps every answer fresh`
+      : "";
   const sentences = [
     `In ${nice(settings.duration)} s ${times(ours.requests, "request")} came. The deployed cache called the origin ${times(ours.calls, "time")}${few}. ` +
       `Without protection it was called ${times(none.calls, "time")}${crowd}.`,
@@ -50,9 +58,15 @@ export function statement(results, settings) {
   if (settings.outage_for > 0) {
     const end = settings.outage_from + settings.outage_for;
     const last = ours.seconds.findLastIndex((it, second) => it.stale > 0 && second >= settings.outage_from);
-    if (last >= end) sentences.push(`After the outage it backs off before it asks again: the last answer past its time to live came ${nice(last - end + 1)} s after the outage's end.`);
+    if (last >= end)
+      sentences.push(
+        `After the outage it backs off before it asks again: the last answer past its time to live came ${nice(last - end + 1)} s after the outage's end.`,
+      );
   }
-  if (ours.errors + none.errors > 0) sentences.push(`It answered ${times(ours.errors, "request")} with an error; without protection ${nice(none.errors)} failed.`);
+  if (ours.errors + none.errors > 0)
+    sentences.push(
+      `It answered ${times(ours.errors, "request")} with an error; without protection ${nice(none.errors)} failed.`,
+    );
   return sentences;
 }
 

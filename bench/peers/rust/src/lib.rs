@@ -75,18 +75,18 @@ mod driver {
     };
     use xfetch_edge::{
         core::{
-            entry::{self, Entry, Lifetime},
-            global_rate::Share,
-            time::Millis,
+            entry::{Entry, Lifetime},
+            global_rate::RateShare,
+            time::{Instant, Span},
         },
-        protocol::message::{self, Answer, Message, Terms},
+        protocol::{
+            entry_format,
+            message::{self, Answer, LeaseRequest, Message},
+        },
     };
 
-    const LIFETIME: Lifetime = Lifetime {
-        ttl: Millis(60_000),
-        stale_while_revalidate: Millis(600_000),
-        stale_if_error: Millis(600_000),
-    };
+    const LIFETIME: Lifetime =
+        Lifetime { ttl: Span(60_000), stale_while_revalidate: Span(600_000), stale_if_error: Span(600_000) };
 
     #[event(fetch)]
     async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
@@ -117,16 +117,16 @@ mod driver {
             let name = format!("{run} {}", (lane * cycles + cycle) % objects);
             let physical = LIFETIME.physical();
             // Every lane is an isolate, and tells how often it asks.
-            let share = Share::new(lane + 1, Some(1.0));
-            let terms = Terms { lease: Millis(10_000), expected: Millis(1), physical, share };
+            let share = RateShare::new(lane + 1, Some(1.0));
+            let request = LeaseRequest { lease: Span(10_000), expected: Span(1), physical, share };
             // What was seen is above whatever is there: the object must grant, or tell that it is held.
             let seen = Date::now().as_millis() + 60_000 + cycle;
-            let acquire = Message::Acquire { seen, nonce: Some(format!("{lane} {cycle}")), terms };
+            let acquire = Message::Acquire { seen, nonce: Some(lane * cycles + cycle), request };
             let Some(Answer::Granted { token }) = ask(namespace, &name, &acquire, &[]).await? else {
                 continue;
             };
-            let commit = Message::Commit { token, age: Millis::ZERO, lifetime: LIFETIME };
-            let bytes = entry::encode(&entry(token));
+            let commit = Message::Commit { token, age: Span::ZERO, lifetime: LIFETIME };
+            let bytes = entry_format::encode(&entry(token));
             if ask(namespace, &name, &commit, &bytes).await? == Some(Answer::Committed) {
                 done += 1;
             }
@@ -152,10 +152,10 @@ mod driver {
     fn entry(generation: u64) -> Entry {
         Entry {
             generation,
-            stored_at: Millis(generation),
-            delta: Millis(1_000),
+            stored_at: Instant(generation),
+            delta: Span(1_000),
             lifetime: LIFETIME,
-            demand: 0,
+            global_rate: 0,
             committed: true,
             key: "bench".into(),
             status: 200,
