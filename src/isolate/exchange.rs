@@ -55,7 +55,7 @@ impl Exchange {
         matches!(self.message, Message::Acquire { .. })
     }
 
-    /// Sends the message. A reply to `Acquire` is wanted even after the limit: a grant that nobody uses would
+    /// Sends the message. A reply to `Acquire` is wanted even after the limit: an unused grant would
     /// lock the key for a lease.
     pub(super) fn send(&mut self, now: Instant) -> Effect {
         if let (Message::Commit { age, .. }, Some(entry)) = (&mut self.message, &self.entry) {
@@ -105,7 +105,9 @@ impl Exchange {
         let (hash, now) = (context.subject.key.hash, context.now);
         let is_news = context.isolate.hear(hash, reply.floor, now);
         let entry = context.entry_beside(&reply, beside);
-        if is_news {
+        // A purge writes its floor into the colo even if another reply brought it to memory before: that reply's
+        // task may be cut off before its own write.
+        if is_news || matches!(reply.answer, Answer::Purged) {
             self.reply = Some((reply, entry));
             return Progress::Next(Effect::LookUpColo);
         }
