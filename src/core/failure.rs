@@ -115,7 +115,7 @@ pub enum Failure {
         /// What the origin asked for by `Retry-After`.
         retry_after: Option<Span>,
     },
-    /// The origin's considered no (another 4xx): relayed, remembered for `negative_ttl`, no back-off.
+    /// The origin's refusal (another 4xx): relayed, remembered for `negative_ttl`, without a back-off.
     Negative {
         /// The origin's status.
         status: u16,

@@ -14,7 +14,10 @@ use super::{
     step::{Context, Done, Effect, Event, ObjectReply, RefreshLog, RefreshOrder, Shared},
 };
 use crate::{
-    core::{failure::Failure, time::Span},
+    core::{
+        failure::{Failure, Reason},
+        time::Span,
+    },
     protocol::message::{Answer, Message},
 };
 
@@ -107,7 +110,7 @@ impl RefreshTask {
                     return Effect::LookUpColo;
                 }
                 Action::Acquire { seen } => Exchange::new(acquire(seen, delta, context)),
-                // Nobody waits for this, so it leaves half of the places to requests for which somebody does.
+                // No client waits for a refresh, so it leaves half of the places to requests with a waiting client.
                 Action::Wait { seen } => {
                     let max_waiters = context.subject.route.max_waiters / 2;
                     Exchange::new(Message::Wait { seen, max_waiters })
@@ -210,8 +213,14 @@ pub(super) fn settle(
     result: &Result<Computed, Failure>,
     context: &mut Context<'_>,
 ) {
-    if let Ok(computed) = result {
-        context.isolate.measured(context.subject.route, computed.delta);
+    let route = context.subject.route;
+    match result {
+        Ok(computed) => context.isolate.measured(route, computed.delta),
+        // It costs at least this much: a route whose computations all time out must not look fast.
+        Err(Failure::Transient { reason: Reason::OriginTimeout, .. }) => {
+            context.isolate.measured(route, route.origin_timeout);
+        }
+        Err(_) => {}
     }
     if context.isolate.calls.settle(call) {
         context.count(MetricEvent::Called { purpose, call: CallOutcome::of(result) });

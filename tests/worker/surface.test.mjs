@@ -323,6 +323,26 @@ describe("a configured route", () => {
     assert.equal(health.service, "xfetch-edge");
   });
 
+  for (const [name, route, latency, isSlow] of /** @type {const} */ ([
+    ["a computation that is short for its TTL", { ttl: 10 }, 300, false],
+    ["a computation that takes more than half of the TTL", { ttl: 1 }, 700, true],
+    ["computations that time out", { ttl: 1, origin_timeout: 0.6 }, 2_000, true],
+  ])) {
+    test(
+      `health tells the measured cost: ${name}`,
+      inWorld({ route, origin: { latency } }, async ({ client }) => {
+        const before = (await client.admin("GET", "health")).routes[0];
+        assert.deepEqual([before.delta, before.delta_near_ttl], [null, false], "nothing is measured yet");
+        await client.ask(question());
+        const after = (await client.admin("GET", "health")).routes[0];
+        const expected = Math.min(latency, (route.origin_timeout ?? 20) * 1e3) / 1e3;
+        assert.ok(after.delta >= expected - 0.02 && after.delta < expected + 1, `${after.delta} s`);
+        assert.equal(after.delta_near_ttl, after.delta > route.ttl / 2);
+        assert.equal(after.delta_near_ttl, isSlow);
+      }),
+    );
+  }
+
   test("inspect shows each tier, purge moves all of them", async () => {
     const body = question();
     await post(body);
