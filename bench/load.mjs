@@ -10,7 +10,7 @@ import { percentile } from "../scripts/client.mjs";
 
 const run = promisify(execFile);
 const TICKS = 100; // of /proc's clock, in a second
-/** A load of so many seconds that takes longer than this, in ms, is given up. */
+/** The time-out in ms of a load that is planned for `seconds`. */
 const limit = (seconds) => (seconds + 60) * 1e3;
 
 const SCRIPT = `

@@ -52,8 +52,8 @@ export async function startBenchOrigin(settings, prefix = []) {
 
 /** This project's Worker, in `colos` colos with a Cache API each. */
 /** @param {any} options */
-export function startEdge({ origin, ttl, change = {}, vars = {}, colos = 1, prefix }) {
-  build();
+export function startEdge({ origin, ttl, change = {}, vars = {}, colos = 1, prefix, folder }) {
+  if (!folder) build();
   const settings = {
     ORIGIN_URL: origin.url,
     ROUTES: [route({ ttl, fields: undefined, ...change })],
@@ -61,7 +61,13 @@ export function startEdge({ origin, ttl, change = {}, vars = {}, colos = 1, pref
     ...vars,
   };
   const workers = Array.from({ length: colos }, (_, place) => [
-    edge({ name: `colo${place}`, vars: settings, owner: place === 0 ? undefined : "colo0", cache: `cache${place}` }),
+    edge({
+      name: `colo${place}`,
+      folder,
+      vars: settings,
+      owner: place === 0 ? undefined : "colo0",
+      cache: `cache${place}`,
+    }),
     { ...CACHE, name: `cache${place}` },
   ]);
   return serve(workers.flat(), { prefix });
@@ -265,6 +271,16 @@ sub vcl_backend_response {
   return startProgram(words, { url: `http://127.0.0.1:${port}`, folder });
 }
 
+/** Another build of this Worker to compare with: the folder of its `build`, such as that of an older checkout. */
+const BEFORE = process.env.BEFORE;
+
+/** The peers of a part, and the other build where one is given. */
+export const chosen = (names) => {
+  const all = BEFORE ? [...names, "edge-before"] : names;
+  const only = process.env.ONLY?.split(",");
+  return only ? all.filter((name) => only.includes(name)) : all;
+};
+
 /** All peers by name, with what stands in the tables. Each is started with `{ origin, ttl, prefix }`. */
 export const PEERS = {
   hello: { label: "JavaScript hello (the limit)", start: (use) => startScript("hello.mjs", use) },
@@ -283,6 +299,7 @@ export const PEERS = {
   "rust-raw": { label: "Rust hello, raw types, reads the body", start: (use) => startRust("raw", use) },
   edge: { label: "xfetch-edge", start: (use) => startEdge(use) },
   "edge-2": { label: "xfetch-edge, two colos", start: (use) => startEdge({ ...use, colos: 2 }) },
+  "edge-before": { label: "xfetch-edge, the build before", start: (use) => startEdge({ ...use, folder: BEFORE }) },
   nginx: { label: "nginx proxy_cache", start: startNginx },
   varnish: { label: "Varnish", start: startVarnish },
 };

@@ -1,11 +1,11 @@
-// `burst`: so many requests at the same moment for a key that has just become stale, the origin taking a second.
+// `burst`: N requests at the same instant for a key that has just become stale; the origin takes one second.
 // `fresh` is the same burst at a fresh entry: what an answer from memory costs at this size.
 
 import { Client, percentile, sleep } from "../../scripts/client.mjs";
-import { PATH, PEERS, startBenchOrigin } from "../peers.mjs";
+import { chosen, PATH, PEERS, startBenchOrigin } from "../peers.mjs";
 import { fixed, medians, table } from "../table.mjs";
 
-const NAMES = ["memory", "edge", "swr", "cachified", "nginx", "varnish"];
+const NAMES = chosen(["memory", "edge", "swr", "cachified", "nginx", "varnish"]);
 const TTL = 4;
 const LATENCY = 1_000;
 const WARM_UPS = 20;

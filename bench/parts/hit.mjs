@@ -5,10 +5,10 @@
 import { cpus } from "node:os";
 
 import { given, load } from "../load.mjs";
-import { PATH, PEERS, newFolder, processes, startBenchOrigin } from "../peers.mjs";
+import { chosen, newFolder, PATH, PEERS, processes, startBenchOrigin } from "../peers.mjs";
 import { fixed, medians, table } from "../table.mjs";
 
-const NAMES = ["hello", "memory", "cache-api", "rust-hello", "rust-raw", "edge", "nginx", "varnish"];
+const NAMES = chosen(["hello", "memory", "cache-api", "rust-hello", "rust-raw", "edge", "nginx", "varnish"]);
 const BODY = JSON.stringify({ home: "Arsenal", away: "Chelsea", date: "2026-11-22" });
 
 export async function run({ isQuick }) {

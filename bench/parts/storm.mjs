@@ -8,10 +8,10 @@ import { Agent, request } from "undici";
 import { percentile, sleep } from "../../scripts/client.mjs";
 import { ADMIN_TOKEN } from "../../scripts/runtime.mjs";
 import { Chance } from "../chance.mjs";
-import { PATH, PEERS, startBenchOrigin } from "../peers.mjs";
+import { chosen, PATH, PEERS, startBenchOrigin } from "../peers.mjs";
 import { fixed, table } from "../table.mjs";
 
-const NAMES = ["hello", "none", "nginx", "varnish", "cachified", "swr", "edge", "edge-2"];
+const NAMES = chosen(["hello", "none", "nginx", "varnish", "cachified", "swr", "edge", "edge-2"]);
 const KEYS = 1_000;
 const HOT_RATE = 30;
 const TAIL_RATE = 30;
@@ -45,7 +45,7 @@ function trace(seconds, seed) {
 // In canonical form: our Worker sends that, and the origins count by the body.
 const bodyOf = (key) => JSON.stringify({ away: "Chelsea", home: "Arsenal", match: key });
 
-/** The least calls with which nobody sees anything older than the TTL: one per key at its first request beyond it. */
+/** Lower bound on origin calls if no answer may exceed its TTL: one per key at its first request beyond the last. */
 function least(arrivals, ttl) {
   const fresh = new Map();
   let calls = 0;
