@@ -127,7 +127,7 @@ fn kept(scenario: Scenario) -> Option<sim::Report> {
     sim::run(scenario).inspect_err(|broken| eprintln!("{broken}")).ok()
 }
 
-/// The hot key of the benchmark's storm, a minute from cold, with so many seeds: how a single run of it may end.
+/// The hot key of the benchmark's storm, one minute from a cold start, with this many seeds: the spread between single runs.
 fn storms(count: u64) -> bool {
     println!(
         "the hot key of a storm: 30 requests/s, origin 1 s with a spread of 0.3, 60 s from cold, {count} seeds\n"

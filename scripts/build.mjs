@@ -52,7 +52,7 @@ export function build(folder = root) {
   const folders = [...new Set([join(root, "src"), join(folder, "src")])];
   unlessUnchanged({ stamp, outputs, folders, files: [join(folder, "Cargo.toml")] }, () => {
     const { paths, env } = toolEnvironment();
-    // Where this machine keeps its sources is nobody's business, and costs a kilobyte.
+    // Paths of this machine do not belong in the module, and take one kilobyte.
     const remap = [`${cargoHome()}/registry/src`, root].map((path) => `--remap-path-prefix=${path}=`);
     const flags = { CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: remap.join(" ") };
     runTool(paths["worker-build"], ["--release"], { cwd: folder, env: { ...env, ...flags } });

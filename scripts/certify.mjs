@@ -425,7 +425,7 @@ async function certifyUrl(url) {
   await staleBurst(run, body);
   await earlyRefresh(run, body);
   if (client.token) {
-    // A key becomes one that nobody has asked for by a hard purge.
+    // A hard purge makes a key cold.
     await client.admin("POST", "purge", { path: options.path, body: parsed, hard: true });
     await cold(run, body);
   } else

@@ -53,7 +53,7 @@ export class Client {
     return Promise.all(Array.from({ length: count }, () => this.ask(body)));
   }
 
-  /** Poisson arrivals at `rate` per second for so many seconds; nobody waits for anybody. */
+  /** Poisson arrivals at `rate` per second for `seconds`; no request waits for another one. */
   async poisson(rate, seconds, body) {
     const answers = [];
     const end = performance.now() + seconds * 1000;

@@ -1,4 +1,4 @@
-// `npm run simulate`: the made-up world at scale. Hostile worlds, in each of which every promise is checked
+// `npm run simulate`: the simulation at scale. Hostile worlds, in each of which every promise is checked
 // after every event, and the strategies side by side on the same arrivals.
 
 import { spawnSync } from "node:child_process";

@@ -1,12 +1,11 @@
 // `npm run soak -- --minutes N`: the Worker in two colos on bare workerd, mixed traffic, faults at random, the
-// memory of the runtime sampled. The first third is rough: the runtime is killed again and again in the middle of
-// refreshes, and new keys never end. In the rest the origin misbehaves as before, the runtime stays, and every sum
-// must be exact; what is cold there are known keys, purged. All keys' objects live in the one process here, which
-// frees them when its engine collects: a number of keys without bound would hide a leak behind them, and so would a
-// heap without bound. It is that of production: an isolate that needs more ends, and the verdict with it. Each
-// collection is a full one: what an object has held outside of the engine's heap is freed with its wrapper only, and
-// of that the engine knows too little to hurry.
-// Exit code 1: something that must hold did not. A plot and all figures stand in target/soak.
+// memory of the runtime sampled. In the first third the runtime is killed repeatedly during refreshes, and new keys
+// keep arriving. After that the origin still fails at random, but the runtime stays, and every sum must be exact; cold
+// keys are then known keys, purged. The objects of all keys live in this one process and are freed by garbage
+// collection, so an unbounded number of keys, or an unbounded heap, would hide a leak. The heap limit is that of
+// production: an isolate that exceeds it ends, and the run fails. Each collection is a full one, because memory that
+// an object holds outside of the engine's heap is freed only with its wrapper, and the engine does not know its size.
+// Exit code 1: a check failed. A plot and all figures are in target/soak.
 
 import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// `npm test`: every test there is, in the order in which they fail fastest. `npm test -- native worker`
+// `npm test`: every check that CI runs, in the order in which they fail fastest. `npm test -- native worker`
 // runs only these parts.
 
 import { spawnSync } from "node:child_process";

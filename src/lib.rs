@@ -5,7 +5,7 @@
 //!
 //! # Map
 //!
-//! Imports point up this list, never down, and the last three folders never import each other.
+//! Imports point up this list, never down. `worker` and `sim` never import each other; `page` shows `sim`.
 //!
 //! | folder | what it holds |
 //! |---|---|

@@ -4,7 +4,7 @@
 // Betting Market, Applied Statistics 46(2), 1997. Goals of both sides are Poisson, and the four lowest
 // scores are corrected by tau(rho).
 
-/** Attack and defence on a logarithmic scale; 0 is the average of this made-up league. */
+/** Attack and defence on a logarithmic scale; 0 is the average of this fictional league. */
 export const TEAMS = {
   Arsenal: { attack: 0.42, defence: 0.38 },
   "Aston Villa": { attack: 0.18, defence: 0.06 },

@@ -9,7 +9,7 @@ use crate::core::time::{Instant, Span};
 
 /// The share of a memory that has to be seen, in weighted time: after half a memory it is `1 - exp(-1/2)` of it.
 const MIN_SEEN: f64 = 0.39;
-/// No more than so much of it.
+/// At most this share of it.
 const MAX_SEEN: Span = Span(10_000);
 
 /// A decaying estimate of one key's request rate.

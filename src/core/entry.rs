@@ -42,7 +42,7 @@ impl Lifetime {
 pub struct Entry {
     /// Strictly increasing per key; given by the key's object.
     pub generation: u64,
-    /// The instant of the body's last byte, by the clock of whoever holds this copy.
+    /// The instant at which the body's last byte arrived, by the clock of the tier that holds this copy.
     pub stored_at: Instant,
     /// Smoothed measured cost of the computation.
     pub delta: Span,

@@ -58,6 +58,42 @@ pub fn rule(entry: &Entry, eagerness: Eagerness) -> Rule {
 }
 
 /// The verdict on `entry` at `now`. Total: any clock, any draw, any stored values.
+///
+/// ```
+/// use xfetch_edge::core::{
+///     entry::{Entry, Lifetime},
+///     freshness::{Eagerness, Verdict, judge},
+///     time::{Instant, Span},
+///     xfetch::Draw,
+/// };
+///
+/// let entry = Entry {
+///     generation: 1,
+///     stored_at: Instant(100_000),
+///     delta: Span(1_000),
+///     lifetime: Lifetime {
+///         ttl: Span(10_000),
+///         stale_while_revalidate: Span(60_000),
+///         stale_if_error: Span(600_000),
+///     },
+///     global_rate: 0,
+///     committed: true,
+///     key: "key".into(),
+///     status: 200,
+///     headers: vec![],
+///     etag: "\"…\"".into(),
+///     body: b"{}"[..].into(),
+/// };
+/// let eagerness = Eagerness { beta: 1.0, early_window: 0.5 };
+/// let at = |seconds: u64, draw| judge(Some(&entry), Instant(100_000 + seconds * 1_000), eagerness, draw);
+/// let (late, early) = (Draw::NEVER_EARLY, Draw::from_bits(0));
+/// assert_eq!(at(4, early), Verdict::Fresh, "before the early window");
+/// assert_eq!(at(6, early), Verdict::RefreshEarly);
+/// assert_eq!(at(6, late), Verdict::Fresh);
+/// assert_eq!(at(10, late), Verdict::Stale);
+/// assert_eq!(at(70, late), Verdict::Miss { usable_on_error: true });
+/// assert_eq!(at(700, late), Verdict::Miss { usable_on_error: false });
+/// ```
 #[must_use]
 pub fn judge(entry: Option<&Entry>, now: Instant, eagerness: Eagerness, draw: Draw) -> Verdict {
     let Some(entry) = entry else {
@@ -65,7 +101,7 @@ pub fn judge(entry: Option<&Entry>, now: Instant, eagerness: Eagerness, draw: Dr
     };
     let expiry = entry.expiry();
     if entry.stored_at > now.plus(CLOCK_TOLERANCE) {
-        // A clock has stepped: nobody knows how old it is. Serve it, and replace it.
+        // A clock has stepped, so the entry's age is unknown. Serve it, and replace it.
         return Verdict::Stale;
     }
     if now < expiry {

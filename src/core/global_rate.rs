@@ -1,36 +1,36 @@
-//! How often a key is asked for in the world. Each isolate sees its own share of the requests only, and a
-//! beta chosen from a share is too eager: the earliest of many draws comes sooner than one would.
+//! The arrival rate of a key in the world. Each isolate observes only its own share of the requests, and a beta
+//! chosen from one share refreshes too early: with many isolates the earliest of all draws decides.
 //!
-//! Whoever asks a key's object for the lease tells its share, or that it has seen too little to know. The object adds
-//! them up and writes the sum into the entry that is committed, which takes it into every tier. In the first cycle
-//! nobody knows, but that several ask is known already. Shares are forgotten after two generations without a
-//! word, and when nobody has refreshed the key for a TTL beyond its expiry. What was never told is missing in the
-//! sum, which errs on the early side; an isolate that has just been replaced counts twice for two generations, which
-//! may then land a moment late.
+//! An isolate that asks a key's object for the lease reports its share, or that it cannot estimate one yet. The
+//! object adds the shares and writes the sum into the entry that is committed, which carries it into every tier. In
+//! the first cycle no rate is known, but the number of isolates is. A share expires after two generations without
+//! a report, and when the key was not refreshed for a TTL beyond its expiry. A share that was never reported is
+//! missing from the sum, which refreshes too early; a replaced isolate counts twice for two generations, which may
+//! end slightly late.
 
 use serde::{Deserialize, Serialize};
 
-/// What one isolate sees of a key's requests.
+/// One isolate's share of a key's arrival rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct RateShare {
-    /// The isolate, by a number of its own; 0 for one without entropy, whose share is not counted.
+    /// The isolate's random number; 0 if it had no entropy, and then its share is not counted.
     pub isolate: u64,
-    /// Requests in 1,000 seconds; 0 for none that is known.
+    /// Requests per 1,000 seconds; 0 if no rate is known.
     pub millihertz: u32,
 }
 
-/// What a share takes on its way.
+/// The encoded length of a share.
 const SHARE_BYTES: usize = 12;
 
 impl RateShare {
     /// From requests per second, as [`crate::core::arrival_rate`] estimates them.
     #[must_use]
     pub fn new(isolate: u64, per_second: Option<f64>) -> Self {
-        // A rate that is known is never none, however low.
+        // A known rate is at least 1, because 0 means unknown.
         Self { isolate, millihertz: per_second.map_or(0, |rate| ((rate * 1e3) as u32).max(1)) }
     }
 
-    /// Twelve bytes, to travel beside a message.
+    /// Encodes the share in twelve bytes.
     #[must_use]
     fn to_bytes(self) -> [u8; SHARE_BYTES] {
         let mut bytes = [0; SHARE_BYTES];
@@ -39,7 +39,7 @@ impl RateShare {
         bytes
     }
 
-    /// What [`Self::to_bytes`] has written; anything else is a share that is not known.
+    /// Decodes the output of [`Self::to_bytes`]; anything else gives an unknown share.
     #[must_use]
     fn from_bytes(bytes: &[u8]) -> Self {
         let read = bytes.split_first_chunk().zip(bytes.last_chunk()).filter(|_| bytes.len() == SHARE_BYTES);
@@ -50,24 +50,25 @@ impl RateShare {
     }
 }
 
-/// The sum where more than one isolate asks for the key, and none of them knows yet how often.
+/// The sum if several isolates report and none of them knows a rate yet.
 pub const SEVERAL: u32 = u32::MAX;
-/// The most isolates whose shares are kept; beyond it the sum is too small.
+/// The greatest number of isolates whose shares are kept; with more, the sum is too small.
 pub const MAX_SHARES: usize = 64;
-/// For so many commits a share counts.
+/// The number of commits for which a share counts.
 const LASTS: u8 = 2;
-/// A share, and for how many commits it still counts.
+/// The encoded length of a share and the number of commits for which it still counts.
 const RECORD_BYTES: usize = SHARE_BYTES + 1;
 
-/// The shares told lately, in their stored form: each is read where it lies.
+/// The recent shares, in their stored form, read without a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct GlobalRate(Vec<u8>);
 
 impl GlobalRate {
-    /// An isolate tells its share, in place of what it told before.
+    /// Records an isolate's share in place of its previous one.
     pub fn hear(&mut self, share: RateShare) {
         let told = share.to_bytes();
-        // That one does not know is news only while nobody does: later it is one that is seldom asked.
+        // A report without a rate counts only until some isolate has a rate; after that it comes from an isolate
+        // with little traffic.
         let is_full = self.0.len() >= MAX_SHARES * RECORD_BYTES;
         let is_news = share.millihertz > 0
             || !is_full && self.records().all(|it| it[..8] != told[..8] && rate_of(it) == 0);
@@ -75,7 +76,7 @@ impl GlobalRate {
             return;
         }
         let mut kept = self.records().filter(|it| it[..8] != told[..8]).fold(Vec::new(), joined);
-        // Where there are too many, who has been silent for longest goes.
+        // Beyond the limit, the share that was reported longest ago is removed.
         let beyond = (kept.len() + RECORD_BYTES).saturating_sub(MAX_SHARES * RECORD_BYTES);
         kept.drain(..beyond);
         kept.extend_from_slice(&told);
@@ -83,7 +84,7 @@ impl GlobalRate {
         self.0 = kept;
     }
 
-    /// A generation has been committed: who tells nothing for two of them is gone.
+    /// Notes a commit: a share expires after two commits without a new report.
     pub fn committed(&mut self) {
         self.0 = self.records().filter(|it| it[SHARE_BYTES] > 0).fold(Vec::new(), joined);
         for record in self.0.chunks_exact_mut(RECORD_BYTES) {
@@ -91,8 +92,9 @@ impl GlobalRate {
         }
     }
 
-    /// All shares, in requests per 1,000 seconds. Who asked when nobody knew counts as one of those who know now, but
-    /// all of them together for no more than is known. 0 where nobody knows, or [`SEVERAL`].
+    /// The sum of all shares, in requests per 1,000 seconds. An isolate without a rate counts as an average one, and
+    /// all such isolates together count for at most the known sum. If no rate is known: 0, or [`SEVERAL`] if
+    /// several isolates report.
     #[must_use]
     pub fn total(&self) -> u32 {
         let rates = || self.records().map(rate_of);
@@ -106,7 +108,7 @@ impl GlobalRate {
         }
     }
 
-    /// How many isolates' shares are kept.
+    /// The number of isolates whose shares are kept.
     #[must_use]
     pub fn isolates(&self) -> usize {
         self.records().count()

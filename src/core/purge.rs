@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{entry::Entry, time::Instant};
 
-/// Two purge floors: what lies below was purged. Whoever hears one applies it to what it holds.
+/// Two purge floors: generations below them were purged. Each tier that learns a floor applies it to its entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct Floor {
     /// Entries of a lower generation are stale.
@@ -29,7 +29,7 @@ impl Floor {
     }
 
     /// What is left of an entry under this floor: nothing, a stale copy, or the entry itself.
-    /// An uncommitted value is dropped by either kind: nobody knows what it was computed from.
+    /// An uncommitted value is dropped by either kind: the state it was computed from is unknown.
     #[must_use]
     pub fn applied(self, mut entry: Arc<Entry>, now: Instant) -> Option<Arc<Entry>> {
         if entry.generation < self.hard || (!entry.committed && entry.generation < self.soft) {

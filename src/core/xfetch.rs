@@ -75,6 +75,17 @@ pub struct Rule {
 
 /// Whether a request with this draw refreshes now, `remaining` before expiry.
 /// At expiry (`remaining` zero) always.
+///
+/// ```
+/// use xfetch_edge::core::{time::Span, xfetch::{Draw, Rule, probability, triggers}};
+///
+/// // A computation of 2 s, beta 1: three seconds before expiry, 22 % of the requests refresh.
+/// let rule = Rule { delta: Span(2_000), beta: 1.0, window: Span(30_000) };
+/// assert!((probability(Span(3_000), rule) - (-3.0_f64 / 2.0).exp()).abs() < 1e-12);
+/// assert!(!triggers(Span(3_000), rule, Draw::NEVER_EARLY));
+/// assert!(triggers(Span(3_000), rule, Draw::from_bits(0)), "the smallest draw, 2^-53");
+/// assert!(triggers(Span::ZERO, rule, Draw::NEVER_EARLY), "at expiry");
+/// ```
 #[must_use]
 pub fn triggers(remaining: Span, rule: Rule, draw: Draw) -> bool {
     if remaining == Span::ZERO {
@@ -121,8 +132,8 @@ pub fn clamp_delta(delta: Span, ttl: Span) -> Span {
     delta.min(ttl.share(MAX_DELTA_SHARE)).max(MIN_DELTA)
 }
 
-/// A refresh begins at most so many computations before expiry, where one that begins then is in time often enough:
-/// beyond the cost of one, the rest is for computations that take longer than the last ones.
+/// A refresh begins at most this many computation costs before expiry, if a refresh that begins then ends in time
+/// often enough. One cost is for the computation itself; the rest is for computations slower than the last ones.
 const AUTO_WINDOW: f64 = 2.5;
 
 /// The beta and the early window that `auto` takes: at most `window`, and no wider than it has to be.

@@ -89,8 +89,7 @@ impl Purge {
         match exchange.on(event, context) {
             Progress::Next(effect) => effect,
             Progress::Ended(Ok((reply, _))) if matches!(reply.answer, Answer::Purged) => {
-                // What was known of refreshes under way is about purged content, also where the floor was heard
-                // from somebody else before.
+                // The gate's knowledge is about purged content, even if the floor was known before.
                 context.isolate.gate.forget(&context.subject.key.hash);
                 Effect::Done(Done::Purged(Some(reply.floor)))
             }

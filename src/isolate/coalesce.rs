@@ -69,7 +69,7 @@ impl Default for Coalesce {
 }
 
 impl Coalesce {
-    /// How many requests wait, expired ones that nobody has swept included.
+    /// The number of waiting requests, including expired ones not yet swept.
     #[must_use]
     pub fn waiters(&self) -> usize {
         self.waiters

@@ -11,7 +11,7 @@ pub enum Purpose {
     Early,
     /// An entry that has expired and is being served.
     Stale,
-    /// Somebody waits.
+    /// A client waits.
     Cold,
 }
 
@@ -32,13 +32,13 @@ impl Purpose {
 pub enum TriggerOutcome {
     /// The lease was granted.
     Started,
-    /// Somebody else refreshes, here or elsewhere.
+    /// Another refresh is running, in this isolate or in another one.
     Contention,
     /// A newer generation was found before or inside the lock.
     RecheckSkip,
     /// The object was out of reach.
     LockError,
-    /// The origin has failed a moment ago.
+    /// The origin failed shortly before, and the back-off is not over.
     Backoff,
 }
 
@@ -56,7 +56,7 @@ impl TriggerOutcome {
     }
 }
 
-/// A complete, valid answer of the origin; also its considered no, where that is for one client only.
+/// A complete, valid answer of the origin, or its refusal if that concerns one client only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Computed {
     /// 2xx; 4xx for a refusal, which is never storable.
@@ -74,7 +74,7 @@ pub struct Computed {
 }
 
 impl Computed {
-    /// Whether it is the origin's considered no.
+    /// Whether it is the origin's refusal.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.status >= 400

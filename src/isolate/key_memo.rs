@@ -1,8 +1,7 @@
-//! Requests seen a moment ago and what their keys are, so that a body seen before needs no parsing, no
-//! canonical form and no hashing.
+//! Recent requests and their keys, so that a repeated body needs no parsing, no canonical form and no hashing.
 //!
-//! A table with one place per slot: a request takes the place of whichever stood there. What is remembered
-//! is compared byte by byte before it is used, so two requests in one slot cost time and nothing else.
+//! A table with one request per slot: a new request replaces the previous one. The stored request is compared
+//! byte by byte before its key is used, so a collision of slots costs time only.
 
 /// Number of requests that are remembered at most.
 const SLOTS: usize = 512;

@@ -49,7 +49,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Room for so many bytes and keys.
+    /// A memory cache that holds at most this many bytes and keys.
     #[must_use]
     pub fn new(max_bytes: usize, max_keys: usize) -> Self {
         Self { slots: BTreeMap::new(), hand: Hash::default(), bytes: 0, max_bytes, max_keys }

@@ -1,7 +1,7 @@
 //! A request that has nothing to serve: one leads the computation, the others wait for it, and nobody
 //! waits for ever. As a state machine: an [`Event`] in, an [`Action`] out.
 //!
-//! Whoever finds the lease held sleeps at the object and is woken by what happens to it. Waking up to
+//! A request that finds the lease held waits at the object, which answers when the lease ends. Waking up to
 //! `Again` means: look around, then ask anew; the first to come is elected. The waiter's own timer
 //! ends it in any case.
 
@@ -56,7 +56,7 @@ pub enum Action {
     },
     /// Pause for a moment of random length, then look into memory and the colo's cache.
     LookAround,
-    /// Watch memory until somebody else's computation lands there, the object being out of reach.
+    /// Poll memory until another request's computation arrives there, because the object is unreachable.
     WatchMemory,
     /// Answer the client.
     Answer(MissOutcome),
@@ -67,7 +67,7 @@ pub enum Action {
 pub enum MissOutcome {
     /// The entry that this request computed; whether it was stored for others.
     Computed(Arc<Entry>, bool),
-    /// The entry that somebody else computed while this request waited.
+    /// The entry that another request computed while this one waited.
     Collapsed(Arc<Entry>),
     /// An entry that the object held.
     Hit(Arc<Entry>),
@@ -78,7 +78,7 @@ pub enum MissOutcome {
     /// Ask the origin without the cache, as the key's answers must not be stored; if that fails, this
     /// old entry answers.
     Uncached(Option<Arc<Entry>>),
-    /// The origin's considered no, relayed.
+    /// The origin's refusal, relayed.
     Negative {
         /// Its status.
         status: u16,

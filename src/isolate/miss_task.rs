@@ -125,7 +125,7 @@ impl MissTask {
                 self.feed(MissEvent::LookedAround(found), context)
             }
             (WaitsFor::Memory(left), _) => self.watch_memory(left, waited, context),
-            // Nobody has told it in time.
+            // No reply arrived in time.
             (WaitsFor::Computation | WaitsFor::Object, _) => {
                 self.feed(MissEvent::WaitBroken { is_overloaded: false }, context)
             }
@@ -139,7 +139,7 @@ impl MissTask {
         loop {
             self.miss.hear(context.isolate.memory.floor(&subject.key.hash));
             match self.miss.on(event, now) {
-                // Asking for a lease only to give it back would wake everybody who waits.
+                // Acquiring a lease only to release it would wake every waiter.
                 Action::Lead { .. } if !context.isolate.has_room(subject.route) => {
                     let failed = RefreshOutcome::Failed(Failure::GivenBack);
                     event = MissEvent::Led(failed, Floor::default());
@@ -183,7 +183,7 @@ impl MissTask {
         self.sleep(WaitsFor::Computation, Effect::Sleep { ticket, at_most }, context)
     }
 
-    /// Without the object nobody can wake a request: it looks for itself, as long as the one call that this
+    /// Without the object no message can wake a request: it polls, as long as the one call that this
     /// isolate was allowed may take.
     fn watch_memory(&mut self, left: Span, waited: Span, context: &mut Context<'_>) -> Next {
         if let Some(entry) = context.in_memory() {

@@ -1,9 +1,9 @@
 //! One computation of one key, from the question to the object to the stored entry, as a state
 //! machine: an [`Event`] in, an [`Action`] out.
 //!
-//! The Worker, the exhaustive search and the simulator perform the actions and report the events; the
-//! rules are here. The same machine serves a refresh behind an answer and the leader of a cold miss
-//! ([`crate::isolate::miss`] tells what the others do).
+//! `refresh_task` turns the actions into effects and the effects' results into events; the rules are here. The
+//! same machine serves a background refresh and the request that leads a cold miss. [`crate::isolate::miss`]
+//! describes the requests that wait for it.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ pub enum Action {
         /// The generation seen.
         seen: u64,
     },
-    /// Sleep at the object until whoever holds the lease has ended: what he commits is then here at once,
-    /// and not only when a request draws again.
+    /// Wait at the object until the holder of the lease has ended: the committed entry then arrives here at
+    /// once, and not only after the next request has triggered a refresh.
     Wait {
         /// The generation seen.
         seen: u64,
@@ -83,7 +83,7 @@ pub struct Subject {
     pub key: Arc<str>,
     /// The route's lifetime for new entries.
     pub lifetime: Lifetime,
-    /// The generation seen, 0 for nothing.
+    /// The generation of the entry seen; 0 if none was seen.
     pub seen: u64,
     /// The smoothed cost until now.
     pub delta: Option<Span>,
@@ -98,7 +98,7 @@ pub struct Refresh {
     subject: Subject,
     purpose: Purpose,
     token: Option<u64>,
-    /// It waits for somebody else's computation.
+    /// It waits for another isolate's computation.
     waiting: Option<HolderWait>,
     floor: Floor,
     outcome: Option<RefreshOutcome>,
@@ -329,7 +329,7 @@ impl Refresh {
         Action::Wait { seen: self.subject.seen }
     }
 
-    /// The object has answered the wait for somebody else's computation.
+    /// The object has answered the wait for another isolate's computation.
     fn woken(
         &mut self,
         answer: Answer,
@@ -363,7 +363,7 @@ impl Refresh {
     }
 }
 
-/// Somebody else computes: the isolate leaves the key alone for this long.
+/// Another isolate computes: for this long this isolate starts no refresh of the key.
 fn held(retry_in: Span) -> Action {
     Action::End(RefreshOutcome::Held { retry_in })
 }

@@ -12,13 +12,13 @@ use crate::core::{
     time::{Instant, Span},
 };
 
-/// The longest text of an origin's considered no that is remembered here.
+/// The longest body of an origin's refusal that is remembered here.
 const MAX_REMEMBERED_TEXT: usize = 4_096;
 
 /// Why a refresh need not begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
-    /// This isolate refreshes the key already, or has heard that somebody does.
+    /// This isolate refreshes the key already, or knows that another one does.
     UnderWay,
     /// The origin has just failed for this key.
     BackingOff {
@@ -59,7 +59,7 @@ pub struct RefreshGate {
 }
 
 impl RefreshGate {
-    /// Room for so many keys.
+    /// A gate that remembers at most this many keys.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { marks: BTreeMap::new(), direct: BTreeMap::new(), next_owner: 0, most }
@@ -93,13 +93,13 @@ impl RefreshGate {
         }
     }
 
-    /// The refresh that `begin` named has ended, and somebody else's is worth asking for only later.
+    /// The refresh that `begin` named has ended; another isolate computes, so the next attempt waits for `length`.
     pub fn end_held(&mut self, key: Hash, owner: u64, now: Instant, length: Span) {
         self.replace(key, Mark { owner, why: Why::UnderWay, since: now, length }, now);
     }
 
-    /// The refresh that `begin` named has ended, and the failure is remembered, here too. A long text
-    /// of an origin's considered no is not worth the memory.
+    /// The refresh that `begin` named has ended, and this isolate remembers the failure too. The body of a
+    /// refusal is not remembered when it is long, to bound the memory.
     pub fn end_failed(&mut self, key: Hash, owner: u64, failure: &Failure, now: Instant, length: Span) {
         if matches!(failure, Failure::Negative { body, .. } if body.len() > MAX_REMEMBERED_TEXT) {
             return self.end(&key, owner);

@@ -18,7 +18,7 @@ pub enum RefreshOutcome {
     Adopted(Arc<Entry>),
     /// The colo's cache had a newer one; it was adopted.
     AdoptedFromColo(Arc<Entry>),
-    /// Somebody else computes.
+    /// Another isolate computes.
     Held {
         /// When it is worth asking again.
         retry_in: Span,

@@ -46,7 +46,7 @@ enum Stage {
     SharedLook {
         in_hand: Option<Arc<Entry>>,
     },
-    /// Somebody's computation.
+    /// A miss, which waits for a computation.
     Missing(MissTask),
     /// The origin, past the cache; the old entry answers if that fails.
     Uncached {
@@ -209,8 +209,8 @@ fn hit(entry: Arc<Entry>, verdict: Verdict, context: &mut Context<'_>) -> Effect
     served(Served::hit(entry, verdict == Verdict::Stale, context.now))
 }
 
-/// A refresh behind the answer, or the reason why there is none. `has_looked`: the entry comes from the colo
-/// or the object a moment ago, so the refresh need not look into the colo once more.
+/// Starts a background refresh, or counts the reason why none starts. `has_looked`: the entry was read from the
+/// colo or the object just before, so the refresh does not read the colo again.
 fn trigger(entry: &Entry, purpose: Purpose, has_looked: bool, context: &mut Context<'_>) {
     let (subject, now) = (context.subject, context.now);
     match context.isolate.trigger(subject.key.hash, subject.route, now) {

@@ -27,6 +27,9 @@ use crate::{
     protocol::{colo_record::ColoRecord, message::LeaseRequest},
 };
 
+/// The most keys in an isolate's memory, whatever their size.
+pub const MAX_KEYS: usize = 10_000;
+
 /// The knowledge of one isolate. All of it may vanish at any moment, and nothing of it is needed for
 /// correctness.
 #[derive(Clone, Debug)]
@@ -220,7 +223,7 @@ impl IsolateState {
             RefreshOutcome::BackedOff { failure, retry_after } => {
                 self.gate.end_failed(hash, owner, failure, now, *retry_after);
             }
-            // Without a lease nobody else remembers the failure: for a moment this isolate does.
+            // Without a lease the object does not remember the failure, so this isolate does for a short time.
             RefreshOutcome::Failed(failure) => {
                 let pause = match failure {
                     Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Span::SECOND),

@@ -150,7 +150,7 @@ pub struct RefreshOrder {
     pub seen: u64,
     /// The smoothed cost until now.
     pub delta: Option<Span>,
-    /// Whether the colo's cache was looked up a moment ago.
+    /// Whether the colo's cache was looked up just before.
     pub has_looked: bool,
     /// The number of its mark in the refresh gate.
     pub owner: u64,

@@ -49,7 +49,7 @@ fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// One run of a made-up world, in pieces.
+/// One run of a simulated world, performed in steps.
 #[wasm_bindgen]
 pub struct Run {
     world: World,
@@ -75,7 +75,7 @@ impl Run {
         Ok(Self { world, strategy, beta, duration, is_over: false })
     }
 
-    /// Lets so many events happen; the share of the run that is done, 1 at its end.
+    /// Performs that many events. Returns the share of the run that is done: 1 at its end.
     ///
     /// # Errors
     /// A broken promise of the protocol.
@@ -276,7 +276,7 @@ pub fn auto_window(rate: f64, delta: f64, window: f64, late_share: f64, max_beta
     xfetch::auto(rate, delta, window, late_share, max_beta).1.as_seconds()
 }
 
-/// The probability that one request refreshes, so many seconds before expiry.
+/// The probability that one request triggers a refresh, at a given time in seconds before expiry.
 #[wasm_bindgen]
 #[must_use]
 pub fn probability(remaining: f64, delta: f64, beta: f64, window: f64) -> f64 {

@@ -18,7 +18,7 @@ const CHECKSUM_BYTES: usize = 4;
 /// Never for the heads of this crate: sequences of known length serialize.
 #[must_use]
 pub fn join<H: Serialize>(version: u32, head: &H, body: &[u8]) -> Vec<u8> {
-    // Not `expect`: what it says of the error is never said.
+    // Not `expect`: its message would take space in the wasm and can never be printed.
     let Ok(head) = postcard::to_allocvec(head) else { unreachable!("sequences of known length serialize") };
     let mut bytes = Vec::with_capacity(VERSION_BYTES + CHECKSUM_BYTES + head.len() + body.len());
     bytes.extend_from_slice(&version.to_le_bytes());

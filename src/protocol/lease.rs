@@ -62,9 +62,9 @@ impl Grant {
         self.granted_at.plus(self.length).since(now).min(self.length)
     }
 
-    /// When it is worth asking again: when the computation should have ended, by what it cost before,
-    /// and after that from time to time. An isolate that slept on the whole lease would serve stale
-    /// answers long after the new one had been committed.
+    /// When to ask again: at the expected end of the computation, by its last cost, and repeatedly after that.
+    /// An isolate that waited for the end of the lease would serve stale answers long after the new entry
+    /// had been committed.
     fn retry_in(&self, now: Instant) -> Span {
         let expected_end = self.granted_at.plus(self.expected.share(1.25));
         expected_end.since(now).max(MIN_RETRY).min(self.remaining(now))

@@ -32,7 +32,7 @@ pub struct LeaseRequest {
 pub enum Message {
     /// Asks for the lease. Never waits.
     Acquire {
-        /// The generation of whatever was found, however old; 0 for nothing.
+        /// The generation of the entry that was found, fresh or stale; 0 if none was found.
         seen: u64,
         /// Makes a repeated message harmless; absent when there is no entropy.
         nonce: Option<u64>,
@@ -85,7 +85,7 @@ pub enum Answer {
         /// Its TTL, which a soft purge has shortened since its bytes were written.
         ttl: Span,
     },
-    /// Somebody else holds the lease.
+    /// Another isolate holds the lease.
     Held {
         /// When it is worth asking again; the lease lasts at least as long.
         retry_in: Span,

@@ -187,7 +187,7 @@ impl World {
             Isolate::new(self.isolates[isolate].colo, NAMED_LATER + (self.next_task << 8) + isolate as u64);
     }
 
-    /// Calls that nobody settled are counted as abandoned by their own isolate.
+    /// Calls without a result are counted as abandoned by their own isolate.
     fn sweep(&mut self, isolate: usize) {
         let now = self.clock_of(isolate);
         for purpose in self.isolates[isolate].state.calls.sweep(now) {

@@ -24,11 +24,11 @@ pub struct Faults {
     pub unreadable: f64,
     /// The share of the messages that the object refuses, as code of another version would.
     pub refusal: f64,
-    /// Each colo's clock, and the objects', is off by so much at most.
+    /// The greatest error of each colo's clock and of the object's clock.
     pub skew: Span,
     /// Mean distance between steps of some clock.
     pub steps_every: Span,
-    /// A step is so long at most, either way.
+    /// The greatest clock step, in either direction.
     pub step_most: Span,
     /// Mean distance between restarts of some isolate.
     pub restarts_every: Span,
@@ -38,7 +38,7 @@ pub struct Faults {
     pub alarms_every: Span,
     /// Mean distance between leaps of the objects' clock.
     pub leaps_every: Span,
-    /// A leap is so long at most, either way: long enough for everything to be forgotten.
+    /// The greatest clock leap, in either direction: longer than every lifetime.
     pub leap_most: Span,
     /// Mean distance between purges of some key, hard ones and soft ones.
     pub purges_every: Span,

@@ -48,7 +48,7 @@ struct OfKey {
     is_forgotten: bool,
     grant: Option<Grant>,
     committed: u64,
-    /// OriginCalls to the origin under this token.
+    /// Origin calls under this token.
     called: (u64, u32),
 }
 
@@ -253,7 +253,7 @@ impl Invariants {
     }
 }
 
-/// An answer, as somebody outside sees it.
+/// An answer, as a client sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenAnswer<'a> {
     pub(super) isolate: usize,

@@ -118,7 +118,7 @@ impl World {
         Some(bytes.clone())
     }
 
-    /// A call to the origin begins; it ends whether or not somebody still waits for it.
+    /// A call to the origin begins; it ends even if no request waits for it any more.
     pub(super) fn call_origin(&mut self, key: usize) -> OriginCall {
         let call = self.origin.call(&self.scenario, key, self.now, self.elapsed());
         self.schedule(call.takes, What::OriginEnds { key });

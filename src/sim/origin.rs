@@ -28,10 +28,10 @@ pub(super) struct OriginCall {
 #[derive(Debug)]
 pub(super) struct Origin {
     rng: SimRng,
-    /// OriginCalls per key: now, and in all.
+    /// Origin calls in progress, per key.
     pub(super) under_way: Vec<u32>,
     pub(super) calls: u64,
-    /// When each computation began, by its number: how old a body really is.
+    /// When each computation ends, by its number: from this instant its body ages.
     pub(super) ended: Vec<Instant>,
 }
 

@@ -7,7 +7,7 @@ use crate::{core::time::Span, isolate::metrics::Counters};
 pub struct Second {
     /// Requests that arrived.
     pub requests: u32,
-    /// OriginCalls that the origin got.
+    /// The number of origin calls.
     pub calls: u32,
     /// Answers that took longer than [`SLOW`].
     pub slow: u32,
@@ -28,7 +28,7 @@ pub struct Cycle {
     pub late: bool,
 }
 
-/// An answer that takes longer is one that somebody notices.
+/// An answer that takes longer counts as slow.
 pub const SLOW: Span = Span(100);
 
 /// Upper bounds of the histogram of answer times grow by a tenth from one millisecond.
@@ -57,9 +57,9 @@ pub struct Report {
     pub past_ttl: u64,
     /// The sum of the ages of all answers, in milliseconds.
     pub age_sum: u64,
-    /// OriginCalls that the origin got, by its own count.
+    /// The number of origin calls, counted by the origin.
     pub calls: u64,
-    /// The least calls that keep every answer of these arrivals within its TTL: each serves for a TTL
+    /// Lower bound on origin calls for this arrival trace if no answer may exceed its TTL: each serves for a TTL
     /// from its end, and what comes during it may wait.
     pub least_calls: u64,
     /// The most calls for one key at once.

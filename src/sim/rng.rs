@@ -1,11 +1,11 @@
-//! SimRng with a seed: the distributions that the made-up world draws from, by inversion.
+//! A random number generator with a seed, and the distributions that the simulation draws from, by inversion.
 
 use fastrand::Rng;
 
 use crate::core::time::Span;
 
-/// One stream of rng. Each part of the world has its own, so that another strategy does not change
-/// the arrivals.
+/// One stream of random numbers. Each part of the simulation has its own, so that a change of strategy does not
+/// change the arrivals.
 #[derive(Clone, Debug)]
 pub(super) struct SimRng(Rng);
 

@@ -4,7 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::{clock::Clock, object::Ticket};
-use crate::isolate::{coalesce, state::IsolateState};
+use crate::{
+    core::config::DEFAULT_MEMORY_BYTES,
+    isolate::{
+        coalesce,
+        state::{IsolateState, MAX_KEYS},
+    },
+};
 
 /// A colo: its clock, and the bytes that its cache holds of each key.
 #[derive(Debug, Default)]
@@ -25,7 +31,7 @@ pub(super) struct Isolate {
 impl Isolate {
     /// A new isolate; a restarted one has a new name.
     pub(super) fn new(colo: usize, name: u64) -> Self {
-        let mut state = IsolateState::new(32 << 20, 10_000);
+        let mut state = IsolateState::new(DEFAULT_MEMORY_BYTES, MAX_KEYS);
         state.name = name;
         Self { colo, state, sleepers: BTreeMap::new() }
     }

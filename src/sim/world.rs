@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    /// Nobody asks any more: everything that was under way must have ended.
+    /// The arrivals are over: every request and every refresh must have ended.
     fn finish(&mut self) {
         let at = self.elapsed();
         let left: Vec<_> = self.tasks.values().map(|running| format!("{:?}", running.task)).collect();

@@ -52,7 +52,7 @@ pub(super) async fn read(stream: Option<ReadableStream>, most: usize) -> Result<
         let chunk: js_sys::Uint8Array =
             field("value").ok().and_then(|it| it.dyn_into().ok()).ok_or(BodyError::Broken)?;
         if bytes.len() + chunk.length() as usize > most {
-            // Nobody waits for the rest.
+            // The rest of the body is not needed.
             let _ = reader.cancel();
             return Err(BodyError::TooLarge);
         }

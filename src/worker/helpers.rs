@@ -10,20 +10,20 @@ extern "C" {
     #[wasm_bindgen(js_name = requestFlags)]
     pub(super) fn request_flags(request: &Request, credentials: &Array) -> f64;
 
-    /// Copies so many bytes of a buffer into wasm memory, to this address.
+    /// Copies `length` bytes of a buffer into wasm memory, to this address.
     fn copy(buffer: &ArrayBuffer, length: usize, memory: &JsValue, address: usize);
 
     /// A response with a body that is kept for the next one.
     #[wasm_bindgen(catch)]
     pub(super) fn respond(body: &Uint8Array, init: &ResponseInit) -> Result<Response, JsValue>;
 
-    /// A promise of the end of so many milliseconds.
+    /// A promise that resolves after this many milliseconds.
     pub(super) fn sleep(milliseconds: f64) -> Promise;
 
     /// Ends this promise of `sleep`, for whichever request waits for it.
     pub(super) fn wake(sleeping: &Promise);
 
-    /// Nobody waits for this promise of `sleep` any more.
+    /// Cancels the timer of a `sleep` promise that is no longer awaited.
     pub(super) fn forget(sleeping: &Promise);
 }
 

@@ -23,12 +23,9 @@ use crate::{
     isolate::{
         key_memo::KeyMemo,
         metrics::{CallOutcome, Flusher, Gauges, MetricEvent},
-        state::IsolateState,
+        state::{IsolateState, MAX_KEYS},
     },
 };
-
-/// The most keys in memory, whatever they weigh.
-pub(crate) const MAX_KEYS: usize = 10_000;
 
 pub(super) struct Isolate {
     config: Option<Result<Rc<Config>, ConfigError>>,

@@ -73,7 +73,7 @@ struct Object {
 /// The messages that sleep, and what wakes each of them.
 type Sleepers = Vec<(Ticket, oneshot::Sender<Arc<[u8]>>)>;
 
-/// What is left to do after the synchronous block.
+/// The work that remains after the synchronous block.
 #[derive(Default)]
 struct Applied {
     /// The reply to the message at hand.

@@ -15,7 +15,7 @@ use crate::{
     protocol::codec,
 };
 
-/// The counters' object. ServedAs name and binding are part of the deployment's contract.
+/// The counters' object. Class name and binding are part of the deployment's contract.
 #[wasm_bindgen]
 pub struct Metrics(Rc<ObjectState>);
 
@@ -64,7 +64,7 @@ fn new_epoch() -> String {
 }
 
 /// Loads the ledger; one that is missing or cannot be read begins a new epoch, and is saved at once, so
-/// that everybody hears the same name.
+/// that every reader gets the same epoch.
 fn load(state: &ObjectState) -> Result<Ledger, JsValue> {
     state.run(
         "CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), counts BLOB NOT NULL)",

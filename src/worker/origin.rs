@@ -133,7 +133,7 @@ impl Begun {
         match refused {
             None => Ok(Self { response, headers, is_refusal, content_type, most, announced }),
             Some(failure) => {
-                // Nobody reads this body: the connection need not carry it.
+                // The body is not needed: cancel it, so that the connection does not carry it.
                 if let Some(body) = response.body() {
                     let _ = body.cancel();
                 }

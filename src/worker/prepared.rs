@@ -1,5 +1,5 @@
-//! Answers kept ready: for requests seen a moment ago their keys, and the JavaScript objects of which the last
-//! response was made.
+//! Prepared answers: the keys of recent requests, and the JavaScript objects from which the last response was
+//! built.
 
 use std::{
     rc::Rc,
@@ -22,7 +22,7 @@ pub(super) struct Prepared {
 }
 
 struct Ready {
-    /// The entry it was made from: alive or not, its address is nobody else's as long as this stands.
+    /// The entry it was built from. While this weak reference exists, the address is not reused.
     entry: Weak<Entry>,
     status: CacheStatus,
     seconds: u64,

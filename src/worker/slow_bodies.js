@@ -102,7 +102,7 @@ export function createReader() {
      */
     readAndAnswer(request, context, answer) {
       const started = Date.now();
-      // A promise of this request's own: what waits for it goes on here, whoever ends it.
+      // A promise of this request: the code that awaits it continues in this request, whichever request resolves it.
       const promise = new Promise(hand);
       const resolve = handed;
       const place = take(resolve);

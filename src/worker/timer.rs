@@ -7,7 +7,7 @@ use wasm_bindgen_futures::JsFuture;
 use super::{helpers, platform::background::BoxFuture};
 use crate::core::time::Span;
 
-/// A sleep that ends by its timer or by its alarm, and whose timer is cleared when nobody waits for it.
+/// A sleep that ends by its timer or by its alarm, and whose timer is cleared when the sleep is dropped.
 pub(super) struct Sleep(Promise);
 
 impl Sleep {

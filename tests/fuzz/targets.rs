@@ -227,7 +227,7 @@ pub(crate) fn message(input: &[u8]) {
     let bytes = edited(&messages(), input);
     if let Some((reply, rest)) = message::decode_reply(&bytes) {
         let again = message::encode_reply(&reply, rest);
-        let (same, beside) = message::decode_reply(&again).expect("it was written a moment ago");
+        let (same, beside) = message::decode_reply(&again).expect("it was encoded just before");
         assert_eq!(same, reply);
         assert_eq!(beside, rest);
     }
@@ -235,7 +235,7 @@ pub(crate) fn message(input: &[u8]) {
         return;
     };
     let again = message::encode_message(&message, rest);
-    let (same, beside) = message::decode_message(&again).expect("it was written a moment ago");
+    let (same, beside) = message::decode_message(&again).expect("it was encoded just before");
     assert_eq!(same, message);
     assert_eq!(beside, rest);
     let mut state = lease::State::default();
@@ -244,7 +244,7 @@ pub(crate) fn message(input: &[u8]) {
         take(&mut state, &message, now);
         assert!(state.reply(Answer::Again).floor.highest() >= before, "a floor went down");
         let stored = codec::join(1, &state, &[]);
-        let (read, _) = codec::split::<lease::State>(1, &stored).expect("it was written a moment ago");
+        let (read, _) = codec::split::<lease::State>(1, &stored).expect("it was encoded just before");
         assert_eq!(read, state);
     }
 }

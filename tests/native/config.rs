@@ -85,7 +85,7 @@ fn a_header_named_twice_is_keyed_once_and_the_order_stays() {
 }
 
 #[test]
-fn nobody_loses_patience_in_a_first_sleep() {
+fn a_first_wait_never_exceeds_the_patience() {
     let config = good(route(json!({ "origin_timeout": 0.1 })));
     let sleep = lease::time_limit(&Message::Wait { seen: 0, max_waiters: 1 });
     assert!(sleep < config.routes[0].patience());
@@ -131,7 +131,7 @@ fn numbers_are_taken_up_to_both_ends_of_their_range_and_no_further() {
 }
 
 #[test]
-fn numbers_mean_what_they_say() {
+fn configured_numbers_have_their_documented_units() {
     let config = good(json!({
         "FLUSH_INTERVAL": 1.5,
         "MEMORY_BYTES": "100000",
@@ -354,7 +354,7 @@ fn other_settings_are_refused_by_name() {
 }
 
 #[test]
-fn a_refusal_names_setting_value_and_what_is_allowed_and_is_short() {
+fn a_refused_setting_gives_a_short_error_with_name_value_and_range() {
     let long = "x".repeat(500);
     let error = Config::parse(&vars(route(json!({ "ttl": long }))), false).expect_err("it is refused");
     assert_eq!(error.setting, "ROUTES[0].ttl");

@@ -1,5 +1,5 @@
-//! Single exchanges with the machines and the object's rules, where one line decides, and where a search over
-//! whole runs does not look: each is named after what would be wrong without it.
+//! Single exchanges with the object's rules and the state machines, each for one line that the exhaustive search
+//! does not cover. Regressions of older rules are in `traces.rs`; new tests of a whole task go to `tasks.rs`.
 
 use std::sync::Arc;
 
@@ -73,14 +73,14 @@ fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
 // A computation.
 
 #[test]
-fn what_is_rejected_is_stored_nowhere_and_answers_its_own_client() {
+fn a_rejected_commit_is_stored_nowhere_and_answers_its_own_client() {
     let (mut refresh, entry) = handed_in(Floor::default());
     let next = refresh.on(Event::Replied(reply(Floor::default(), Answer::Rejected), None), NOW);
     assert_eq!(next, Action::End(RefreshOutcome::Rejected(entry)));
 }
 
 #[test]
-fn what_was_purged_between_its_commit_and_the_answer_is_stored_nowhere() {
+fn an_entry_purged_between_commit_and_reply_is_stored_nowhere() {
     for (heard_before, heard_now) in [(hard(0), hard(10)), (hard(10), hard(0))] {
         let (mut refresh, entry) = handed_in(heard_before);
         let next = refresh.on(Event::Replied(reply(heard_now, Answer::Committed), None), NOW);
@@ -153,7 +153,7 @@ fn where_answers_must_not_be_stored_the_old_entry_is_kept_in_hand() {
 }
 
 #[test]
-fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
+fn a_waiter_learns_of_a_purge_from_the_message_that_wakes_it() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let woken = |floor| {
         let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
@@ -168,7 +168,7 @@ fn a_waiter_hears_of_a_purge_from_whoever_wakes_it() {
 // The object.
 
 #[test]
-fn an_entry_that_was_old_when_it_was_handed_in_is_as_old_afterwards() {
+fn a_committed_entry_keeps_its_age() {
     let mut state = State::default();
     let token = granted(&mut state, 0, 20_000, NOW);
     let (answer, wake) = state.commit(token, Span(3_000), LIFETIME, at(4_000));
@@ -178,14 +178,14 @@ fn an_entry_that_was_old_when_it_was_handed_in_is_as_old_afterwards() {
 }
 
 #[test]
-fn a_soft_purge_leaves_no_more_than_the_age_it_was_purged_at() {
+fn a_soft_purge_bounds_the_lifetime_by_the_age_at_the_purge() {
     let mut state = State::default();
     let token = granted(&mut state, 0, 20_000, NOW);
     state.commit(token, Span::ZERO, LIFETIME, NOW);
     state.purge(false, LIFETIME.physical(), at(2_000));
     let purged = Answer::Newer { generation: token, age: Span(3_000), ttl: Span(2_000) };
     assert_eq!(state.wait(0, 0, 9, at(3_000)), WaitDecision::Answer(purged));
-    // And whoever reads it takes no longer TTL from the stored bytes.
+    // A reader of the stored bytes never gets a longer TTL than was committed.
     let adopted = entry(token, NOW.0).adopted(at(3_000), Span(3_000), Span(2_000));
     assert_eq!((adopted.stored_at, adopted.lifetime.ttl), (NOW, Span(2_000)));
     let adopted = entry(token, NOW.0).adopted(at(3_000), Span(3_000), Span(9_000));
@@ -220,7 +220,7 @@ fn a_key_whose_answers_must_not_be_stored_goes_uncached_for_ten_seconds() {
 }
 
 #[test]
-fn a_message_that_waits_has_longer_than_the_object_lets_it_sleep() {
+fn a_waiting_message_times_out_after_the_longest_wait_at_the_object() {
     let wait = lease::time_limit(&Message::Wait { seen: 0, max_waiters: 1 });
     let other = lease::time_limit(&Message::Inspect);
     assert_eq!(wait, lease::MAX_WAIT.plus(other));

@@ -32,7 +32,7 @@ fn if_none_match_names_a_validator_weakly_or_all() {
 }
 
 #[test]
-fn json_in_utf_8_is_json_and_nothing_else_is() {
+fn only_json_in_utf_8_is_accepted_as_json() {
     for good in [
         "application/json",
         "Application/JSON",
@@ -73,7 +73,7 @@ fn a_lists_members_are_found_in_any_case_and_whole() {
 }
 
 #[test]
-fn what_may_be_stored_is_what_neither_of_three_headers_forbids() {
+fn a_response_is_storable_unless_one_of_three_headers_forbids_it() {
     let allow =
         |cache_control, vary, has_set_cookie| StoringHeaders { cache_control, vary, has_set_cookie }.allow();
     assert!(allow(None, None, false));
@@ -182,7 +182,7 @@ fn an_origins_status_is_an_answer_a_considered_no_or_a_failure() {
 }
 
 #[test]
-fn what_a_client_is_told_of_a_failure_is_a_gateways_status_and_one_sentence() {
+fn a_failure_gives_a_gateway_status_and_one_sentence() {
     for reason in Reason::ALL {
         let expected = match reason {
             Reason::OriginTimeout => 504,

@@ -44,7 +44,7 @@ fn numbers_are_read_as_far_as_a_double_counts_in_whole_ones() {
 }
 
 #[test]
-fn a_field_has_a_byte_at_least_and_so_many_at_most() {
+fn a_field_has_a_minimum_and_a_maximum_length() {
     let fields = ["a".to_owned()];
     let read = |text: &str| {
         key::canonical_body(serde_json::to_string(&json!({ "a": text })).unwrap().as_bytes(), Some(&fields))

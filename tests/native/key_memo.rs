@@ -9,7 +9,7 @@ fn question(route: usize, header: Option<&str>, body: &[u8]) -> RawRequest {
 }
 
 #[test]
-fn a_question_is_known_again_and_nothing_else_is() {
+fn only_an_identical_request_is_found_in_the_key_memo() {
     let mut recent = KeyMemo::default();
     let asked = question(0, Some("de"), br#"{"home":"A"}"#);
     assert_eq!(recent.get(&asked), None);

@@ -25,7 +25,7 @@ const fn answered(took: u64) -> MetricEvent {
 }
 
 #[test]
-fn a_bucket_holds_what_is_no_more_than_its_bound() {
+fn a_bucket_counts_values_up_to_its_bound() {
     for (place, bound) in BUCKETS.into_iter().enumerate() {
         let seen = counters([answered(bound), answered(bound), answered(bound + 1)]).answer_time;
         let mut counts = [0; BUCKETS.len() + 1];
@@ -41,14 +41,14 @@ fn a_bucket_holds_what_is_no_more_than_its_bound() {
 }
 
 #[test]
-fn nothing_is_counted_where_nothing_has_happened() {
+fn counters_are_empty_until_an_event_arrives() {
     assert!(Counters::default().is_empty());
     assert!(!counters([answered(0)]).is_empty());
     assert_eq!(Counters::default().answer_time.count(), 0);
 }
 
 #[test]
-fn two_tallies_are_added_bucket_by_bucket() {
+fn counters_are_added_bucket_by_bucket() {
     let called = |delta| MetricEvent::Called { purpose: Purpose::Cold, call: CallOutcome::Ok(Span(delta)) };
     let facts = [answered(1), answered(7), called(900), called(30_000)];
     let (mut left, right) = (counters([answered(7), called(900)]), counters(facts));
@@ -177,7 +177,7 @@ fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
 }
 
 #[test]
-fn of_too_many_isolates_the_one_that_was_silent_for_longest_is_forgotten() {
+fn beyond_the_limit_the_isolate_silent_for_longest_is_removed() {
     const MOST: u64 = 2_000;
     let mut book = Ledger::new("first".to_owned(), Instant(0));
     for number in 0..MOST {

@@ -1,4 +1,4 @@
-//! The made-up world: thousands of hostile ones in which every promise holds, and kind ones that obey the
+//! The simulation: thousands of hostile worlds in which every promise holds, and worlds without faults that obey the
 //! closed forms of the theory.
 
 use xfetch_edge::{
@@ -147,7 +147,7 @@ fn the_made_up_world_obeys_the_laws_of_the_rule() {
 }
 
 #[test]
-fn with_the_lease_a_cycle_is_one_computation_and_contention_follows_its_law() {
+fn with_the_lease_a_cycle_has_one_computation_and_contention_follows_theory() {
     let figures = run(plain(Strategy::LeaseBetaOne));
     let counters = &figures.counters;
     assert_eq!(figures.most_in_flight, 1);
@@ -162,7 +162,7 @@ fn with_the_lease_a_cycle_is_one_computation_and_contention_follows_its_law() {
 }
 
 #[test]
-fn auto_is_late_as_rarely_as_it_was_asked_and_gives_up_less_than_beta_1() {
+fn auto_keeps_its_late_share_and_refreshes_later_than_beta_1() {
     let auto = run(plain(Strategy::LeaseBetaAuto));
     let late = mean(&auto.cycles[20..], |it| f64::from(u8::from(it.late)));
     assert!(late.0 < 0.01 + 4.0 * late.1.max(0.003), "late in {} of the cycles", late.0);

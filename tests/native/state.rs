@@ -95,7 +95,7 @@ fn a_refresh_begins_where_none_is_under_way_and_each_has_a_mark_of_its_own() {
 }
 
 #[test]
-fn the_origin_is_asked_for_so_many_keys_at_once_and_no_more() {
+fn the_number_of_concurrent_origin_calls_is_bounded() {
     let (mut local, route, key) = (local(), route(), known().hash);
     for under_way in 0..2 {
         assert!(local.has_room(&route), "{under_way} of two");
@@ -139,7 +139,7 @@ fn after(purpose: Purpose, ending: &RefreshOutcome, milliseconds: u64) -> Option
 }
 
 #[test]
-fn how_a_refresh_ended_is_remembered_as_long_as_it_matters() {
+fn the_refresh_gate_keeps_each_outcome_for_its_own_time() {
     let stored = entry(&known(), b"{}");
     let backed_off = RefreshOutcome::BackedOff { failure: failed(), retry_after: Span(4_000) };
     let told = |seconds: u64| Failure::Transient {
@@ -175,7 +175,7 @@ fn how_a_refresh_ended_is_remembered_as_long_as_it_matters() {
 }
 
 #[test]
-fn what_comes_with_the_question_for_the_lease() {
+fn a_lease_request_carries_the_lease_the_cost_and_the_arrival_rate() {
     let (mut local, route, key) = (local(), route(), known());
     local.name = 5;
     let terms = local.lease_request(&key.hash, &route, None);
@@ -209,7 +209,7 @@ fn full_of_live_marks_an_isolate_still_replaces_those_of_its_own_keys() {
 }
 
 #[test]
-fn memory_weighs_what_it_holds_and_takes_an_entry_that_just_fits() {
+fn memory_accounts_its_bytes_and_accepts_an_entry_of_the_exact_limit() {
     let key = known();
     let (small, large) = (entry(&key, &[b'x'; 10]), entry(&key, &[b'x'; 1_010]));
     let weighed = |entry: &Arc<Entry>| {
@@ -229,7 +229,7 @@ fn memory_weighs_what_it_holds_and_takes_an_entry_that_just_fits() {
 }
 
 #[test]
-fn what_the_colo_holds_is_taken_into_memory_unless_it_was_purged() {
+fn a_colo_entry_enters_memory_unless_it_was_purged() {
     let known = known();
     let look = |local: &mut IsolateState, floor| {
         let found =
@@ -257,7 +257,7 @@ fn what_the_colo_holds_is_taken_into_memory_unless_it_was_purged() {
 }
 
 #[test]
-fn what_a_look_has_found_is_not_served_when_it_was_purged_meanwhile() {
+fn a_looked_up_entry_purged_meanwhile_is_not_served() {
     let key = known();
     let found = entry(&key, b"{}");
     for (floor, is_left) in
@@ -277,7 +277,7 @@ fn what_a_look_has_found_is_not_served_when_it_was_purged_meanwhile() {
 }
 
 #[test]
-fn what_was_used_since_the_hand_came_by_is_spared_once() {
+fn an_entry_used_since_the_last_sweep_is_spared_once() {
     let key = known();
     let mut memory = Memory::new(1 << 20, 3);
     let has = |memory: &Memory, number: u8| memory.floor(&[number; 32]).hard > 0;
@@ -298,7 +298,7 @@ fn what_was_used_since_the_hand_came_by_is_spared_once() {
 }
 
 #[test]
-fn as_much_goes_as_a_large_entry_needs_and_no_more() {
+fn a_large_entry_evicts_only_as_much_as_it_needs() {
     let key = known();
     let (small, large) = (entry(&key, &[b'x'; 100]), entry(&key, &[b'x'; 1_000]));
     let weight = {

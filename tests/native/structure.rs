@@ -112,7 +112,7 @@ fn folder(module: &str) -> &str {
 }
 
 #[test]
-fn imports_between_folders_go_one_way_and_worlds_do_not_know_each_other() {
+fn imports_between_folders_go_one_way_and_worlds_do_not_import_each_other() {
     let allowed = |folder: &str| match folder {
         "core" => vec!["core"],
         "protocol" => vec!["core", "protocol"],

@@ -79,7 +79,7 @@ fn the_gap_before_expiry_is_a_gumbel_distribution() {
 }
 
 #[test]
-fn triggers_per_cycle_are_geometric_whatever_the_rate() {
+fn triggers_per_cycle_are_geometric_at_every_rate() {
     for (rate, beta) in [(100.0, 1.0), (1_000.0, 1.0), (100.0, 2.0), (100.0, 0.5)] {
         let cycles = run(2, 20_000, rate, beta, ENDLESS);
         let law = (1.0_f64 / beta).exp();
@@ -157,7 +157,7 @@ fn auto_beta_solves_the_windowed_equation_or_takes_its_bound() {
 
 /// What comes very early is freshness thrown away: "auto" cuts it off, and is late as rarely as before.
 #[test]
-fn auto_window_cuts_the_early_tail_off_and_nothing_else() {
+fn the_auto_window_cuts_only_the_early_tail() {
     let (delta, widest) = (Span(1_000), Span(30_000));
     for (rate, least_gain) in [(5.0, 2.0), (10.0, 1.2), (30.0, 0.3), (100.0, 0.0), (1_000.0, 0.0)] {
         let chosen = |window: Span| {

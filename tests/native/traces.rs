@@ -82,7 +82,7 @@ fn an_early_refresh_is_granted_for_an_entry_that_is_still_fresh() {
 }
 
 #[test]
-fn the_recheck_inside_the_lock_finds_what_was_committed_meanwhile() {
+fn the_recheck_inside_the_lock_finds_a_commit_made_meanwhile() {
     let (mut state, token) = committed(NOW);
     let answer = acquire(&mut state, token - 1, "slow", at(500));
     assert_eq!(answer, Answer::Newer { generation: token, age: Span(500), ttl: LIFETIME.ttl });
@@ -182,7 +182,7 @@ fn tokens_increase_when_the_clock_steps_back() {
 }
 
 #[test]
-fn a_corrupt_generation_is_ignored_and_a_true_one_from_a_clock_ahead_is_not() {
+fn a_corrupt_generation_is_ignored_and_a_plausible_one_ahead_is_accepted() {
     let mut state = State::default();
     let token = grant(&mut state, (1 << 53) - 1, "corrupt", NOW);
     assert_eq!(token, NOW.0);
@@ -211,7 +211,7 @@ fn a_clock_that_steps_back_ends_a_lease_and_one_that_steps_ahead_too() {
 }
 
 #[test]
-fn whoever_finds_the_lease_held_is_told_to_come_back_when_the_computation_should_have_ended() {
+fn a_request_that_finds_the_lease_held_is_told_to_return_when_the_computation_should_have_ended() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
     assert_eq!(acquire(&mut state, 0, "b", NOW), Answer::Held { retry_in: Span(1_250) });
@@ -222,7 +222,7 @@ fn whoever_finds_the_lease_held_is_told_to_come_back_when_the_computation_should
 // Waiting.
 
 #[test]
-fn nobody_waits_for_a_commit_that_has_happened() {
+fn a_wait_for_a_past_commit_returns_at_once() {
     let (state, token) = committed(NOW);
     let answer = state.wait(0, 0, 10, at(7));
     assert_eq!(
@@ -232,12 +232,12 @@ fn nobody_waits_for_a_commit_that_has_happened() {
 }
 
 #[test]
-fn nobody_waits_where_no_lease_is_out() {
+fn a_wait_without_a_live_lease_returns_at_once() {
     assert_eq!(State::default().wait(0, 0, 10, NOW), WaitDecision::Answer(Answer::Again));
 }
 
 #[test]
-fn a_purge_wakes_those_who_wait() {
+fn a_purge_wakes_the_waiters() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
     assert_eq!(state.wait(0, 0, 10, NOW), WaitDecision::Sleep(Span(5_000)));
@@ -254,7 +254,7 @@ fn a_waiter_sleeps_no_longer_than_the_lease_and_there_is_a_most() {
 }
 
 #[test]
-fn a_failing_origin_gets_one_call_per_window_and_all_waiters_hear_of_it() {
+fn a_failing_origin_gets_one_call_per_window_and_all_waiters_get_the_failure() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "holder", NOW);
     let (answer, wake) = state.fail(token, transient(None), NOW, Draw::NEVER_EARLY);
@@ -351,7 +351,7 @@ fn a_purge_leaves_a_back_off_and_forgets_an_origins_no() {
 }
 
 #[test]
-fn memory_takes_nothing_back_that_was_purged() {
+fn memory_rejects_a_purged_entry() {
     let mut memory = Memory::new(1 << 20, 10);
     let (hash, key) = ([1; 32], "key");
     let old = Arc::new(entry(5, NOW.0));
@@ -391,7 +391,7 @@ fn held(retry_in: u64) -> Action {
 }
 
 #[test]
-fn who_finds_the_lease_held_takes_what_is_committed_meanwhile() {
+fn a_request_that_finds_the_lease_held_takes_the_entry_committed_meanwhile() {
     let mut refresh = contending();
     let newer = Arc::new(entry(9, NOW.0));
     let answer = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
@@ -410,7 +410,7 @@ fn who_waits_for_a_computation_that_fails_remembers_the_failure() {
 }
 
 #[test]
-fn who_waits_in_vain_asks_again_when_it_was_told_to() {
+fn a_waiter_without_a_result_asks_again_after_retry_in() {
     for answer in [Answer::TooManyWaiters, Answer::Purged, Answer::Refused { speaks: 9 }] {
         assert_eq!(contending().on(told(answer.clone()), at(700)), held(3_300), "{answer:?}");
     }
@@ -421,7 +421,7 @@ fn who_waits_in_vain_asks_again_when_it_was_told_to() {
 }
 
 #[test]
-fn a_sleep_that_nobody_ended_is_followed_by_one_more_and_no_further() {
+fn an_expired_wait_is_followed_by_exactly_one_more() {
     let mut refresh = contending_for(Span(12_000));
     assert_eq!(refresh.on(told(Answer::Again), at(5_000)), Action::Wait { seen: 5 });
     assert_eq!(refresh.on(told(Answer::Again), at(10_000)), held(2_000));
@@ -432,7 +432,7 @@ fn a_sleep_that_nobody_ended_is_followed_by_one_more_and_no_further() {
 }
 
 #[test]
-fn a_clock_that_steps_during_the_sleep_keeps_nobody_away() {
+fn a_clock_step_during_a_wait_blocks_no_later_request() {
     assert_eq!(contending().on(told(Answer::TooManyWaiters), Instant(NOW.0 - 900_000)), held(4_000));
     assert_eq!(contending().on(told(Answer::TooManyWaiters), at(900_000)), held(250));
     assert_eq!(contending().on(told(Answer::Again), Instant(NOW.0 - 900_000)), held(250));
@@ -484,7 +484,7 @@ fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
 // Cold requests.
 
 #[test]
-fn a_cold_request_overtakes_what_the_object_holds_past_every_window() {
+fn a_miss_replaces_the_objects_entry_past_every_window() {
     let mut cold = Miss::new(0, None, NOW);
     assert_eq!(cold.on(miss::Event::Started { led_here: false }, NOW), miss::Action::Lead { seen: 0 });
     let dead = Arc::new(entry(7, NOW.0 - 70_000));
@@ -504,7 +504,7 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
 }
 
 #[test]
-fn the_old_entry_answers_when_the_origin_fails_and_when_it_cannot_be_waited_for() {
+fn the_stale_entry_answers_when_the_origin_fails_or_exceeds_the_patience() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let fallback = || Miss::new(7, Some(old.clone()), NOW);
     let led = |ending| miss::Event::Led(ending, Floor::default());
@@ -527,7 +527,7 @@ fn an_old_entry_in_hand_that_was_purged_meanwhile_answers_nobody() {
 }
 
 #[test]
-fn what_was_warm_when_the_request_came_is_served_whatever_the_look_brings() {
+fn an_entry_warm_on_arrival_is_served_even_if_the_lookup_fails() {
     let key = Key { text: "key".into(), hash: [1; 32] };
     let stale = Arc::new(entry(7, NOW.0 - 6_000));
     let older = Arc::new(entry(9, NOW.0 - 60_000));
@@ -595,7 +595,7 @@ fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
 }
 
 #[test]
-fn what_was_there_before_a_request_waited_is_a_hit_and_what_came_meanwhile_collapsed() {
+fn an_entry_present_before_the_wait_is_a_hit_and_a_later_one_collapsed() {
     for (stored_at, outcome) in [
         (NOW.0 - 1, MissOutcome::Hit as fn(Arc<Entry>) -> MissOutcome),
         (NOW.0, MissOutcome::Collapsed as fn(Arc<Entry>) -> MissOutcome),

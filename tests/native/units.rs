@@ -101,7 +101,7 @@ fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
 }
 
 #[test]
-fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
+fn an_isolate_without_a_rate_counts_as_an_average_one() {
     let mut global_rate = GlobalRate::default();
     let total = |global_rate: &GlobalRate| global_rate.total();
     global_rate.hear(RateShare::new(1, None));
@@ -143,13 +143,13 @@ fn who_asks_without_knowing_how_often_counts_as_one_of_those_who_know() {
 }
 
 #[test]
-fn where_several_ask_and_nobody_knows_how_often_auto_takes_twice_what_it_sees() {
+fn until_rates_are_known_auto_assumes_twice_its_own_rate() {
     assert!((lookup_beta(SEVERAL, Some(15.0)) - lookup_beta(0, Some(30.0))).abs() < 1e-9);
     assert!((lookup_beta(SEVERAL, None) - 1.0).abs() < 1e-9, "twice nothing is nothing");
 }
 
 #[test]
-fn shares_of_a_key_that_nobody_has_refreshed_for_long_are_forgotten() {
+fn shares_of_a_key_without_refreshes_expire() {
     let told_after = |ms: u64| {
         let mut state = lease::State::default();
         let ask = |isolate| LeaseRequest {
@@ -204,7 +204,7 @@ fn the_alarm_looks_again_when_there_is_something_to_do() {
 }
 
 #[test]
-fn what_a_caller_has_seen_is_believed_up_to_the_last_token_but_one() {
+fn a_generation_that_leaves_too_few_tokens_is_not_believed() {
     let lifetime = entry(1, NOW).lifetime;
     let (mut state, token) = committed(lifetime, 0, Instant(TOKEN_END));
     assert_eq!(token, TOKEN_END - 1);
@@ -240,7 +240,7 @@ fn a_soft_purge_does_not_make_a_failing_origin_be_asked_more_often() {
 }
 
 #[test]
-fn a_few_requests_at_one_instant_are_no_rate() {
+fn a_few_requests_at_one_instant_give_no_rate() {
     let memory = Span(10_000);
     let mut rate = ArrivalRate::default();
     assert_eq!(rate.per_second(memory), None);
@@ -278,7 +278,7 @@ fn auto_takes_the_larger_of_its_own_rate_and_the_worlds() {
 }
 
 #[test]
-fn autos_window_is_two_and_a_half_computations_whatever_share_of_the_ttl_that_is() {
+fn the_auto_window_is_two_and_a_half_computations_at_any_ttl() {
     for (ttl, share) in [(10_000, 0.25), (100_000, 0.025), (3_600_000, 2.5 / 3_600.0)] {
         let lifetime = Lifetime { ttl: Span(ttl), ..Lifetime::default() };
         let entry = Entry { lifetime, delta: Span(1_000), global_rate: 50_000, ..entry(1, NOW) };
@@ -339,7 +339,7 @@ fn an_entry_is_served_until_its_window_ends_and_not_at_that_instant() {
 }
 
 #[test]
-fn a_floor_takes_what_is_below_it_and_nothing_that_is_at_it() {
+fn a_purge_floor_removes_generations_below_it_and_keeps_its_own() {
     let later = NOW.plus(Span(100));
     let left = |generation, committed, floor: Floor| {
         let seen = floor.applied(Arc::new(Entry { committed, ..entry(generation, NOW) }), later);
@@ -357,7 +357,7 @@ fn a_floor_takes_what_is_below_it_and_nothing_that_is_at_it() {
 }
 
 #[test]
-fn of_one_generation_the_copy_that_expires_earlier_supersedes_and_an_equal_one_does_not() {
+fn a_copy_of_one_generation_supersedes_only_if_it_expires_earlier() {
     let held = entry(5, NOW);
     assert!(!entry(5, NOW).supersedes(&held), "the same is no news");
     assert!(!entry(4, NOW.plus(Span(500))).supersedes(&held));
@@ -395,7 +395,7 @@ fn failed(cold: &mut Miss, now: Instant) -> Action {
 }
 
 #[test]
-fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else() {
+fn a_failed_computation_falls_back_only_on_an_entry_within_its_window() {
     let old = Arc::new(entry(3, NOW));
     for (age, is_usable) in [(4_000, true), (5_999, true), (6_000, false)] {
         let now = NOW.plus(Span(age));
@@ -408,7 +408,7 @@ fn a_failed_computation_falls_back_on_what_may_still_be_used_and_on_nothing_else
 }
 
 #[test]
-fn what_may_not_be_used_takes_the_place_of_nothing_that_may() {
+fn an_unusable_entry_never_replaces_a_usable_one() {
     let now = NOW.plus(Span(4_000));
     let mut cold = Miss::new(3, Some(Arc::new(entry(3, NOW))), now);
     cold.on(Event::Started { led_here: false }, now);
@@ -442,7 +442,7 @@ fn memory_is_never_above_its_bytes_however_few_entries_fill_it() {
 }
 
 #[test]
-fn who_waits_too_long_is_told_whether_it_was_the_object_that_was_missing() {
+fn a_waiter_past_its_patience_learns_whether_the_object_was_unreachable() {
     for (is_lost, told) in [(true, "Unavailable"), (false, "TimedOut")] {
         let mut cold = Miss::new(0, None, NOW);
         cold.on(Event::Started { led_here: false }, NOW);
@@ -455,7 +455,7 @@ fn who_waits_too_long_is_told_whether_it_was_the_object_that_was_missing() {
 }
 
 #[test]
-fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_used() {
+fn a_miss_keeps_the_objects_usable_entry_as_a_fallback() {
     let held = Arc::new(entry(7, NOW));
     for (age, falls_back) in [(4_000, true), (6_500, false)] {
         let now = NOW.plus(Span(age));
@@ -471,7 +471,7 @@ fn what_the_object_holds_is_overtaken_and_kept_in_hand_while_it_may_still_be_use
 }
 
 #[test]
-fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
+fn waiters_that_saw_the_same_entry_share_one_message_and_get_its_answer_once() {
     let mut sleeps = Coalesce::default();
     let mut join = |key: u8, seen, who: u64| sleeps.join([key; 32], seen, who, 2, LEASE, NOW);
     let firsts = [join(1, 0, 10), join(1, 7, 11), join(2, 0, 12), join(255, 1, 15), join(255, 2, 16)];
@@ -486,7 +486,7 @@ fn whoever_has_seen_the_same_sleeps_by_one_message_and_hears_its_answer_once() {
 }
 
 #[test]
-fn nobody_sleeps_by_a_message_that_is_lost_or_from_the_future() {
+fn a_lost_or_future_message_carries_no_waiter() {
     let key = [1; 32];
     let began = || {
         let mut sleeps = Coalesce::default();
@@ -517,7 +517,7 @@ fn owner(joined: Joined) -> Option<u64> {
 }
 
 #[test]
-fn sleeps_that_nobody_has_ended_do_not_pile_up() {
+fn expired_waits_do_not_accumulate() {
     let mut sleeps = Coalesce::default();
     for number in 0..10_000_u64 {
         let mut key = [0; 32];
@@ -571,7 +571,7 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
 }
 
 #[test]
-fn time_is_rounded_as_each_use_of_it_wants() {
+fn times_are_rounded_up_or_down_as_each_use_requires() {
     for (milliseconds, seconds) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (60_000, 60)] {
         assert_eq!(Span(milliseconds).whole_seconds_up(), seconds, "{milliseconds} ms");
     }

@@ -88,7 +88,11 @@ test("every setting of the parser has a row in docs/settings.md", () => {
   }
 });
 
-test("every counter has its name in docs/metrics.md or in a sum there, and every code in docs/http.md", () => {
+test("docs/metrics.md has every counter with its help text, and docs/http.md every error code", () => {
+  const metrics = read("docs/metrics.md");
+  const counters = [...read("src/isolate/metrics/counters.rs").matchAll(/^    \w+ "(\w+)" "(.+)\.",$/gm)];
+  assert.ok(counters.length > 30, `${counters.length} counters`);
+  for (const [, name, help] of counters) assert.ok(metrics.includes(`| \`${name}\` | ${help} |\n`), name);
   const http = read("docs/http.md");
   for (const [, code] of read("src/core/failure.rs").matchAll(/=> "(\w+)",/g)) {
     if (!["negative", "pass", "given_back"].includes(code)) assert.ok(http.includes(`\`${code}\``), code);

@@ -500,7 +500,7 @@ test(
 );
 
 test(
-  "overload of one key: so many waiters in each isolate and no more, the others are refused at once, one call, and the key is free",
+  "overload of one key: each isolate keeps its limit of waiters, refuses the others at once, calls the origin once, and releases the key",
   inWorld({ colos: [{}, {}], route: { max_waiters: 100 }, origin: { latency: 1_500 } }, async ({ clients, origin }) => {
     const body = question();
     const answers = (await Promise.all(clients.map((client) => client.burst(500, body)))).flat();
@@ -523,7 +523,7 @@ test(
   }),
 );
 
-describe("whoever resets his connection gives back what he held", () => {
+describe("a client that resets its connection releases what its request held", () => {
   for (const [where, folder] of [
     ["", undefined],
     [", in another Worker", EMBEDDING],
@@ -548,7 +548,7 @@ describe("whoever resets his connection gives back what he held", () => {
   }
 
   test(
-    "places of waiters, and the key, whoever of them goes",
+    "the places of waiters, and the key, whichever waiter disconnects",
     inWorld({ route: { max_waiters: 20 }, origin: { latency: 1_500 } }, async ({ client, origin, runtime }) => {
       const body = question();
       const gone = times(10, (place) => reset(runtime.url, body, { after: 100 + 50 * place }));
@@ -679,7 +679,7 @@ test(
 );
 
 test(
-  "F16: whoever waits for a computation when the wasm panics hears of it at once, and no key is locked",
+  "F16: requests that wait for a computation when the wasm panics are answered at once, and no key stays locked",
   inWorld(
     { prelude: breaksIn(14), route: { origin_timeout: 2 }, origin: { latency: 1_000 } },
     async ({ client, origin }) => {

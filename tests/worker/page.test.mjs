@@ -198,7 +198,7 @@ describe("the laboratory, served as files", () => {
         await ready(page);
         const words = await page.textContent("#law-words");
         const [, cycles, seen, law] =
-          /over ([\d,]+) cycles the first refresh began ([\d.]+) s before expiry on average \(law ([\d.]+) s/.exec(
+          /over ([\d,]+) cycles the first refresh began ([\d.]+) s before expiry on average \(theory: ([\d.]+) s/.exec(
             words,
           ) ?? [];
         // The closed form without a window, of theory; the standard deviation of a gap is 1.2825 beta delta.

@@ -152,7 +152,7 @@ describe("cold keys", () => {
   );
 
   test(
-    "F15: whoever hangs up leaves nobody asleep, be it the one that computes or the one whose message the others sleep by",
+    "F15: a client that disconnects leaves no waiter asleep, whether its request computes or its message stands for the other waiters",
     inWorld({ origin: { latency: 1_000 } }, async ({ client, origin, runtime }) => {
       const body = question();
       const hangUp = new AbortController();

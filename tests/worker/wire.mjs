@@ -12,11 +12,11 @@ export function send(url, text) {
   return socket;
 }
 
-/** A connection on which a question's head has been sent, with this field for its body's length, and so much of it. */
+/** Opens a connection, and sends a request's head with this length field and the start of its body. */
 export const begin = (url, length, sent) =>
   send(url, `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${length}\r\n\r\n${sent}`);
 
-/** A connection on which a question has been sent but for all behind so many bytes of its body. */
+/** Opens a connection, and sends a request with only the first `bytes` of its body. */
 export const beginOf = (url, body, bytes) => begin(url, `Content-Length: ${body.length}`, body.slice(0, bytes));
 
 /** The first that comes back. Nobody listens for more. */

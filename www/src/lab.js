@@ -4,7 +4,7 @@ import { chart, sweepCharts } from "./charts.js";
 import { byId, el, milliseconds, nice, percent, save, table } from "./dom.js";
 import { Cancelled, ask, cancel } from "./engine.js";
 import { PRESETS } from "./presets.js";
-import { OURS, STRATEGIES, lawWords, nameOf, statement } from "./words.js";
+import { OURS, STRATEGIES, theorySentence, nameOf, statement } from "./sentences.js";
 
 const GROUPS = {
   origin: "Origin",
@@ -328,7 +328,7 @@ async function presentLaws(settings, results, isCurrent) {
   if (!isCurrent()) return;
   const { law, cycles } = first;
   byId("law-words").textContent =
-    `${lawWords({ law, cycles, rate, beta, delta })} For such a key at one place "auto" would choose beta ${nice(auto.beta)}, and begin ${nice(auto.window)} s before expiry at most.`;
+    `${theorySentence({ law, cycles, rate, beta, delta })} For such a key at one place "auto" would choose beta ${nice(auto.beta)}, and begin ${nice(auto.window)} s before expiry at most.`;
   lawCharts = [
     gapChart(cycles, law),
     triggerChart(cycles, law),

@@ -31,6 +31,9 @@ pub enum Origin {
     Binding,
 }
 
+/// The default of `MEMORY_BYTES`.
+pub const DEFAULT_MEMORY_BYTES: usize = 32 << 20;
+
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -102,7 +105,13 @@ impl Config {
             development,
             flush_interval: reader.seconds("FLUSH_INTERVAL", 10.0, 0.1, 20.0),
             location_hint: location_hint(&reader),
-            memory_bytes: reader.whole("MEMORY_BYTES", 33_554_432, 65_536, 67_108_864, "bytes") as usize,
+            memory_bytes: reader.whole(
+                "MEMORY_BYTES",
+                DEFAULT_MEMORY_BYTES as u32,
+                65_536,
+                67_108_864,
+                "bytes",
+            ) as usize,
             admin_token: admin_token(&reader),
             origin_headers: origin_headers(&reader),
         };

@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode;
 
-/// A path decoded as far as it goes, if it means the same to everybody who decodes it: none of its
-/// escapes gives a separator, a dot segment or a control character, and three rounds are enough.
+/// A path decoded until it has no escapes, if every decoder reads it the same way: none of its escapes
+/// gives a separator, a dot segment or a control character, and three rounds are enough.
 #[must_use]
 pub fn unambiguous(path: &str) -> Option<String> {
     const ROUNDS: usize = 3;

@@ -24,7 +24,7 @@ impl StoringHeaders<'_> {
 
 /// Whether a `Cache-Control` has one of the two directives. One that is badly made is read as its author may have
 /// meant it: where anything else stands for the comma, where a directive is quoted that is no argument, and where a
-/// quoted string has no end, after which nobody knows what was quoted.
+/// quoted string has no end, after which the quoting is ambiguous.
 fn forbids_storing(field: &str) -> bool {
     let forbids = |directive: &str| {
         let name = directive.split('=').next().unwrap_or_default();

@@ -89,7 +89,7 @@ counters! {
     CacheHitStale "cache_hit_stale" "Answered from an entry past its expiry.",
     CacheMiss "cache_miss" "Answered by a new computation or its failure.",
     Bypass "bypass" "Forwarded uncached.",
-    Rejected "rejected" "Refused: a bad request, or a refused configuration.",
+    Rejected "rejected" "Refused: bad request, refused configuration, or no room.",
     XfetchTriggers "xfetch_triggers" "Requests that triggered a refresh.",
     XfetchEarlyTriggers "xfetch_early_triggers" "Triggers before expiry.",
     XfetchStaleTriggers "xfetch_stale_triggers" "Triggers after expiry.",
@@ -181,7 +181,7 @@ impl Counters {
         let is_early = match purpose {
             Purpose::Early => true,
             Purpose::Stale => false,
-            // Nobody triggers a cold computation: it is asked for.
+            // The computation of a miss is no XFetch trigger.
             Purpose::Cold => return,
         };
         self.add(Counter::XfetchTriggers);

@@ -28,7 +28,7 @@ pub enum ServedAs {
 pub enum CallOutcome {
     /// A valid answer, committed or not, after this long.
     Ok(Span),
-    /// A failure; `None` for the origin's considered no.
+    /// A failure; `None` for an origin's refusal (a 4xx answer).
     Failed(Option<Reason>),
     /// Unsettled at the end of its lease.
     Abandoned,

@@ -52,7 +52,7 @@ pub struct Ledger {
     isolates: Vec<IsolateRecord>,
 }
 
-/// Gauges of an isolate that has not been heard of for so long are forgotten.
+/// The gauges of an isolate expire after this time without a report.
 const GAUGES_KEPT: Span = Span(60_000);
 /// So many isolates are remembered, to know their batches again.
 const MAX_ISOLATES: usize = 2_000;

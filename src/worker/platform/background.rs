@@ -55,15 +55,15 @@ pub(crate) fn spawn(context: &dyn Background, future: impl Future<Output = ()> +
     context.wait_until(Box::pin(future));
 }
 
-/// Runs a future behind the answer, so that it goes on when the client hangs up, and hands its output to
-/// whoever still waits for it.
+/// Runs a future in the background, so that it continues when the client disconnects, and sends its output
+/// to the request that awaits it.
 pub(crate) fn spawn_detached<T: 'static>(
     context: &dyn Background,
     future: impl Future<Output = T> + 'static,
 ) -> oneshot::Receiver<T> {
     let (sender, output) = oneshot::channel();
     spawn(context, async move {
-        // A client that has hung up waits for nothing.
+        // A client that has disconnected needs no answer.
         let _ = sender.send(future.await);
     });
     output

@@ -547,7 +547,7 @@ impl State {
         }
     }
 
-    /// L4: whoever asks after a lease and the longest back-off gets a grant, and its commit is accepted.
+    /// L4: an isolate that asks after a lease and the longest back-off gets a grant, and its commit is accepted.
     fn is_free_in_the_end(&self) -> bool {
         let mut lease = self.lease();
         let now = Instant(self.now).plus(AT_REST);

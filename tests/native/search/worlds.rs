@@ -103,7 +103,7 @@ fn goes_round(world: &World) -> Option<State> {
 }
 
 #[test]
-fn no_run_goes_round_in_circles_so_each_has_an_end() {
+fn the_state_graph_has_no_cycle_so_each_run_ends() {
     let purge = Role::Purge { hard: true };
     for world in [
         World { crashes: 1, ..cold(2) },
