@@ -15,7 +15,7 @@ import { edge, scratch, serve } from "./workerd.mjs";
 const BURST = 100;
 /** Bursts that only warm up the client's and the runtime's compilers, and open the connections. */
 const WARM_UPS = 40;
-const TTL_MOST = 30;
+const MAX_TTL = 30;
 const RATE = 40;
 const CYCLES = 7;
 const ORIGIN_LATENCY = 1_000;
@@ -120,9 +120,9 @@ async function learnTtl(run, body) {
     throw new EnvironmentFault(`the question is answered with ${answer.status}: ${answer.text.slice(0, 200)}`);
   if (!answer.cacheStatus) throw new EnvironmentFault("answers carry no Cache-Status: this is not an xfetch-edge");
   const ttl = run.route?.ttl ?? (await run.client.ask(body)).ttl + 1;
-  if (!(ttl <= TTL_MOST)) {
+  if (!(ttl <= MAX_TTL)) {
     throw new EnvironmentFault(
-      `the TTL is ${ttl} s; certify a deployment with at most ${TTL_MOST} s, as every cycle is waited for`,
+      `the TTL is ${ttl} s; certify a deployment with at most ${MAX_TTL} s, as every cycle is waited for`,
     );
   }
   run.ttl = ttl;

@@ -17,7 +17,7 @@ import { gzipSync } from "node:zlib";
 import { analyse } from "./model.mjs";
 
 const PATH = "/api/v1/brain/calculate";
-const BODY_MOST = 1 << 20;
+const MAX_BODY = 1 << 20;
 const START = { latency: 1_000, spread: 0.1, mode: "ok", status: 500, retry_after: null, fail_next: null };
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -33,7 +33,7 @@ async function read(request) {
   let size = 0;
   for await (const chunk of request) {
     size += chunk.length;
-    if (size > BODY_MOST) return undefined;
+    if (size > MAX_BODY) return undefined;
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

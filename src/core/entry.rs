@@ -15,7 +15,7 @@ use super::{
     time::{Instant, Span},
 };
 
-/// How far ahead of the reader's clock an entry's may be before it is not believed.
+/// How far ahead of the reader's clock an entry's may be before it is implausible.
 pub const CLOCK_TOLERANCE: Span = Span(5_000);
 
 /// How long an entry may be served, from when it was computed.

@@ -18,7 +18,7 @@ pub struct Law {
     pub window: f64,
 }
 
-/// So many quantiles are averaged over.
+/// The number of quantiles in each mean.
 const QUANTILES: u32 = 4_000;
 
 impl Law {

@@ -106,7 +106,7 @@ pub fn probability(remaining: Span, rule: Rule) -> f64 {
     }
 }
 
-/// The smallest cost that is believed: a mock, or a clock that stands still, can measure nothing.
+/// The smallest cost that is accepted: a mock, or a clock that stands still, can measure nothing.
 pub const MIN_DELTA: Span = Span(1);
 /// The largest share of the TTL that the rule uses as cost: beyond it every request would refresh.
 pub const MAX_DELTA_SHARE: f64 = 0.5;

@@ -190,7 +190,7 @@ pub struct Notes {
     /// Waits to end, and with what.
     pub wake: Vec<(Ticket, Shared)>,
     /// What to count.
-    pub facts: Vec<MetricEvent>,
+    pub events: Vec<MetricEvent>,
     /// What to log.
     pub log: Option<RefreshLog>,
 }
@@ -222,6 +222,6 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Counts an event.
     pub(super) fn count(&mut self, event: MetricEvent) {
-        self.notes.facts.push(event);
+        self.notes.events.push(event);
     }
 }

@@ -148,7 +148,7 @@ impl State {
             self.global_rate = GlobalRate::default();
         }
         self.global_rate.hear(request.share);
-        let seen = self.believed(seen, now);
+        let seen = self.plausible(seen, now);
         if let Some(newer) = self.newer(seen, now) {
             return newer;
         }
@@ -177,7 +177,7 @@ impl State {
     /// `Wait`: the first check of `acquire` once more, then sleep as long as the lease may live.
     #[must_use]
     pub fn wait(&self, seen: u64, waiters: u32, max_waiters: u32, now: Instant) -> WaitDecision {
-        if let Some(newer) = self.newer(self.believed(seen, now), now) {
+        if let Some(newer) = self.newer(self.plausible(seen, now), now) {
             return WaitDecision::Answer(newer);
         }
         match self.grant.as_ref().filter(|grant| grant.is_live(now)) {
@@ -321,7 +321,7 @@ impl State {
     }
 
     /// A `seen` above everything this object gave and more than a day ahead is corrupt.
-    fn believed(&self, seen: u64, now: Instant) -> u64 {
+    fn plausible(&self, seen: u64, now: Instant) -> u64 {
         let most = self.last.max(now.plus(Span::DAY).0).min(TOKEN_END - 2);
         if seen > most { 0 } else { seen }
     }

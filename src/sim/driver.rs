@@ -63,8 +63,8 @@ impl World {
         if let Some(generation) = triggered_by(&effect, &notes) {
             self.triggered(key, generation);
         }
-        for fact in notes.facts {
-            self.counters.fold(fact);
+        for event in notes.events {
+            self.counters.fold(event);
         }
         for (ticket, shared) in notes.wake {
             let (turn, name) = (self.turn(), self.isolates[isolate].state.name);
@@ -270,6 +270,6 @@ fn triggered_by(effect: &Effect, notes: &Notes) -> Option<u64> {
         return None;
     };
     let has_begun = notes.spawn.iter().any(|it| matches!(it, Background::Refresh(_)));
-    let has_not = notes.facts.iter().any(|it| matches!(it, MetricEvent::Triggered { .. }));
+    let has_not = notes.events.iter().any(|it| matches!(it, MetricEvent::Triggered { .. }));
     (has_begun || has_not).then_some(entry.generation)
 }

@@ -1,4 +1,4 @@
-//! The rule by itself: cycles of one key at one place, without a lock, as the closed forms of
+//! The rule alone: cycles of one key at one place, without a lock, as the closed forms of
 //! [`crate::core::theory`] describe them.
 
 use super::{report::Cycle, rng::SimRng};
@@ -10,7 +10,7 @@ use crate::core::{
 
 /// The unit of time: a millionth of a computation, so that rounding is far below chance.
 const DELTA: Span = Span(1_000_000);
-/// So many arrivals are drawn at most, over all cycles.
+/// The greatest number of arrivals drawn, over all cycles.
 const MAX_ARRIVALS: f64 = 2_000_000.0;
 
 /// Cycles of the rule: `count` of them, or fewer where each takes very many arrivals.
@@ -19,7 +19,7 @@ pub fn rule_cycles(law: Law, count: u32, seed: u64) -> Vec<Cycle> {
     let mut chance = SimRng::new(seed, 5);
     // In units of one computation.
     let (rate, window) = (law.rate * law.delta, law.window / law.delta);
-    // Earlier than this a trigger is out of the question.
+    // Earlier than this a trigger has a negligible probability.
     let start = (law.beta * ((rate * law.beta).max(1.0).ln() + 25.0)).min(window);
     let count = f64::from(count).min((MAX_ARRIVALS / (rate * start).max(1.0)).max(20.0)) as u32;
     let rule = Rule { delta: DELTA, beta: law.beta, window: DELTA.share(window) };

@@ -63,9 +63,9 @@ pub(super) async fn drive(keyed: Rc<KeyedRequest>, mut task: Task, mut effect: E
 }
 
 fn perform(keyed: &Rc<KeyedRequest>, notes: Notes) {
-    let Notes { spawn, wake, facts, log } = notes;
-    if !facts.is_empty() {
-        isolate::with(|isolate| facts.into_iter().for_each(|it| isolate.flusher.fold(it)));
+    let Notes { spawn, wake, events, log } = notes;
+    if !events.is_empty() {
+        isolate::with(|isolate| events.into_iter().for_each(|it| isolate.flusher.fold(it)));
     }
     for (ticket, shared) in wake {
         isolate::with(|isolate| isolate.waiters.wake(ticket, shared, clock::now()));

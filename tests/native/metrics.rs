@@ -13,9 +13,9 @@ use xfetch_edge::{
     },
 };
 
-fn counters(facts: impl IntoIterator<Item = MetricEvent>) -> Counters {
-    facts.into_iter().fold(Counters::default(), |mut counters, fact| {
-        counters.fold(fact);
+fn counters(events: impl IntoIterator<Item = MetricEvent>) -> Counters {
+    events.into_iter().fold(Counters::default(), |mut counters, event| {
+        counters.fold(event);
         counters
     })
 }
@@ -50,24 +50,24 @@ fn counters_are_empty_until_an_event_arrives() {
 #[test]
 fn counters_are_added_bucket_by_bucket() {
     let called = |delta| MetricEvent::Called { purpose: Purpose::Cold, call: CallOutcome::Ok(Span(delta)) };
-    let facts = [answered(1), answered(7), called(900), called(30_000)];
-    let (mut left, right) = (counters([answered(7), called(900)]), counters(facts));
+    let events = [answered(1), answered(7), called(900), called(30_000)];
+    let (mut left, right) = (counters([answered(7), called(900)]), counters(events));
     left.merge(&right);
-    assert_eq!(left, counters([answered(7), called(900)].into_iter().chain(facts)));
+    assert_eq!(left, counters([answered(7), called(900)].into_iter().chain(events)));
     assert_eq!((left.answer_time.count(), left.delta.count()), (3, 3));
     assert_eq!((left.answer_time.sum, left.delta.sum), (15, 31_800));
     assert_eq!((left.get(Counter::TotalRequests), left.get(Counter::ComputeOk)), (3, 3));
 }
 
-/// The counters that a fact moves, and by how much.
-fn moved(fact: MetricEvent) -> Vec<(&'static str, u64)> {
-    let seen = counters([fact]);
+/// The counters that an event moves, and by how much.
+fn moved(event: MetricEvent) -> Vec<(&'static str, u64)> {
+    let seen = counters([event]);
     let all = COUNTERS.iter().enumerate().map(|(place, (name, _))| (*name, seen.at(place)));
     all.filter(|(_, count)| *count > 0).collect()
 }
 
 #[test]
-fn each_fact_moves_its_own_counters_by_one() {
+fn each_event_moves_its_own_counters_by_one() {
     let mut cases: Vec<(MetricEvent, Vec<&str>)> = vec![
         (MetricEvent::CommitRejected, vec!["commits_rejected"]),
         (MetricEvent::GrantGivenBack, vec!["grants_given_back"]),
@@ -119,12 +119,12 @@ fn each_fact_moves_its_own_counters_by_one() {
         called(CallOutcome::Failed(Some(Reason::OriginBusy)), &["compute_failed", "failed_origin_busy"]);
         called(CallOutcome::Failed(Some(Reason::TooManyOriginCalls)), &["compute_failed"]);
     }
-    for (fact, names) in cases {
+    for (event, names) in cases {
         let mut wanted: Vec<_> = names.into_iter().map(|name| (name, 1)).collect();
-        let mut seen = moved(fact);
+        let mut seen = moved(event);
         wanted.sort_unstable();
         seen.sort_unstable();
-        assert_eq!(seen, wanted, "{fact:?}");
+        assert_eq!(seen, wanted, "{event:?}");
     }
 }
 
@@ -178,17 +178,20 @@ fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
 
 #[test]
 fn beyond_the_limit_the_isolate_silent_for_longest_is_removed() {
-    const MOST: u64 = 2_000;
+    const MAX_ISOLATES: u64 = 2_000;
     let mut book = Ledger::new("first".to_owned(), Instant(0));
-    for number in 0..MOST {
+    for number in 0..MAX_ISOLATES {
         book.take(&batch(&number.to_string(), 1, None, 0), Instant(1));
     }
     book.take(&batch("0", 2, None, 0), Instant(2));
     book.take(&batch("new", 1, None, 0), Instant(3));
     let requests = |book: &Ledger| book.counters.get(Counter::TotalRequests);
-    assert_eq!((requests(&book), book.gauges(Instant(3)).memory_entries), (MOST + 2, 2 * MOST));
+    assert_eq!(
+        (requests(&book), book.gauges(Instant(3)).memory_entries),
+        (MAX_ISOLATES + 2, 2 * MAX_ISOLATES)
+    );
     book.take(&batch("0", 2, None, 0), Instant(4));
-    assert_eq!(requests(&book), MOST + 2, "it has been heard of since");
+    assert_eq!(requests(&book), MAX_ISOLATES + 2, "it has been heard of since");
     book.take(&batch("1", 1, None, 0), Instant(4));
-    assert_eq!(requests(&book), MOST + 3, "nobody knows it any more");
+    assert_eq!(requests(&book), MAX_ISOLATES + 3, "nobody knows it any more");
 }

@@ -233,9 +233,9 @@ proptest! {
     }
 
     #[test]
-    fn the_sums_hold_after_every_fact(facts in prop::collection::vec((0_u8..3, 0_u8..5, any::<bool>()), 0..60)) {
+    fn the_sums_hold_after_every_event(events in prop::collection::vec((0_u8..3, 0_u8..5, any::<bool>()), 0..60)) {
         let mut counters = Counters::default();
-        for (kind, which, flag) in facts {
+        for (kind, which, flag) in events {
             let purpose = if flag { Purpose::Early } else { Purpose::Stale };
             counters.fold(match kind {
                 0 => MetricEvent::Answered {

@@ -214,7 +214,7 @@ fn drift_4_the_floor_of_a_late_grant_reaches_memory_and_the_colo() {
     assert_eq!(lifetime, LIFETIME.physical());
     let step = bench.on(&mut late, Event::Written);
     assert_eq!(sent(&step.effect), Message::Fail { token: 9, failure: Failure::GivenBack });
-    assert_eq!(step.notes.facts, [MetricEvent::GrantGivenBack]);
+    assert_eq!(step.notes.events, [MetricEvent::GrantGivenBack]);
     let closed = Answer::Closed { applied: true, retry_after: Span::ZERO };
     assert_eq!(bench.on(&mut late, reply(floor, closed)).effect, Effect::Done(Done::Nothing));
 }
@@ -268,7 +268,7 @@ fn drift_8_a_newer_generation_that_memory_holds_is_not_decoded_once_more() {
     let step = bench.on(&mut refresh, plain(newer));
     assert_eq!(step.effect, Effect::LookUpColo, "it is stored, and so it was read");
     let purpose = Purpose::Stale;
-    assert_eq!(step.notes.facts, [MetricEvent::Triggered { purpose, trigger: TriggerOutcome::RecheckSkip }]);
+    assert_eq!(step.notes.events, [MetricEvent::Triggered { purpose, trigger: TriggerOutcome::RecheckSkip }]);
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_stale_hit_asks_the_colo_once_before_it_answers_and_refreshes() {
     let step = bench.on(&mut Task::request(), Event::Started);
     assert_eq!(served(&step).class, ServedAs::HitStale);
     let purpose = Purpose::Stale;
-    assert_eq!(step.notes.facts, [MetricEvent::Triggered { purpose, trigger: TriggerOutcome::Contention }]);
+    assert_eq!(step.notes.events, [MetricEvent::Triggered { purpose, trigger: TriggerOutcome::Contention }]);
     // The computed entry is looked up once more before it is written: a purge may have left a tombstone.
     bench.on(&mut refresh, plain(Answer::Granted { token: 9 }));
     let step = bench.on(&mut refresh, Event::Origin(Ok(computed(true, bench.now))));

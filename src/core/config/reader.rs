@@ -162,8 +162,8 @@ impl<'a> Reader<'a> {
 }
 
 fn shortened(value: &str) -> String {
-    const MOST: usize = 80;
-    match value.char_indices().nth(MOST) {
+    const MAX_SHOWN: usize = 80;
+    match value.char_indices().nth(MAX_SHOWN) {
         None => value.to_owned(),
         Some((end, _)) => format!("{}…", &value[..end]),
     }

@@ -51,6 +51,6 @@ impl CacheStatus {
 
 /// Within the range of a structured field's integers (RFC 8941, section 3.3.1).
 fn digits(seconds: i64) -> i64 {
-    const MOST: i64 = 999_999_999_999_999;
-    seconds.clamp(-MOST, MOST)
+    const MAX_SECONDS: i64 = 999_999_999_999_999;
+    seconds.clamp(-MAX_SECONDS, MAX_SECONDS)
 }

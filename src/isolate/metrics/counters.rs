@@ -138,9 +138,9 @@ impl Counters {
         self.counters.is_empty()
     }
 
-    /// Folds a fact in.
-    pub fn fold(&mut self, fact: MetricEvent) {
-        match fact {
+    /// Adds an event to the counters it concerns.
+    pub fn fold(&mut self, event: MetricEvent) {
+        match event {
             MetricEvent::Answered { class, took } => {
                 self.add(Counter::TotalRequests);
                 self.add(served_as(class));

@@ -47,7 +47,7 @@ impl CallOutcome {
     }
 }
 
-/// A fact.
+/// Something that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricEvent {
     /// A request was answered.
