@@ -13,7 +13,7 @@ import { findBrowser, installDebian, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const tools = toolEnvironment();
-/** The budget of the Worker's wasm, gzipped. */
+/** The budget of the Worker's wasm, by `gzip -9`. */
 const WASM_BUDGET = 165_000;
 /** And of the page's. */
 const PAGE_BUDGET = 150 * 1024;
@@ -114,8 +114,12 @@ const parts = {
       "--var",
       "ORIGIN_URL:https://origin.example",
     ]);
-    const wasm = readFileSync(join(root, "build", "index_bg.wasm"));
-    const size = gzipSync(wasm, { level: 9 }).length;
+    const path = join(root, "build", "index_bg.wasm");
+    const wasm = readFileSync(path);
+    // By GNU gzip, as Node's own compressor differs between versions.
+    const gzip = spawnSync("gzip", ["-9nc", path], { maxBuffer: 1 << 24 });
+    if (gzip.status !== 0) throw new Error(`gzip failed: ${gzip.error ?? gzip.stderr}`);
+    const size = gzip.stdout.length;
     console.log(`wasm: ${wasm.length} bytes, ${size} gzipped; the budget is ${WASM_BUDGET}`);
     if (size > WASM_BUDGET) throw new Error("the wasm is larger than its budget");
   },

@@ -4,7 +4,7 @@
 use xfetch_edge::{
     core::{entry::Lifetime, theory::Law, time::Span},
     isolate::metrics::Counter,
-    sim::{self, Cycle, Report, Scenario, Strategy},
+    sim::{self, Burst, Cycle, Faults, OriginFault, Outage, Report, Scenario, Strategy},
 };
 
 /// As many hostile worlds as `npm test` has time for; `npm run simulate` runs any number.
@@ -107,7 +107,7 @@ fn agrees(what: &str, (mean, error): (f64, f64), law: f64) {
 }
 
 #[test]
-fn the_rule_by_itself_obeys_its_laws_wherever_the_mass_lies() {
+fn the_rule_alone_obeys_its_closed_forms_in_every_regime() {
     for (rate, delta, beta, window) in [
         (60.0, 1.0, 1.0, 5.0),
         (0.5, 1.0, 1.0, 5.0),
@@ -136,7 +136,7 @@ fn the_rule_by_itself_obeys_its_laws_wherever_the_mass_lies() {
 }
 
 #[test]
-fn the_made_up_world_obeys_the_laws_of_the_rule() {
+fn the_simulation_obeys_the_closed_forms_of_the_rule() {
     let figures = run(plain(Strategy::XFetchAlone));
     let cycles = &figures.cycles[1..];
     let rate: f64 = 40.0;
@@ -170,6 +170,90 @@ fn auto_keeps_its_late_share_and_refreshes_later_than_beta_1() {
     let gap = |figures: &Report| mean(&figures.cycles[20..], |it| it.gap).0;
     assert!(gap(&auto) < 0.7 * gap(&paper), "{} against {}", gap(&auto), gap(&paper));
     assert!(auto.calls < paper.calls);
+}
+
+/// One isolate that needs more origin calls at once than its route allows.
+fn crowded(scenario: Scenario) -> Scenario {
+    Scenario { colos: 1, isolates: 1, spread: 0.0, colo_delay: Span(1), ..scenario }
+}
+
+#[test]
+fn drift_1_the_simulator_calls_without_a_lease_only_after_a_refused_acquire() {
+    let duration = Span(600_000);
+    let faults = Faults { refusal: 0.5, until: duration, ..Faults::default() };
+    let report = run(Scenario { duration, faults, ..Scenario::default() });
+    let count = |counter| report.counters.get(counter);
+    assert!(count(Counter::XfetchLockContentionTotal) > 20, "waits that may be refused");
+    let allowed = count(Counter::RefreshesStarted) + count(Counter::RefreshLockErrors);
+    assert!(count(Counter::ComputeCallsRefresh) <= allowed, "{:?}", report.counters);
+}
+
+#[test]
+fn drift_2_the_simulator_falls_back_on_the_old_entry_without_room_for_an_uncached_call() {
+    // From 30 s on the answers must not be stored, so each request of a burst needs a call of its own.
+    let report = run(crowded(Scenario {
+        duration: Span(60_000),
+        keys: 1,
+        rate: 5.0,
+        burst: Some(Burst { every: Span(3_000), size: 200 }),
+        lifetime: Lifetime {
+            ttl: Span(5_000),
+            stale_while_revalidate: Span::ZERO,
+            stale_if_error: Span(600_000),
+        },
+        outage: Some(Outage { from: Span(30_000), until: Span(60_000) }),
+        faults: Faults {
+            origin_faults: vec![OriginFault::Private],
+            until: Span(60_000),
+            ..Faults::default()
+        },
+        ..Scenario::default()
+    }));
+    assert!(report.calls > 100, "{} calls past the cache", report.calls);
+    assert!(report.past_ttl > 500, "{} answers by the old entry", report.past_ttl);
+    assert_eq!(report.counters.get(Counter::Rejected), 0, "without a fallback it would be refused");
+}
+
+#[test]
+fn drift_3_the_simulator_counts_too_many_origin_calls_as_refusals() {
+    let report = run(crowded(Scenario {
+        duration: Span(3_000),
+        keys: 300,
+        zipf: 0.0,
+        rate: 100.0,
+        delta: Span(5_000),
+        ..Scenario::default()
+    }));
+    let rejected = report.counters.get(Counter::Rejected);
+    assert!(rejected > 100, "{rejected} requests refused");
+    assert_eq!(rejected, report.errors);
+    assert_eq!(report.counters.get(Counter::CacheMiss), report.answers, "all keys are cold");
+}
+
+#[test]
+fn drift_5_the_simulator_ends_each_wait_within_its_patience() {
+    // Holders are cut off, and their leases block the key: waiters outlive several of them.
+    let duration = Span(300_000);
+    let faults = Faults {
+        crash: 0.5,
+        loss: 0.2,
+        cache_loss: 1.0,
+        origin_faults: vec![OriginFault::Hang],
+        until: duration,
+        ..Faults::default()
+    };
+    let lifetime =
+        Lifetime { ttl: Span(1_000), stale_while_revalidate: Span::ZERO, stale_if_error: Span::ZERO };
+    let report = run(Scenario {
+        duration,
+        lifetime,
+        failing: 0.8,
+        origin_timeout: Span(2_000),
+        faults,
+        ..Scenario::default()
+    });
+    // `run` has checked each wait.
+    assert!(report.errors > 1_000, "{} errors", report.errors);
 }
 
 /// What isolates of other colos see is told to the key's object and comes back with the entry, and who finds

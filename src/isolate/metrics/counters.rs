@@ -33,7 +33,9 @@ pub struct Histogram {
 impl Histogram {
     fn observe(&mut self, value: Span) {
         let bucket = BUCKETS.iter().position(|bound| value.0 <= *bound).unwrap_or(BUCKETS.len());
-        self.counts.resize(BUCKETS.len() + 1, 0);
+        if self.counts.len() <= BUCKETS.len() {
+            self.counts.resize(BUCKETS.len() + 1, 0);
+        }
         self.counts[bucket] += 1;
         self.sum = self.sum.saturating_add(value.0);
     }
@@ -84,10 +86,10 @@ macro_rules! counters {
 }
 
 counters! {
-    TotalRequests "total_requests" "Requests to configured and forwarded routes.",
+    TotalRequests "total_requests" "Requests to routes.",
     CacheHitFresh "cache_hit_fresh" "Answered from an entry before its expiry.",
     CacheHitStale "cache_hit_stale" "Answered from an entry past its expiry.",
-    CacheMiss "cache_miss" "Answered by a new computation or its failure.",
+    CacheMiss "cache_miss" "Answered by a computation.",
     Bypass "bypass" "Forwarded uncached.",
     Rejected "rejected" "Refused: bad request, refused configuration, or no room.",
     XfetchTriggers "xfetch_triggers" "Requests that triggered a refresh.",
@@ -98,26 +100,26 @@ counters! {
     XfetchLockContentionEarly "xfetch_lock_contention_early" "The same, before expiry.",
     XfetchLockContentionStale "xfetch_lock_contention_stale" "The same, after expiry.",
     XfetchRecheckSkipsTotal "xfetch_recheck_skips_total" "Triggers that found a newer generation.",
-    RefreshLockErrors "refresh_lock_errors" "Triggers that could not reach the object.",
+    RefreshLockErrors "refresh_lock_errors" "Triggers without the object.",
     RefreshBackoffs "refresh_backoffs" "Triggers held back after a failure.",
     ComputeCalls "compute_calls" "Origin calls of the cache that have ended.",
-    ComputeCallsCold "compute_calls_cold" "Of these, calls that a request waited for.",
+    ComputeCallsCold "compute_calls_cold" "Of these, for a waiting request.",
     ComputeCallsRefresh "compute_calls_refresh" "Of these, refreshes.",
-    ComputeOk "compute_ok" "Of these, calls with a valid answer.",
+    ComputeOk "compute_ok" "Of these, valid answers.",
     ComputeFailed "compute_failed" "Of these, calls that failed.",
-    ComputeAbandoned "compute_abandoned" "Of these, calls unsettled at the end of their lease.",
-    CommitsRejected "commits_rejected" "Computed entries that the object refused.",
-    GrantsGivenBack "grants_given_back" "Leases granted too late, and given back.",
+    ComputeAbandoned "compute_abandoned" "Of these, calls cut off.",
+    CommitsRejected "commits_rejected" "Entries that the object refused.",
+    GrantsGivenBack "grants_given_back" "Leases granted too late.",
     CacheApiErrors "cache_api_errors" "Failures of the Cache API.",
-    EntriesUnreadable "entries_unreadable" "Stored entries that could not be read.",
-    EntropyErrors "entropy_errors" "Failures of the entropy source.",
+    EntriesUnreadable "entries_unreadable" "Unreadable entries.",
+    EntropyErrors "entropy_errors" "Entropy failures.",
     FailedOriginUnreachable "failed_origin_unreachable" "Failed calls: no connection.",
     FailedOriginTimeout "failed_origin_timeout" "Failed calls: time-out.",
     FailedOriginError "failed_origin_error" "Failed calls: 5xx.",
     FailedOriginBusy "failed_origin_busy" "Failed calls: 408, 425, 429.",
     FailedOriginUnauthorized "failed_origin_unauthorized" "Failed calls: 401, 403, 407.",
     FailedOriginRedirect "failed_origin_redirect" "Failed calls: redirect.",
-    FailedOriginUnexpectedStatus "failed_origin_unexpected_status" "Failed calls: a status without a complete body.",
+    FailedOriginUnexpectedStatus "failed_origin_unexpected_status" "Failed calls: unexpected status.",
     FailedOriginTruncated "failed_origin_truncated" "Failed calls: broken body.",
     FailedOriginBodyTooLarge "failed_origin_body_too_large" "Failed calls: body above max_response.",
     FailedOriginNotJson "failed_origin_not_json" "Failed calls: not JSON.",
@@ -177,6 +179,7 @@ impl Counters {
         self.counters.get(place).copied().unwrap_or(0)
     }
 
+    #[inline(never)]
     fn triggered(&mut self, purpose: Purpose, trigger: TriggerOutcome) {
         let is_early = match purpose {
             Purpose::Early => true,
@@ -202,6 +205,7 @@ impl Counters {
         }
     }
 
+    #[inline(never)]
     fn called(&mut self, purpose: Purpose, call: CallOutcome) {
         self.add(Counter::ComputeCalls);
         self.add(match purpose {
@@ -228,10 +232,17 @@ impl Counters {
     }
 
     fn raise(&mut self, place: usize, by: u64) {
-        if self.counters.len() <= place {
-            self.counters.resize(place + 1, 0);
+        match self.counters.get_mut(place) {
+            Some(count) => *count += by,
+            None => self.grow(place, by),
         }
-        self.counters[place] += by;
+    }
+
+    /// The first count in this place; apart from the frequent one, which needs no allocation.
+    #[cold]
+    fn grow(&mut self, place: usize, by: u64) {
+        self.counters.resize(place + 1, 0);
+        self.counters[place] = by;
     }
 }
 
