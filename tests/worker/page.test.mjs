@@ -299,11 +299,11 @@ describe("the laboratory, served as files", () => {
         await page.click('[data-preset="tail"]');
         await page.click('[data-preset="rare"]');
         await readyFor(page, "#lab?rate=0.5&duration=600");
-        assert.match(await page.textContent("#statement"), /In 600 s/);
+        assert.match(await page.textContent("#statement"), /arrived in 600 s/);
         await page.click("#to-live");
         await page.click("#to-lab");
         assert.equal(new URL(page.url()).hash, "#lab?rate=0.5&duration=600");
-        assert.match(await page.textContent("#statement"), /In 600 s/);
+        assert.match(await page.textContent("#statement"), /arrived in 600 s/);
       },
       allow: /404/,
     }));
