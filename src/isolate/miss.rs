@@ -113,14 +113,14 @@ pub struct Miss {
 }
 
 impl Miss {
-    /// A request that found nothing to serve. `seen` is the generation of whatever was found, and
+    /// A request that found nothing to serve. `seen` is the generation of the entry found, and
     /// `fallback` the old entry, if it may answer when the origin cannot.
     #[must_use]
     pub fn new(seen: u64, fallback: Option<Arc<Entry>>, now: Instant) -> Self {
         Self { seen, since: now, floor: Floor::default(), fallback, object_lost: false }
     }
 
-    /// Hears a purge floor that its isolate knows of, from whomever: what it holds in hand may be purged.
+    /// Applies a purge floor that its isolate has learned: the entry in hand may be purged.
     pub fn hear(&mut self, floor: Floor) {
         self.floor = self.floor.raised(floor);
     }

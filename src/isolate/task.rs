@@ -1,9 +1,9 @@
-//! One thing under way in an isolate, whatever the world: [`Task::on`] takes what has happened and returns
-//! what to do next.
+//! One unit of work of an isolate, the same in every world: [`Task::on`] takes an event and returns the
+//! next step.
 //!
 //! The Worker, the simulator and the exhaustive search run the same tasks. Each is one loop around
-//! [`Task::on`] and one `match` over [`Effect`](super::step::Effect): what is decided is decided here, and a
-//! world only performs it, or draws what goes wrong.
+//! [`Task::on`] and one `match` over [`Effect`](super::step::Effect): the decisions are made here, and a
+//! world only performs them, or draws faults.
 
 use super::{
     background::{Adopt, LateReply, Purge},

@@ -74,7 +74,7 @@ pub struct Counters {
 
 macro_rules! counters {
     ($($variant:ident $name:literal $help:literal,)*) => {
-        /// Every counter. Batches and the stored book carry them by their place: a new one comes last.
+        /// Every counter. Batches and the stored ledger refer to them by position: a new one comes last.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Counter {
             $(#[doc = $help] $variant,)*
@@ -238,7 +238,7 @@ impl Counters {
         }
     }
 
-    /// The first count in this place; apart from the frequent one, which needs no allocation.
+    /// Grows the table for a first count. Separate from `raise`, whose frequent path allocates nothing.
     #[cold]
     fn grow(&mut self, place: usize, by: u64) {
         self.counters.resize(place + 1, 0);
