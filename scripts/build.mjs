@@ -52,8 +52,11 @@ export function build(folder = root) {
   const folders = [...new Set([join(root, "src"), join(folder, "src")])];
   unlessUnchanged({ stamp, outputs, folders, files: [join(folder, "Cargo.toml")] }, () => {
     const { paths, env } = toolEnvironment();
-    // Paths of this machine do not belong in the module, and take one kilobyte.
-    const remap = [`${cargoHome()}/registry/src`, root].map((path) => `--remap-path-prefix=${path}=`);
+    // Paths of this machine do not belong in the module, and take one kilobyte. Crates lie in one folder per registry.
+    runTool("cargo", ["fetch", "--locked", "--quiet", "--target", "wasm32-unknown-unknown"], { env });
+    const registries = join(cargoHome(), "registry", "src");
+    const crates = readdirSync(registries).map((name) => join(registries, name));
+    const remap = [...crates, root].map((path) => `--remap-path-prefix=${path}=`);
     const flags = { CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: remap.join(" ") };
     runTool(paths["worker-build"], ["--release"], { cwd: folder, env: { ...env, ...flags } });
     trim(outputs[0], outputs[1], env);

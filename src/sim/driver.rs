@@ -25,6 +25,8 @@ use crate::{
 const STEPS: u64 = 1 << 20;
 /// Above the names of the isolates that a world begins with.
 const NAMED_LATER: u64 = 1 << 32;
+/// A task that takes more steps than this is taken for one that never ends: the longest seen took fewer than 100.
+const MAX_STEPS: u64 = 10_000;
 /// The longest delay of a wake-up in an isolate that has much to do.
 const MAX_TURN: u64 = 500;
 
@@ -56,6 +58,8 @@ impl World {
         let subject = Subject { key: &self.keys[key], route: &self.route };
         let step = running.task.on(event, subject, &mut self.isolates[isolate].state, now, chance);
         running.steps += 1;
+        let (ends, at) = (running.steps <= MAX_STEPS, self.elapsed());
+        self.invariants.ended(ends, at, || format!("a task took more than {MAX_STEPS} steps"));
         self.perform(id, isolate, key, step);
     }
 

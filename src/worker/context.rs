@@ -1,6 +1,6 @@
-//! One request to this Worker, and what it takes to answer it.
+//! One request to this Worker: its head, which decides where it goes, and what its answer needs.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{cell::OnceCell, ops::Deref, rc::Rc};
 
 use web_sys::Request;
 use worker::Env;
@@ -8,25 +8,29 @@ use worker::Env;
 use super::{platform::background::Background, request_flags::RequestFlags, response};
 use crate::core::config::Config;
 
-/// A request with its configuration.
-pub(super) struct RequestContext {
+/// A request's head, and the configuration: what decides where the request goes.
+pub(super) struct RequestHead {
     pub(super) request: Request,
     pub(super) flags: RequestFlags,
-    pub(super) env: Env,
-    pub(super) background: Box<dyn Background>,
     pub(super) config: Rc<Config>,
-    target: OnceCell<Target>,
+    target: OnceCell<RequestTarget>,
 }
 
-impl RequestContext {
-    pub(super) fn new(
-        request: Request,
-        flags: RequestFlags,
-        env: Env,
-        background: Box<dyn Background>,
-        config: Rc<Config>,
-    ) -> Self {
-        Self { request, flags, env, background, config, target: OnceCell::new() }
+/// A request that is being answered: its head, and what the answer may need of the platform.
+pub(super) struct RequestContext {
+    head: RequestHead,
+    pub(super) env: Env,
+    pub(super) background: Box<dyn Background>,
+}
+
+impl RequestHead {
+    pub(super) fn new(request: Request, flags: RequestFlags, config: Rc<Config>) -> Self {
+        Self { request, flags, config, target: OnceCell::new() }
+    }
+
+    /// With what the answer may need.
+    pub(super) fn with(self, env: Env, background: Box<dyn Background>) -> Rc<RequestContext> {
+        Rc::new(RequestContext { head: self, env, background })
     }
 
     /// A header of the request.
@@ -39,19 +43,27 @@ impl RequestContext {
         self.flags.length().map_or_else(|| self.header("transfer-encoding").is_some(), |length| length > 0)
     }
 
-    pub(super) fn target(&self) -> &Target {
-        self.target.get_or_init(|| Target::parse(self.request.url()))
+    pub(super) fn target(&self) -> &RequestTarget {
+        self.target.get_or_init(|| RequestTarget::parse(self.request.url()))
+    }
+}
+
+impl Deref for RequestContext {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        &self.head
     }
 }
 
 /// A request's URL, as the runtime hands it over: no dot segment is resolved, nothing is decoded.
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     url: String,
     /// Where the host begins, where the path does, and where the path ends.
     places: [usize; 3],
 }
 
-impl Target {
+impl RequestTarget {
     pub(super) fn parse(mut url: String) -> Self {
         url.truncate(url.find('#').unwrap_or(url.len()));
         let host = url.find(':').map_or(0, |at| at + "://".len());

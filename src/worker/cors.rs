@@ -2,14 +2,14 @@
 
 use web_sys::Response;
 
-use super::{context::RequestContext, response};
+use super::{context::RequestHead, response};
 
 /// An answer as it leaves, readable by the pages that may.
-pub(super) fn with_cors(context: &RequestContext, response: Response) -> Response {
-    if !context.config.cors_origins.is_empty() {
+pub(super) fn with_cors(head: &RequestHead, response: Response) -> Response {
+    if !head.config.cors_origins.is_empty() {
         let headers = response.headers();
         let _ = headers.append("vary", "Origin");
-        if let Some(origin) = allowed_origin(context) {
+        if let Some(origin) = allowed_origin(head) {
             response::set(&headers, "access-control-allow-origin", &origin);
             response::set(&headers, "access-control-expose-headers", "Age, Cache-Status, ETag, Retry-After");
         }
@@ -18,7 +18,7 @@ pub(super) fn with_cors(context: &RequestContext, response: Response) -> Respons
 }
 
 /// The page's origin, in the sense of CORS, if it is allowed.
-pub(super) fn allowed_origin(context: &RequestContext) -> Option<String> {
-    let origin = context.header("origin")?;
-    context.config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
+pub(super) fn allowed_origin(head: &RequestHead) -> Option<String> {
+    let origin = head.header("origin")?;
+    head.config.cors_origins.iter().any(|allowed| *allowed == origin || allowed == "*").then_some(origin)
 }

@@ -13,7 +13,11 @@ use super::{
     waiters::Waiter,
 };
 use crate::{
-    core::{canonical_json, failure::Reason, time::Span},
+    core::{
+        canonical_json,
+        failure::Reason,
+        time::{Instant, Span},
+    },
     isolate::{
         coalesce::Ticket,
         metrics::MetricEvent,
@@ -23,8 +27,7 @@ use crate::{
 };
 
 /// One step of a task: its effect, which is still to be performed.
-pub(super) fn step(keyed: &Rc<KeyedRequest>, task: &mut Task, event: Event) -> Effect {
-    let now = clock::now();
+pub(super) fn step(keyed: &Rc<KeyedRequest>, task: &mut Task, event: Event, now: Instant) -> Effect {
     let step = isolate::with(|isolate| {
         let chance = isolate.chance();
         let subject = Subject { key: &keyed.request.key, route: &keyed.route };
@@ -34,9 +37,9 @@ pub(super) fn step(keyed: &Rc<KeyedRequest>, task: &mut Task, event: Event) -> E
     step.effect
 }
 
-/// Runs a task from its beginning to its end.
-pub(super) async fn run(keyed: Rc<KeyedRequest>, mut task: Task) -> Done {
-    let effect = step(&keyed, &mut task, Event::Started);
+/// Runs a task from its first event to its end.
+pub(super) async fn run(keyed: Rc<KeyedRequest>, mut task: Task, event: Event) -> Done {
+    let effect = step(&keyed, &mut task, event, clock::now());
     drive(keyed, task, effect).await
 }
 
@@ -58,7 +61,7 @@ pub(super) async fn drive(keyed: Rc<KeyedRequest>, mut task: Task, mut effect: E
             Effect::Sleep { ticket, at_most } => sleep(ticket, at_most).await,
             Effect::Done(done) => return done,
         };
-        effect = step(&keyed, &mut task, event);
+        effect = step(&keyed, &mut task, event, clock::now());
     }
 }
 
@@ -80,11 +83,10 @@ fn perform(keyed: &Rc<KeyedRequest>, notes: Notes) {
 }
 
 /// Runs a task behind the answer.
-fn begin_behind(keyed: &Rc<KeyedRequest>, mut task: Task, event: Event) {
+fn begin_behind(keyed: &Rc<KeyedRequest>, task: Task, event: Event) {
     let own = Rc::clone(keyed);
     background::spawn(&*keyed.context.background, async move {
-        let effect = step(&own, &mut task, event);
-        drive(own, task, effect).await;
+        run(own, task, event).await;
     });
 }
 

@@ -9,10 +9,18 @@ import { createReader } from "./slow_bodies.js";
 
 /** worker-build's way to construct a Worker is what rebuilds the wasm instance. */
 const fence = createFence(globalThis.__worker_init_state, (env, context) => void new Worker(context, env));
-const bodies = createReader();
 const { fetch, answer } = Worker.prototype;
 /** What `fetch` is called on, the same for all requests: it is read once, before anything else is called. */
 const entrance = { env: undefined, ctx: undefined };
+
+const bodies = createReader((body, length, started, request, env, context, step) => {
+  fence.rebuildAfterPanic(env, context);
+  try {
+    return fence.rejectOnPanic(answer(body, length, request, env, context, step, started));
+  } catch (error) {
+    throw fence.notePanic(error);
+  }
+});
 
 globalThis.queueMicrotask = createQueue(fence.notePanic);
 
@@ -28,15 +36,7 @@ export default {
     entrance.ctx = context;
     try {
       const step = fetch.call(entrance, request);
-      if (typeof step !== "number") return fence.rejectOnPanic(step);
-      return bodies.readAndAnswer(request, context, (body, length, started) => {
-        fence.rebuildAfterPanic(env, context);
-        try {
-          return fence.rejectOnPanic(answer(body, length, request, env, context, step, started));
-        } catch (error) {
-          throw fence.notePanic(error);
-        }
-      });
+      return typeof step === "number" ? bodies.readAndAnswer(request, env, context, step) : fence.rejectOnPanic(step);
     } catch (error) {
       throw fence.notePanic(error);
     }

@@ -6,8 +6,6 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "wasm-bindgen hands values over")]
 
-use std::rc::Rc;
-
 use js_sys::ArrayBuffer;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use web_sys::Request;
@@ -15,12 +13,12 @@ use worker::Env;
 
 use super::{
     body::{self, BodyError},
-    context::RequestContext,
+    context::RequestHead,
     cors, isolate,
     platform::background::{self, ExecutionContext},
     request,
     request_flags::RequestFlags,
-    routed::Routed,
+    routed::{Routed, Wait},
     router,
 };
 use crate::core::time::Instant;
@@ -37,16 +35,18 @@ const TOO_SLOW: i32 = -2;
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "an export of the wasm")]
 pub fn fetch(request: Request, env: Env, context: ExecutionContext) -> JsValue {
-    let request = match router::enter(request, env, Box::new(context.clone())) {
-        Ok(request) => request,
+    let head = match router::read_head(request, &env) {
+        Ok(head) => head,
         Err(refused) => return refused.into(),
     };
-    match router::begin(&request) {
-        Routed::Answer(response) => cors::with_cors(&request, response).into(),
-        Routed::ReadBody(place) if request.flags.length().is_some() => {
-            JsValue::from(place as u32 * FLAGS + u32::from(request.flags.bits()))
-        }
-        routed => promise(&context, async move { router::end(&request, routed).await.into() }),
+    let routed = router::route(&head);
+    if let (Routed::Wait(Wait::Body(place)), Some(_)) = (&routed, head.flags.length()) {
+        return JsValue::from(*place as u32 * FLAGS + u32::from(head.flags.bits()));
+    }
+    let request = head.with(env, Box::new(context.clone()));
+    match router::at_once(&request, routed) {
+        Ok(response) => response.into(),
+        Err(wait) => promise(&context, async move { router::wait_and_answer(&request, wait).await.into() }),
     }
 }
 
@@ -70,7 +70,7 @@ pub fn answer(
     };
     let (place, flags) = ((routed / FLAGS) as usize, RequestFlags::from_bits((routed % FLAGS) as u8));
     let own = context.clone();
-    let request = Rc::new(RequestContext::new(request, flags, env, Box::new(context), config));
+    let request = RequestHead::new(request, flags, config).with(env, Box::new(context));
     let body = match usize::try_from(length) {
         Ok(length) => body::bytes_within(body, length, request.config.routes[place].max_request as usize),
         Err(_) if length == TOO_SLOW => Err(BodyError::TooSlow),

@@ -6,7 +6,7 @@ use web_sys::Response;
 
 use super::{
     body::{self, BodyError},
-    context::RequestContext,
+    context::{RequestContext, RequestHead},
     cors, driver, isolate,
     keyed_request::{CacheRequest, KeyedRequest},
     metrics_sender,
@@ -39,50 +39,45 @@ use crate::{
 const BODY_TIMEOUT: Span = Span(10_000);
 
 /// The checks that need no body, for the route in this place.
-pub(super) fn begin(context: &RequestContext, place: usize) -> Routed {
-    let (flags, route) = (context.flags, &context.config.routes[place]);
+pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
+    let (flags, route) = (head.flags, &head.config.routes[place]);
     if flags.is_options() {
-        return Routed::Answer(options(context, route));
+        return Routed::Answer(options(head, route));
     }
-    if flags.has_credentials() && flags.is_post() && context.target().query().is_none() {
-        let headers = context.request.headers();
+    if flags.has_credentials() && flags.is_post() && head.target().query().is_none() {
+        let headers = head.request.headers();
         let has = |name: &str| headers.has(name).unwrap_or(false);
         if has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name)) {
             match route.credentials {
                 Credentials::Bypass => return Routed::Wait(Wait::Bypass(Rc::clone(route))),
                 Credentials::Refuse => {
                     let detail = "This path takes no credentials.";
-                    return rejected(context, &Problem::new(403, "credentials_not_allowed", detail));
+                    return Routed::Reject(Problem::new(403, "credentials_not_allowed", detail));
                 }
                 Credentials::Ignore => {}
             }
         }
     }
-    match unacceptable(context, route) {
-        Some(problem) => rejected(context, &problem),
-        None => Routed::ReadBody(place),
+    match unacceptable(head, route) {
+        Some(problem) => Routed::Reject(problem),
+        None => Routed::Wait(Wait::Body(place)),
     }
 }
 
-fn rejected(context: &RequestContext, problem: &Problem) -> Routed {
-    metrics_sender::answered(context, ServedAs::Rejected, clock::now());
-    Routed::Answer(problem.response())
-}
-
 /// What is wrong with a request's head, if anything.
-fn unacceptable(context: &RequestContext, route: &Route) -> Option<Problem> {
-    let flags = context.flags;
+fn unacceptable(head: &RequestHead, route: &Route) -> Option<Problem> {
+    let flags = head.flags;
     if !flags.is_post() {
         let problem = Problem::new(405, "method_not_allowed", "This path is asked by POST.");
         return Some(problem.header("allow", "POST, OPTIONS".to_owned()));
     }
-    if context.target().query().is_some() {
+    if head.target().query().is_some() {
         return Some(Problem::new(400, "query_not_allowed", "This path takes no query."));
     }
     let is_plain_json =
-        flags.has_json_type() || context.header("content-type").is_some_and(|it| http::is_json(&it));
+        flags.has_json_type() || head.header("content-type").is_some_and(|it| http::is_json(&it));
     let is_encoded =
-        flags.has_content_encoding() && context.header("content-encoding").is_some_and(|it| it != "identity");
+        flags.has_content_encoding() && head.header("content-encoding").is_some_and(|it| it != "identity");
     if !is_plain_json || is_encoded {
         let detail = "The body must be application/json in UTF-8, without a content encoding.";
         return Some(Problem::new(415, "unsupported_media_type", detail));
@@ -91,9 +86,9 @@ fn unacceptable(context: &RequestContext, route: &Route) -> Option<Problem> {
 }
 
 /// `OPTIONS`: what is allowed, and to whom.
-fn options(context: &RequestContext, route: &Route) -> Response {
+fn options(head: &RequestHead, route: &Route) -> Response {
     let headers = response::headers(&[("allow", "POST, OPTIONS")]);
-    if cors::allowed_origin(context).is_some() {
+    if cors::allowed_origin(head).is_some() {
         let mut names = vec!["content-type"];
         names.extend(route.headers.iter().map(String::as_str));
         response::set(&headers, "access-control-allow-methods", "POST, OPTIONS");
@@ -151,14 +146,16 @@ pub(super) fn answer_now(
     let (request, raw) = match known {
         Ok(known) => known,
         Err(problem) => {
-            metrics_sender::answered(context, ServedAs::Rejected, started);
+            metrics_sender::answered(context, ServedAs::Rejected, started, clock::now());
             return Ok(problem.response());
         }
     };
     let keyed = Rc::new(KeyedRequest { context: Rc::clone(context), route: Rc::clone(route), request });
     let mut task = Task::request();
-    match driver::step(&keyed, &mut task, Event::Started) {
-        Effect::Done(done) => Ok(respond(&keyed, raw.as_ref(), done, started)),
+    // Without a wait in between, the clock is read once.
+    let now = clock::now();
+    match driver::step(&keyed, &mut task, Event::Started, now) {
+        Effect::Done(done) => Ok(respond(&keyed, raw.as_ref(), done, started, now)),
         effect => Err(Box::new(SlowPath { keyed, raw, task, effect, started })),
     }
 }
@@ -168,7 +165,7 @@ impl SlowPath {
     pub(super) async fn answer(self: Box<Self>) -> Response {
         let Self { keyed, raw, task, effect, started } = *self;
         let done = driver::drive(Rc::clone(&keyed), task, effect).await;
-        respond(&keyed, raw.as_ref(), done, started)
+        respond(&keyed, raw.as_ref(), done, started, clock::now())
     }
 }
 
@@ -225,14 +222,21 @@ pub(super) fn key_of(
 }
 
 /// The response to what a task has served, counted.
-fn respond(keyed: &KeyedRequest, raw: Option<&RawRequest>, done: Done, started: Instant) -> Response {
+/// `started` is when the reading of the body began.
+fn respond(
+    keyed: &KeyedRequest,
+    raw: Option<&RawRequest>,
+    done: Done,
+    started: Instant,
+    now: Instant,
+) -> Response {
     let served = match done {
         Done::Served(served) => served,
         // No other task answers a client.
         Done::Nothing | Done::Purged(_) => Served::unavailable(),
     };
     let response = match served.answer {
-        Answered::Entry { entry, status } => entry_response(keyed, raw, &entry, status),
+        Answered::Entry { entry, status } => entry_response(keyed, raw, &entry, status, now),
         Answered::Uncached(computed) => uncached(&computed),
         Answered::Refusal { status, content_type, body } => {
             refusal(status, &content_type, &body, CacheStatus::Miss)
@@ -246,7 +250,7 @@ fn respond(keyed: &KeyedRequest, raw: Option<&RawRequest>, done: Done, started: 
         }
         Answered::Unavailable => Problem::unavailable().cache_status(CacheStatus::Miss).response(),
     };
-    metrics_sender::answered(&keyed.context, served.class, started);
+    metrics_sender::answered(&keyed.context, served.class, started, now);
     response
 }
 
@@ -286,8 +290,9 @@ fn entry_response(
     raw: Option<&RawRequest>,
     entry: &Arc<Entry>,
     status: CacheStatus,
+    now: Instant,
 ) -> Response {
-    let (context, route, now) = (&keyed.context, &keyed.route, clock::now());
+    let (context, route) = (&keyed.context, &keyed.route);
     let is_held = context.flags.has_none_match()
         && context.header("if-none-match").is_some_and(|field| http::none_match_names(&field, &entry.etag));
     if is_held {

@@ -1,23 +1,26 @@
-//! What a request comes to before anything is waited for.
+//! Where a request goes, decided from its head alone.
 
 use std::rc::Rc;
 
 use web_sys::Response;
 
+use super::problem::Problem;
 use crate::core::config::Route;
 
-/// The first step of a request.
+/// Where a request goes.
 pub(super) enum Routed {
     /// Its answer.
     Answer(Response),
-    /// Its body is to be read, for the route in this place.
-    ReadBody(usize),
-    /// Something else that takes time.
+    /// A refusal, which counts as one.
+    Reject(Problem),
+    /// Something that takes time.
     Wait(Wait),
 }
 
-/// What takes time beside a cached route's body.
+/// What takes time.
 pub(super) enum Wait {
+    /// The body of a request to the cached route in this place.
+    Body(usize),
     /// One of the cache's own paths.
     Admin,
     /// A path that is forwarded.

@@ -22,10 +22,19 @@ export const MAX_UNKEPT = 48;
 /**
  * @typedef {{ waitUntil(promise: Promise<unknown>): void }} Context
  * @typedef {(body: ArrayBuffer | null | unknown) => void} End
+ * @typedef {{ arrayBuffer(): Promise<ArrayBuffer> }} Readable
  */
 
-/** Creates a reader of bodies for one isolate. */
-export function createReader() {
+/**
+ * Creates a reader of bodies for one isolate.
+ *
+ * @template Env, T
+ * @param {(body: ArrayBuffer, length: number, started: number, request: Readable, env: Env, context: Context, step: number)
+ *   => T | Promise<T>} answer gets the body and its length in bytes, or {@link BROKEN} or {@link TOO_SLOW}, the instant at
+ *   which the reading began, and what `readAndAnswer` got. It is one function for all requests, because a closure for
+ *   each would cost a hit from memory.
+ */
+export function createReader(answer) {
   /**
    * The bodies that are being read, each in a place of its own: what ends it, and the tick at which it is too slow. A
    * place is used again: a set would leave a table behind for every few bodies.
@@ -93,14 +102,13 @@ export function createReader() {
     /**
      * Reads a request's body and has it answered.
      *
-     * @template T
-     * @param {{ arrayBuffer(): Promise<ArrayBuffer> }} request
+     * @param {Readable} request
+     * @param {Env} env
      * @param {Context} context
-     * @param {(body: ArrayBuffer, length: number, started: number) => T | Promise<T>} answer gets the body and its
-     *   length in bytes, or {@link BROKEN} or {@link TOO_SLOW}, and the instant at which the reading began
+     * @param {number} step what the wasm wants to have back with the body
      * @returns {Promise<T>}
      */
-    readAndAnswer(request, context, answer) {
+    readAndAnswer(request, env, context, step) {
       const started = Date.now();
       // A promise of this request: the code that awaits it continues in this request, whichever request resolves it.
       const promise = new Promise(hand);
@@ -115,7 +123,7 @@ export function createReader() {
       const answered = promise.then((body) => {
         leave(place, resolve);
         const length = body instanceof ArrayBuffer ? body.byteLength : body === null ? TOO_SLOW : BROKEN;
-        return answer(/** @type {ArrayBuffer} */ (body), length, started);
+        return answer(/** @type {ArrayBuffer} */ (body), length, started, request, env, context, step);
       });
       if (pending() > MAX_UNKEPT) context.waitUntil(answered.catch(() => undefined));
       return answered;

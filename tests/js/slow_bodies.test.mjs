@@ -22,9 +22,12 @@ async function pass(ticks) {
 function world() {
   const kept = [];
   const context = { waitUntil: (/** @type {Promise<unknown>} */ promise) => kept.push(promise) };
-  const reader = createReader();
-  const read = (body) =>
-    reader.readAndAnswer({ arrayBuffer: () => body }, context, (_, length, started) => ({ length, started }));
+  const reader = createReader((_, length, started, request, env, own, step) => {
+    assert.deepEqual([own, env, step], [context, "env", 7], "what was passed on comes back");
+    assert.equal(typeof request.arrayBuffer, "function");
+    return { length, started };
+  });
+  const read = (body) => reader.readAndAnswer({ arrayBuffer: () => body }, "env", context, 7);
   return { kept, reader, read };
 }
 

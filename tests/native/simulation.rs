@@ -1,6 +1,8 @@
 //! The simulation: thousands of hostile worlds in which every promise holds, and worlds without faults that obey the
 //! closed forms of the theory.
 
+use std::collections::BTreeMap;
+
 use xfetch_edge::{
     core::{entry::Lifetime, theory::Law, time::Span},
     isolate::metrics::Counter,
@@ -228,6 +230,33 @@ fn drift_3_the_simulator_counts_too_many_origin_calls_as_refusals() {
     assert!(rejected > 100, "{rejected} requests refused");
     assert_eq!(rejected, report.errors);
     assert_eq!(report.counters.get(Counter::CacheMiss), report.answers, "all keys are cold");
+}
+
+#[test]
+fn drift_4_the_simulator_writes_the_floor_of_a_late_grant_into_the_colo() {
+    let duration = Span(600_000);
+    let faults = Faults {
+        delay: 0.3,
+        delay_most: Span(6_000),
+        purges_every: Span(5_000),
+        until: duration,
+        ..Faults::default()
+    };
+    let log = sim::transcript(Scenario { duration, rate: 5.0, faults, ..Scenario::default() });
+    // What each task did, by its number: the ticket of a step is the task's number and the step's.
+    let mut tasks: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    for line in &log {
+        let ticket =
+            line.split(|it: char| !it.is_ascii_digit()).filter_map(|it| it.parse::<u64>().ok()).nth(1);
+        let what = ["Colo)", "colo write", "Fail", "Acquire"].into_iter().find(|it| line.contains(it));
+        if let Some((ticket, what)) = ticket.zip(what) {
+            tasks.entry(ticket >> 20).or_default().push(what);
+        }
+    }
+    // The task of a late reply begins with neither a lookup of its own nor a message.
+    let given_back = |colo: &[&str]| tasks.values().filter(|it| **it == [colo, &["Fail"]].concat()).count();
+    assert!(given_back(&[]) > 0, "late grants whose floor the isolate knew");
+    assert!(given_back(&["Colo)", "colo write"]) > 0, "late grants with a new floor");
 }
 
 #[test]

@@ -33,11 +33,18 @@ pub struct Histogram {
 impl Histogram {
     fn observe(&mut self, value: Span) {
         let bucket = BUCKETS.iter().position(|bound| value.0 <= *bound).unwrap_or(BUCKETS.len());
-        if self.counts.len() <= BUCKETS.len() {
-            self.counts.resize(BUCKETS.len() + 1, 0);
+        match self.counts.get_mut(bucket) {
+            Some(count) => *count += 1,
+            None => self.begin(bucket),
         }
-        self.counts[bucket] += 1;
         self.sum = self.sum.saturating_add(value.0);
+    }
+
+    /// Makes room for the first observation.
+    #[cold]
+    fn begin(&mut self, bucket: usize) {
+        self.counts.resize(BUCKETS.len() + 1, 0);
+        self.counts[bucket] = 1;
     }
 
     fn merge(&mut self, other: &Self) {

@@ -18,7 +18,10 @@ use crate::{
         time::Span,
         xfetch::{self, Draw},
     },
-    isolate::{step::Done, task::Task},
+    isolate::{
+        step::{Done, Event},
+        task::Task,
+    },
     protocol::{
         colo_record::ColoRecord,
         message::{self, Answer, Inspection, Message, Reply},
@@ -92,7 +95,8 @@ pub(super) async fn purge(context: &Rc<RequestContext>) -> Response {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
-    let Done::Purged(Some(floor)) = driver::run(Rc::clone(&keyed), Task::purge(hard)).await else {
+    let Done::Purged(Some(floor)) = driver::run(Rc::clone(&keyed), Task::purge(hard), Event::Started).await
+    else {
         let detail = "It is not known to be purged: the key's object cannot be reached now. Ask again.";
         let problem = Problem::new(503, "coordination_unavailable", detail);
         return problem.header("retry-after", "1".to_owned()).response();
