@@ -1,4 +1,4 @@
-// Seeded chance, so that every peer gets the same arrivals.
+// Seeded random numbers, so that every peer gets the same arrivals.
 
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";

@@ -1,5 +1,5 @@
-// Instructions of the pure decisions, counted by callgrind: the same for the same program, whatever else the
-// machine does. What is counted is compared with bench/instructions.json; `--accept` writes it anew.
+// Counts the instructions of the pure decisions by callgrind. A program has the same count whatever the load of the
+// machine. The counts are compared with bench/instructions.json; `--accept` overwrites that file.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -25,7 +25,7 @@ function output(command, args, env = {}) {
   return result;
 }
 
-/** The benchmark's program, built. */
+/** Builds the benchmark's program, and returns its path. */
 export function program() {
   const { stdout } = output("cargo", [
     "bench",
@@ -42,7 +42,7 @@ export function program() {
   return messages.findLast((it) => it.executable && it.target.name === "core").executable;
 }
 
-/** Instructions per decision of each case: the difference of two runs, so that nothing of the start is in it. */
+/** Instructions per decision of each case: the difference of two runs, which excludes the program's start. */
 export function count(core) {
   const cases = output(core, ["--cases"]).stdout.trim().split("\n");
   const total = (name, rounds) => {
@@ -64,7 +64,7 @@ export function count(core) {
   );
 }
 
-/** What costs more than was accepted. */
+/** Compares counts with the accepted ones; `worse` has those above the tolerance. */
 export function compare(counted) {
   const accepted = JSON.parse(readFileSync(FILE, "utf8"));
   const lines = Object.entries(counted).map(([name, now]) => ({

@@ -1,4 +1,4 @@
-// Closed-loop load by wrk and by hey, in processes of their own, and what the server's processes spent meanwhile.
+// Closed-loop load by wrk and by hey, in processes of their own, and the processor time that the server used meanwhile.
 
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { percentile } from "../scripts/client.mjs";
 
 const run = promisify(execFile);
-const TICKS = 100; // of /proc's clock, in a second
+const TICKS = 100; // clock ticks per second in /proc
 /** The time-out in ms of a load that is planned for `seconds`. */
 const limit = (seconds) => (seconds + 60) * 1e3;
 
@@ -47,9 +47,9 @@ export function memory(pids) {
 }
 
 /**
- * Asks for `seconds` over so many connections: requests per second, percentiles in ms, processor time per request in µs.
- * wrk corrects for coordinated omission: the percentiles are of requests that come at a constant rate, and those that
- * would have come during a pause count with what they would have waited.
+ * Sends requests for `seconds` over `connections` connections. Returns requests per second, percentiles in ms and
+ * processor time per request in µs. wrk corrects for coordinated omission: its percentiles assume that requests arrive
+ * at a constant rate, and include the time for which requests would have waited during a pause.
  */
 export async function load({ url, body, pids, folder, connections, seconds, prefix = [] }) {
   const script = join(folder, "post.lua");
@@ -73,8 +73,8 @@ export async function load({ url, body, pids, folder, connections, seconds, pref
 }
 
 /**
- * The 99th percentile in ms of the answers that were really given, by hey: a pause delays one for each connection. The
- * first on each, which waits for the connection, is left out.
+ * The 99th percentile in ms of the observed answer times, by hey: a pause delays one answer per connection. The first
+ * answer on each connection is left out, because it includes the time to connect.
  */
 export async function given({ url, body, connections, seconds, prefix = [] }) {
   const words = [

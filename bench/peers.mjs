@@ -1,4 +1,4 @@
-// What is measured, and beside what: each peer started as its own documentation recommends for this job.
+// The Workers and servers that are compared, each started as its own documentation recommends for this purpose.
 
 import { fork, spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -16,14 +16,14 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const here = (name) => join(root, "bench", "peers", name);
 const CACHE = { name: "cache", modules: [here("cache-service.mjs")], isHidden: true };
 
-/** A folder for one run's files, removed at its end; open to the users that some servers become. */
+/** Creates a folder for one run's files, which the users that some servers run as can read. */
 export async function newFolder() {
   const folder = await mkdtemp(join(scratch, "xfetch-bench-"));
   chmodSync(folder, 0o755);
   return folder;
 }
 
-/** The origin, in a process of its own: its address, and what it says of itself. */
+/** Starts the origin in a process of its own. Returns its address and the functions that control it. */
 export async function startBenchOrigin(settings, prefix = []) {
   const script = join(root, "bench", "origin.mjs");
   const options = prefix.length > 0 ? { execPath: prefix[0], execArgv: [...prefix.slice(1), process.execPath] } : {};
@@ -73,7 +73,7 @@ export function startEdge({ origin, ttl, change = {}, vars = {}, colos = 1, pref
   return serve(workers.flat(), { prefix });
 }
 
-/** A process as the load needs to know it. */
+/** The process ids of a peer. */
 export const processes = (peer) => peer.pids ?? [peer.pid];
 
 /** A Worker in JavaScript, bundled with what it imports. */
@@ -91,7 +91,7 @@ export function startScript(name, { origin, ttl, prefix, cache = false }) {
 
 const rust = new Map();
 
-/** A Worker in Rust that does nothing; `feature` says which. Each has a folder of its own, and is built once per run. */
+/** Builds the minimal Worker in Rust that `feature` selects, in a folder of its own and once per run. */
 export function buildRust(feature) {
   if (!rust.has(feature)) {
     const { paths, env } = toolEnvironment();
@@ -110,7 +110,7 @@ export async function startRust(feature, { prefix }) {
   return serve([{ name: "main", modules, objects: feature === "object" ? { BARE: "Bare" } : {} }], { prefix });
 }
 
-/** This project's objects, and beside them a Worker that asks them as fast as they answer. */
+/** This project's objects, and a Worker that sends them messages as fast as they reply. */
 /** @param {any} options */
 export function startDriver({ origin, ttl, prefix }) {
   build();
@@ -170,8 +170,8 @@ const withChildren = (pid) => [
 ];
 
 /**
- * nginx with proxy_cache and the body as a part of the key, stale while it updates in the background, one
- * request at a time for what is missing.
+ * nginx with proxy_cache: the body is a part of the key, stale entries are served during a background update, and only
+ * one request at a time fetches a missing entry.
  */
 /** @param {any} options */
 export async function startNginx({ origin, ttl, prefix = [] }) {
@@ -274,14 +274,14 @@ sub vcl_backend_response {
 /** Another build of this Worker to compare with: the folder of its `build`, such as that of an older checkout. */
 const BEFORE = process.env.BEFORE;
 
-/** The peers of a part, and the other build where one is given. */
+/** The peers of a part, with the other build if `BEFORE` is set, and only those in `ONLY` if that is set. */
 export const chosen = (names) => {
   const all = BEFORE ? [...names, "edge-before"] : names;
   const only = process.env.ONLY?.split(",");
   return only ? all.filter((name) => only.includes(name)) : all;
 };
 
-/** All peers by name, with what stands in the tables. Each is started with `{ origin, ttl, prefix }`. */
+/** All peers by name, with their labels in the tables. Each is started with `{ origin, ttl, prefix }`. */
 export const PEERS = {
   hello: { label: "JavaScript hello (the limit)", start: (use) => startScript("hello.mjs", use) },
   memory: { label: "JavaScript memory cache, same key work", start: (use) => startScript("memory.mjs", use) },

@@ -2,10 +2,10 @@
 
 export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
-/** What must not happen even once: of these the most is told. */
+/** Counts of which the maximum over the rounds is reported, because one occurrence is significant. */
 const COUNTS = new Set(["computations", "failed"]);
 
-/** The median of each figure over some rounds, and of what is counted the most. */
+/** The median of each figure over the rounds, and the maximum of each count. */
 export const medians = (rounds) =>
   Object.fromEntries(
     Object.keys(rounds[0]).map((name) => {

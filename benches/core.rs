@@ -1,5 +1,6 @@
-//! What the pure decisions cost natively: in nanoseconds by divan (`cargo bench`), and, with a case and a number of
-//! rounds as arguments, as a program that does nothing else, so that callgrind can count its instructions.
+//! The cost of the pure decisions, natively: in nanoseconds by divan (`cargo bench`), or, with the arguments
+//! `--rounds`, a case and a number, as a program that only repeats this case, so that callgrind can count its
+//! instructions.
 #![allow(missing_docs)]
 
 use std::{hint::black_box, sync::Arc};
@@ -26,7 +27,7 @@ use xfetch_edge::{
 const NOW: Instant = Instant(1_700_000_000_000);
 const BODY: &[u8] = br#"{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}"#;
 
-/// A decision with what it needs, made ready once and then taken again and again.
+/// Prepares a decision, and returns a function that takes it once per call.
 type Case = fn() -> Box<dyn FnMut()>;
 
 const CASES: [(&str, Case); 7] = [
@@ -104,7 +105,7 @@ fn key_of_a_body() -> Box<dyn FnMut()> {
     })
 }
 
-/// The same by memory of the question.
+/// The same for a repeated request, whose key is in the key memo.
 fn recent() -> Box<dyn FnMut()> {
     let mut recent = KeyMemo::default();
     let question = RawRequest { route: 0, headers: Vec::new(), body: BODY.to_vec() };

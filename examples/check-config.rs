@@ -1,5 +1,5 @@
-//! Parses a deployment's settings natively, before anything is uploaded: JSON in on standard input
-//! (`{"vars": {…}, "has_origin_binding": false}`), one sentence out when a setting is refused.
+//! Parses a deployment's settings natively, before anything is uploaded: reads JSON from standard input
+//! (`{"vars": {…}, "has_origin_binding": false}`), and prints one sentence if a setting is refused.
 
 use std::{io::Read, process::ExitCode};
 

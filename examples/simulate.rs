@@ -1,4 +1,4 @@
-//! The simulations of `npm run simulate`: hostile worlds by the thousand, and the strategies side by side.
+//! The simulations of `npm run simulate`: many hostile worlds, and a comparison of the strategies.
 //!
 //! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks), `strategies SECONDS`, `storms COUNT`
 //! (the hot key of `npm run bench -- storm`, a minute from cold), or for the benchmarks `growth colos|requests COUNT`.
@@ -69,7 +69,7 @@ fn seeds(first: u64, count: u64) -> bool {
     true
 }
 
-/// One world, by its transcript where it breaks a promise.
+/// Runs one world. If it breaks a promise, prints the transcript of the smallest world found that also does.
 fn one(seed: u64) -> bool {
     let scenario = Scenario::hostile(seed);
     let Err(broken) = sim::run(scenario.clone()) else {
@@ -95,7 +95,7 @@ fn one(seed: u64) -> bool {
     false
 }
 
-/// One JSON line of what a world costs as it grows: in colos that share one key, or in requests.
+/// Prints the cost of a world as one JSON line, for this number of colos that share one key, or of requests.
 #[expect(clippy::disallowed_methods, reason = "a program that measures itself")]
 fn growth(what: &str, count: u64) -> bool {
     let scenario = match what {
@@ -122,12 +122,13 @@ fn growth(what: &str, count: u64) -> bool {
     true
 }
 
-/// The figures of a world in which every promise was kept; otherwise the broken one is told.
+/// Runs a world and returns its report. If a promise is broken, prints it and returns `None`.
 fn kept(scenario: Scenario) -> Option<sim::Report> {
     sim::run(scenario).inspect_err(|broken| eprintln!("{broken}")).ok()
 }
 
-/// The hot key of the benchmark's storm, one minute from a cold start, with this many seeds: the spread between single runs.
+/// Prints how the results of the benchmark's storm vary between `count` seeds: its hot key, for one minute
+/// from a cold start.
 fn storms(count: u64) -> bool {
     println!(
         "the hot key of a storm: 30 requests/s, origin 1 s with a spread of 0.3, 60 s from cold, {count} seeds\n"
@@ -171,7 +172,7 @@ fn storms(count: u64) -> bool {
     true
 }
 
-/// The most memory that this process has had, in MiB.
+/// The peak resident memory of this process, in MiB.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
@@ -179,7 +180,7 @@ fn resident() -> f64 {
     kibibytes / 1_024.0
 }
 
-/// A figure of one strategy, as the table shows it.
+/// The figures of one strategy, as a row of the table.
 type Row = [String; 9];
 
 fn strategies(seconds: u64) -> bool {

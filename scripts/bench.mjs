@@ -16,7 +16,7 @@ const bench = join(root, "bench");
 const parts = readdirSync(join(bench, "parts"))
   .map((name) => name.replace(/\.mjs$/, ""))
   .sort();
-/** Debian's packages that the parts need, each with a file that shows that it is there. */
+/** The Debian packages that the parts need, each with a file that exists if the package is installed. */
 const PACKAGES = [
   ["wrk", "/usr/bin/wrk"],
   ["hey", "/usr/bin/hey"],
@@ -70,7 +70,7 @@ async function main() {
     console.log(`\n== ${name}`);
     const part = await import(join(bench, "parts", `${name}.mjs`));
     const figures = await part.run({ isQuick: values.quick });
-    // A first look is not what is kept.
+    // The figures of a quick run do not replace the committed results.
     const file = join(bench, values.quick ? "build" : "results", `${name}.json`);
     writeFileSync(
       file,

@@ -1,5 +1,5 @@
-// `npm run build:www`: the page's wasm by wasm-pack, and its scripts and styles bundled by esbuild, so that
-// the page needs nothing from elsewhere. Skipped when nothing has changed.
+// `npm run build:www`: builds the page's wasm with wasm-pack and bundles its scripts and styles with esbuild, so that
+// the page loads nothing from other hosts. Does nothing if no input has changed.
 
 import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -50,7 +50,7 @@ export function buildPage() {
       `--outdir=${built}`,
     ];
     const alias = `--alias:demo=${join(wasm, "demo.js")}`;
-    // The glue asks for the wasm by the address of its own module: beside the bundle.
+    // The scripts load the wasm by a URL relative to their bundle, so it is in the same folder.
     const entries = ["app.js", "worker.js"].map((name) => join(www, "src", name));
     runTool(env.ESBUILD_BIN, [...entries, ...bundle, alias], { env });
   });

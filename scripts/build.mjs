@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** The classes of Durable Objects: all that the Worker exports beside its handler. */
+/** The Durable Object classes, which are the Worker's only exports besides its handler. */
 const OBJECTS = ["RefreshLease", "Metrics"];
 
 /** A digest of everything that a build depends on: these folders and files, and what all builds share. */
@@ -63,7 +63,7 @@ export function build(folder = root) {
   });
 }
 
-/** What wasm-bindgen's code needs of an engine, and no more: production may lag behind this machine. */
+/** The wasm features that wasm-bindgen's code needs, and no others, which the platform may not support yet. */
 const FEATURES = [
   "bulk-memory",
   "exception-handling",
@@ -75,8 +75,9 @@ const FEATURES = [
 ].map((name) => `--enable-${name}`);
 
 /**
- * Takes away what worker-build leaves in: its way to the handler, classes that the `worker` crate exports for
- * others (each would be an export of this Worker, too), the names of functions, and what a second pass finds.
+ * Removes what worker-build leaves in the module: its slow path to the handler, the classes that the `worker` crate
+ * exports for other Workers (each would be an export of this Worker too), function names, and code that a second
+ * optimiser pass can remove.
  */
 function trim(script, wasm, env) {
   const names = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(wasm))).map((it) => it.name);
@@ -87,11 +88,11 @@ function trim(script, wasm, env) {
   const graph = names.filter((name) => !isStrange(name)).map((name) => ({ name, export: name, root: true }));
   const file = `${wasm}.graph.json`;
   writeFileSync(file, JSON.stringify(graph));
-  // A function of one caller stays a function unless it is small: larger before gzip, and smaller after.
+  // Inline a function with one caller only if it is small: the wasm is larger before gzip, but smaller after it.
   const small = ["-Oz", "--one-caller-inline-max-function-size=20"];
   binaryen("wasm-opt", [...small, "--debuginfo", wasm, "-o", wasm], env);
   binaryen("wasm-metadce", [wasm, "--graph-file", file, "-o", wasm], env);
-  // The lowest kilobyte is the end of the stack: no address is computed from there.
+  // The lowest kilobyte of memory is the end of the stack, so wasm-opt may assume that no address lies in it.
   const passes = [
     "--low-memory-unused",
     "--gufa-optimizing",

@@ -1,6 +1,6 @@
-// `npm run certify [-- URL --path P --body JSON --json]`: proves that the cache does what it says, or
-// says what it does not. Exit code 1: a target was missed. Exit code 2: the environment is at fault,
-// and no figure of this run counts.
+// `npm run certify [-- URL --path P --body JSON --json]`: measures the cache against its targets, and reports each
+// target as met or missed. Exit code 1: a target was missed. Exit code 2: the environment is at fault, and no figure
+// of this run counts.
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -67,7 +67,7 @@ class Run {
     this.epoch = undefined;
   }
 
-  /** The counters, and the proof that they are still the same run of counters. */
+  /** Reads the counters; fails if they were reset since the first reading. */
   async counters() {
     const metrics = await this.client.admin("GET", "metrics");
     if (!metrics) return undefined;
@@ -171,7 +171,7 @@ async function staleBurst(run, body) {
   } else skip("the origin's own count", "no access to the origin");
   const next = await client.ask(body);
   const renewed = await run.generation(body);
-  // The control of this very run, after a pause of its own: the same burst at the entry that is fresh now.
+  // The control of this run, also after a warm-up: the same burst at the entry, which is now fresh.
   await wake(client);
   const control = await client.burst(BURST, body);
   const [p50, p99] = [0.5, 0.99].map((share) => percentile(times(answers), share));
@@ -195,8 +195,8 @@ async function staleBurst(run, body) {
 }
 
 /**
- * An entry that nothing is about to replace: the last request that could have triggered a refresh is so
- * long ago that its computation has landed, and this answer lies outside the early window.
+ * Waits for an entry that is not about to be replaced: any refresh that an earlier request triggered has ended, and the
+ * entry is not in its early window.
  */
 async function settle(run, body) {
   const window = run.ttl * (run.route?.early_window ?? 0.5);
@@ -208,8 +208,8 @@ async function settle(run, body) {
 }
 
 /**
- * Before a measured burst: the runtime has closed idle connections and the processors have gone to sleep.
- * Bursts at `health` open and wake them, without touching any entry or counter.
+ * Prepares a measured burst. The runtime has closed idle connections, and the processors have gone to sleep; bursts at
+ * `health` reopen and wake them without touching any entry or counter.
  */
 async function wake(client) {
   for (let round = 0; round < 12; round += 1) {
@@ -263,7 +263,7 @@ async function earlyRefresh(run, body) {
   if (moved) {
     check("computations", `at most ${most.toFixed(1)}`, moved.compute_calls, moved.compute_calls <= most);
     const seen = generations.length;
-    // The last one may land after the last request.
+    // The last computation may end after the last request.
     const agrees = moved.compute_calls === seen || moved.compute_calls === seen + 1;
     check("computations for each new generation", `${seen} or ${seen + 1}`, moved.compute_calls, agrees);
     check("early triggers", "at least 1", moved.xfetch_early_triggers, moved.xfetch_early_triggers >= 1);
@@ -279,7 +279,7 @@ async function earlyRefresh(run, body) {
   note(`answers  ${latency(answers)}`);
 }
 
-/** The cycles that ended within the run: each change of the validator, and whether it came late. */
+/** The cycles that ended within the run, at a change of the ETag, and whether each had a stale answer. */
 function cycles(answers) {
   const ended = [];
   let sawStale = false;
@@ -296,13 +296,13 @@ function cycles(answers) {
 }
 
 /**
- * Triggers per cycle: mean 1 + (exp(1/beta) - 1)(1 + c) with c = n beta delta exp(-W/(beta delta)), and
- * contention one less. One cycle's count is about geometric, so its standard deviation is about its
- * mean; four of them over the root of the cycles is the tolerance.
+ * Checks the triggers per cycle against their mean, 1 + (exp(1/beta) - 1)(1 + c) with
+ * c = n beta delta exp(-W/(beta delta)); the mean contention is one less. The number in one cycle is nearly geometric,
+ * so its standard deviation is about its mean. The tolerance is four standard errors of the mean, plus one.
  */
 function laws(moved, betas, { check, skip, note }) {
   const count = moved.refreshes_started;
-  if (betas.length === 0 || count === 0) return skip("triggers against their law", "no sample of beta");
+  if (betas.length === 0 || count === 0) return skip("triggers against the formula", "no sample of beta");
   const mean = (pick) => betas.reduce((sum, entry) => sum + pick(entry), 0) / betas.length;
   const [beta, delta, window] = [mean((it) => it.beta), mean((it) => it.delta), mean((it) => it.early_window)];
   const c = RATE * beta * delta * Math.exp(-window / (beta * delta));
@@ -352,7 +352,7 @@ async function cold(run, body) {
 
 async function holderLost(run, body, restart) {
   const { check, skip, note } = phase("Phase 4: the holder of a cold key's lease is killed");
-  if (!restart) return skip("everybody is answered after one lease", "needs a runtime to kill");
+  if (!restart) return skip("all requests are answered after one lease", "needs a runtime to kill");
   const { origin } = run;
   const callsBefore = origin.counts().calls;
   const lost = run.client.ask(body).then(
@@ -369,13 +369,13 @@ async function holderLost(run, body, restart) {
   const good = answers.filter((it) => it.status === 200);
   check("requests that succeed", `${BURST} of ${BURST}`, `${good.length} of ${BURST}`, good.length === BURST);
   check(
-    "the last is answered after the kill within",
-    `${(most / 1000).toFixed(1)} s`,
+    "time from the kill to the last answer",
+    `at most ${(most / 1000).toFixed(1)} s`,
     `${(worst / 1000).toFixed(1)} s`,
     worst <= most,
   );
   const calls = origin.counts().calls - callsBefore;
-  check("computations, the lost one included", 2, calls, calls === 2);
+  check("computations, including the lost one", 2, calls, calls === 2);
   await run.counters();
   return undefined;
 }

@@ -2,11 +2,11 @@
 
 import { Agent, request } from "undici";
 
-/** The environment's fault: the service cannot be reached, or is not the one that was measured. */
+/** A fault of the environment: the service cannot be reached, or is not the service that should be measured. */
 export class EnvironmentFault extends Error {}
 
 export class Client {
-  /** `connections` are opened once and kept: their set-up is no part of any figure. */
+  /** At most `connections` connections are opened; they are kept, so that figures do not include their set-up. */
   /** @param {string} base @param {{ path?: string, token?: string, connections?: number }} options */
   constructor(base, { path, token, connections = 128 }) {
     this.base = base;
@@ -33,7 +33,7 @@ export class Client {
     }
   }
 
-  /** One question to the cached route. */
+  /** Sends one request to the cached route. */
   async ask(body) {
     const answer = await this.raw("POST", this.path, { body, headers: { "content-type": "application/json" } });
     const status = String(answer.headers["cache-status"] ?? "");
@@ -48,7 +48,7 @@ export class Client {
     };
   }
 
-  /** So many questions at the same moment. */
+  /** Sends `count` requests at the same moment. */
   burst(count, body) {
     return Promise.all(Array.from({ length: count }, () => this.ask(body)));
   }
@@ -83,7 +83,7 @@ export class Client {
   }
 }
 
-/** The sums of the counters, which hold at every moment: each total, and what it is made of. */
+/** The sums that hold at every moment: the counter of each total, and the counters that add up to it. */
 const SUMS = [
   ["total_requests", ["cache_hit_fresh", "cache_hit_stale", "cache_miss", "bypass", "rejected"]],
   ["xfetch_triggers", ["xfetch_early_triggers", "xfetch_stale_triggers"]],
@@ -102,7 +102,7 @@ const SUMS = [
   ["compute_calls", ["compute_ok", "compute_failed", "compute_abandoned"]],
 ];
 
-/** The sums that do not hold, in words. */
+/** Describes the sums that do not hold. */
 export function brokenSums(counters) {
   const all = /** @type {[string, string[]][]} */ (SUMS).map(([name, parts]) => ({
     name,

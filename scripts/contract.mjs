@@ -1,5 +1,5 @@
-// `npm run contract`: schemathesis asks the running Worker whatever the OpenAPI document allows and forbids, and
-// compares every answer with it. By hand: it makes a virtual environment of Python's on first use.
+// `npm run contract`: schemathesis sends the running Worker requests that the OpenAPI document allows or forbids, and
+// compares every response with the document. Run by hand: it creates a Python virtual environment on first use.
 
 import { spawnSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
@@ -53,7 +53,7 @@ try {
     const child = spawn(program, [...common, ...more], { cwd: root, stdio: "inherit" });
     return new Promise((resolve) => child.once("exit", resolve));
   };
-  // Credentials make a cached route pass uncached: then it is the origin that answers.
+  // Only the admin paths get the token: on a cached route, credentials would bypass the cache.
   const own = await run("--include-path-regex=^/_xfetch/", `--header=Authorization: Bearer ${ADMIN_TOKEN}`);
   const cached = await run("--exclude-path-regex=^/_xfetch/");
   await runtime.stop();

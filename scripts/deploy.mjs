@@ -24,7 +24,7 @@ const { values } = parseArgs({
   },
 });
 
-/** The settings as they will be deployed: the chosen environment's, and what `--var` changes. */
+/** The settings as they will be deployed: those of the chosen environment, changed by `--var`. */
 function settings() {
   const config = unstable_readConfig(
     { config: values.config ?? join(root, "wrangler.toml"), env: values.env },

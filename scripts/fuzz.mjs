@@ -1,6 +1,7 @@
-// `npm run fuzz -- [TARGET…] --minutes N`: goes on by coverage where `cargo test --test fuzz` stops: libFuzzer, which
-// bolero brings, on the stable compiler. What it finds stays in target/fuzz; with `--keep` the corpus, reduced to
-// what adds coverage, replaces the committed one. A crash is exit code 1, and its input a file to add there.
+// `npm run fuzz -- [TARGET…] --minutes N`: runs the targets of `cargo test --test fuzz` with coverage guidance, by
+// bolero's libFuzzer on the stable compiler. New inputs stay in target/fuzz; with `--keep` the corpus, reduced to the
+// inputs that add coverage, replaces the committed one. Exit code 1: a target crashed. Add the file with the crashing
+// input to the committed corpus.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -27,7 +28,7 @@ const coverage = ["inline-8bit-counters", "level=4", "pc-table", "trace-compares
 );
 const env = {
   ...toolEnvironment().env,
-  // The compiler's pass for coverage is there in every release, and may be named only with this.
+  // Every release of the compiler contains the coverage pass, but accepts its name only with this variable.
   RUSTC_BOOTSTRAP: "1",
   RUSTFLAGS: [
     "--cfg fuzzing --cfg fuzzing_libfuzzer -Cpasses=sancov-module -Ccodegen-units=1 -Cdebug-assertions",
@@ -36,7 +37,7 @@ const env = {
   CARGO_TARGET_DIR: join(root, "target", "fuzz"),
   BOLERO_FUZZER: "libfuzzer",
 };
-// The target is named, so that build scripts and macros are compiled without coverage.
+// With `--target`, RUSTFLAGS do not apply to build scripts and macros, which are then compiled without coverage.
 const host = /host: (\S+)/.exec(spawnSync("rustc", ["-vV"], { encoding: "utf8", env }).stdout)[1];
 const built = spawnSync(
   "cargo",

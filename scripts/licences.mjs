@@ -1,5 +1,5 @@
-// `npm run licences`: the licences and sources of every dependency, offline, by cargo-deny and from npm's lock
-// file; and their advisories where the databases can be reached, which it says. Run by hand.
+// `npm run licences`: checks the licences and sources of all dependencies offline, with cargo-deny and npm's lock
+// files. Also checks advisories if their databases can be reached, and reports if they cannot. Run by hand.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { installTool } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-/** What may stand beside MIT OR Apache-2.0 in tools that are never shipped; shipped is only what is linked into the wasm. */
+/** The licences allowed for npm packages: tools that are not shipped, and uPlot, which the page contains. */
 const NPM_ALLOWED = new Set([
   "MIT",
   "Apache-2.0",

@@ -14,7 +14,7 @@ import { installTool, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** The proofs that take seconds; the statistics of the theory and the search take longer. */
+/** The test modules that take seconds; the statistics of the theory and the search take longer. */
 const QUICK = [
   "traces",
   "exchanges",
@@ -33,7 +33,7 @@ const QUICK = [
   "simulation",
 ];
 
-/** Each mistake: its name in the theory, the file, what stands there, and the mistake. */
+/** Each mistake: its name, the file, the correct code, and the code that replaces it. */
 const MISTAKES = [
   [
     "delta = TTL",
@@ -121,79 +121,74 @@ const MISTAKES = [
     "(Answer::Purged, Wake::With(Answer::Again))",
     "(Answer::Purged, Wake::Nobody)",
   ],
-  ["a mark for ever", "src/isolate/refresh_gate.rs", "self.since.covers(self.length, now)", "self.since <= now"],
-  ["a cold request that sends 0 for ever", "src/isolate/miss.rs", "self.seen = self.seen.max(entry.generation);", ""],
+  ["a mark without an end", "src/isolate/refresh_gate.rs", "self.since.covers(self.length, now)", "self.since <= now"],
+  ["a cold request that always sends 0", "src/isolate/miss.rs", "self.seen = self.seen.max(entry.generation);", ""],
   [
     "an older entry overwrites a newer one",
     "src/core/entry.rs",
     "std::cmp::Ordering::Less => false",
     "std::cmp::Ordering::Less => true",
   ],
-  ["a purge that a waiting request does not hear", "src/isolate/miss.rs", "self.floor = self.floor.raised(floor);", ""],
+  ["a waiting request that ignores a purge", "src/isolate/miss.rs", "self.floor = self.floor.raised(floor);", ""],
   [
-    "what was warm on arrival waits after the look",
+    "an entry in hand ignored after the colo lookup",
     "src/isolate/state.rs",
     "in_hand.filter(is_servable).or(newest)",
     "newest",
   ],
-  ["a mark that a purge does not take away", "src/isolate/state.rs", "self.gate.forget(&hash);", ""],
+  ["a purge floor that leaves the refresh mark", "src/isolate/state.rs", "self.gate.forget(&hash);", ""],
   [
-    "the world's demand ignored",
+    "the global rate ignored",
     "src/core/freshness.rs",
     "own.max(f64::from(told) / 1e3)",
     "own.max(f64::from(told) * 0.0)",
   ],
-  ["a share for ever", "src/core/global_rate.rs", "record[SHARE_BYTES] -= 1;", "let _ = &record;"],
+  ["a rate share that never expires", "src/core/global_rate.rs", "record[SHARE_BYTES] -= 1;", "let _ = &record;"],
   [
     "a sleep measured by instants",
     "src/isolate/holder_wait.rs",
     "self.retry_in.minus(self.waited(now))",
     "self.since.plus(self.retry_in).since(now)",
   ],
-  ["those who do not know counted for good", "src/core/global_rate.rs", " && rate_of(it) == 0", ""],
+  ["reports without a rate always counted", "src/core/global_rate.rs", " && rate_of(it) == 0", ""],
   [
-    "the early tail left on",
+    "the window of auto not narrowed",
     "src/core/xfetch.rs",
     "const AUTO_WINDOW: f64 = 2.5;",
     "const AUTO_WINDOW: f64 = 2_500.0;",
   ],
   [
-    "a sleep by a message that was lost",
+    "a group of waiters that never expires",
     "src/isolate/coalesce.rs",
     "self.since.covers(self.length, now)",
     "self.since <= now",
   ],
   [
-    "the answer to a message told to those of the next",
+    "waiters woken by the result of earlier work",
     "src/isolate/coalesce.rs",
     "group.owner != owner",
     "group.owner < owner",
   ],
+  ["a purged entry served from a shared lookup", "src/isolate/state.rs", "in_colo.and_then(left)", "in_colo"],
   [
-    "what another one's look has found served after a purge",
-    "src/isolate/state.rs",
-    "in_colo.and_then(left)",
-    "in_colo",
-  ],
-  [
-    "a hand that goes not quite twice round",
+    "a clock hand that stops before two full rounds",
     "src/isolate/memory.rs",
     "0..2 * (self.slots.len() + 1)",
     "0..=2 * self.slots.len()",
   ],
   [
-    "what was rejected stored all the same",
+    "a rejected entry stored all the same",
     "src/isolate/refresh.rs",
-    "Some(RefreshOutcome::Stored(entry)) => Action::End(RefreshOutcome::Rejected(entry)),",
+    "Some(RefreshOutcome::Stored(entry)) => RefreshAction::End(RefreshOutcome::Rejected(entry)),",
     "Some(RefreshOutcome::Stored(entry)) => self.store(Arc::clone(&entry), RefreshOutcome::Rejected(entry)),",
   ],
   [
-    "a commit as young as its message",
+    "a commit that ignores the age of its entry",
     "src/protocol/lease.rs",
     "stored_at: now.minus(age), lifetime",
     "stored_at: now, lifetime",
   ],
-  ["a lease as long as it is asked for", "src/protocol/lease.rs", "request.lease.min(MAX_LEASE)", "request.lease"],
+  ["a lease longer than the maximum", "src/protocol/lease.rs", "request.lease.min(MAX_LEASE)", "request.lease"],
   [
     "a soft purge that leaves the object its TTL",
     "src/protocol/lease.rs",
@@ -203,11 +198,11 @@ const MISTAKES = [
   [
     "an overloaded object asked again",
     "src/isolate/miss.rs",
-    "Event::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),",
-    "Event::WaitBroken { is_overloaded: true } => Action::LookAround,",
+    "MissEvent::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),",
+    "MissEvent::WaitBroken { is_overloaded: true } => MissAction::LookAround,",
   ],
   [
-    "a stranger's mark replaced",
+    "a refresh mark of another owner replaced",
     "src/isolate/refresh_gate.rs",
     "self.marks.get(&key).is_none_or(|held| held.owner == mark.owner)",
     "!self.marks.is_empty() || mark.owner > 0",
@@ -249,7 +244,7 @@ const MISTAKES = [
     "error == ObjectError::Overloaded && may_repeat",
   ],
   [
-    "a floor that the colo does not hear",
+    "a purge floor not written into the colo",
     "src/isolate/exchange.rs",
     "        if is_news || matches!(reply.answer, Answer::Purged) {\n            self.reply",
     "        if matches!(reply.answer, Answer::Purged) {\n            self.reply",
@@ -260,16 +255,16 @@ const MISTAKES = [
     "let held = context.record(bytes.as_deref());",
     "let held = crate::protocol::colo_record::ColoRecord::default();\n        let _ = bytes;",
   ],
-  ["a waiter that nobody tells", "src/isolate/share.rs", "waiters.into_iter().map", "waiters.into_iter().skip(1).map"],
+  ["a waiter never woken", "src/isolate/share.rs", "waiters.into_iter().map", "waiters.into_iter().skip(1).map"],
   [
     "a purge that leaves the marks",
     "src/isolate/background.rs",
     "context.isolate.gate.forget(&context.subject.key.hash);",
     "",
   ],
-  ["patience without an end", "src/isolate/miss_task.rs", "self.patience = self.patience.minus(waited);", ""],
+  ["patience that never shrinks", "src/isolate/miss_task.rs", "self.patience = self.patience.minus(waited);", ""],
   [
-    "a second call beside the only place",
+    "the limit of origin calls ignored",
     "src/isolate/refresh_task.rs",
     "if !context.isolate.has_room(route) {",
     "if false && !context.isolate.has_room(route) {",
@@ -288,7 +283,7 @@ const MISTAKES = [
   ],
   ["an alarm for each message", "src/protocol/object.rs", "stored.alarm_at.is_none_or(|at| at <= now)", "true"],
   [
-    "a head that rots unnoticed",
+    "corruption of a head not noticed",
     "src/protocol/codec.rs",
     "is_whole.then_some((head, body))",
     "(is_whole || true).then_some((head, body))",
@@ -302,7 +297,7 @@ if (mode !== undefined && mode !== "--each") {
   process.exit(2);
 }
 
-/** Two passes of cargo-mutants: what the quick proofs miss has to pass the search and the simulation. */
+/** Two passes of cargo-mutants: the mistakes that survive the quick tests are tried again with all native tests. */
 function generated(files) {
   const tool = installTool({ crate: "cargo-mutants", bin: "cargo-mutants", version: "27.1.0" });
   const output = join(root, "target");
@@ -334,7 +329,7 @@ const run = (...filters) =>
     timeout: 300_000,
   });
 
-/** The quick tests first; the rest only for what they have not noticed. */
+/** Runs the quick tests, and the slow ones only if the quick ones pass. */
 function test() {
   const quick = run(...QUICK);
   return quick.status === 0 ? run("theory", "search") : quick;
@@ -342,7 +337,7 @@ function test() {
 
 const failures = (result) => [...result.stdout.matchAll(/^test (\S+) \.\.\. FAILED$/gm)].map(([, name]) => name);
 
-/** What notices the mistake that is in the copy now, in words, and whether anything does. */
+/** Describes which tests notice the mistake in the copy, and tells whether any test does. */
 function noticed() {
   if (mode === "--each") {
     const parts = { simulator: ["simulation"], search: ["search"], others: QUICK.filter((it) => it !== "simulation") };

@@ -1,5 +1,5 @@
-// `node scripts/run.mjs TASK …`: sets up what the task needs, then runs it under the Node that the
-// set-up has brought, and hands signals on. One process per npm script, so that a signal to it arrives.
+// `node scripts/run.mjs TASK …`: sets up what the task needs, runs the task under the Node that the set-up installed,
+// and forwards signals to it. Each npm script runs only this process, so that its signals arrive here.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -19,7 +19,7 @@ const child = spawn(existsSync(own) ? own : process.execPath, [join(root, "scrip
 });
 for (const signal of /** @type {NodeJS.Signals[]} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
   process.on(signal, () => child.kill(signal));
-// Some shells die of a signal without handing it on.
+// Some shells end on a signal without forwarding it, so watch for the parent's end too.
 const parent = process.ppid;
 setInterval(() => process.ppid !== parent && child.kill("SIGTERM"), 1_000).unref();
 child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -1,6 +1,6 @@
-// The built Worker in real workerd under Miniflare, on direct sockets without a development proxy: what
-// the tests run against, with the Cache API and objects that can be evicted. Several colos are several Workers with caches of their own that share one
-// namespace of objects.
+// Runs the built Worker for the tests: in real workerd under Miniflare, on direct sockets without a development proxy,
+// with the Cache API and with objects that can be evicted. Several colos are several Workers that share one namespace
+// of objects, each with its own cache.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -16,7 +16,7 @@ export const ADMIN_TOKEN = "a-token-for-loopback-only";
 export const PATH = "/api/v1/brain/calculate";
 export const COMPATIBILITY_DATE = "2026-10-15";
 
-/** The settings of a test: these, and the caller's; undefined takes one away. */
+/** The settings of a test: these defaults, changed by the caller's; undefined removes a setting. */
 export function settings(vars) {
   const all = { DEVELOPMENT: true, FLUSH_INTERVAL: 1, ADMIN_TOKEN, ROUTES: [route()], ...vars };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
@@ -39,8 +39,8 @@ function worker(name, folder, vars, { owner, prelude, saboteur }) {
   const object = (className) => ({ className, useSQLite: true, ...(owner ? { scriptName: owner } : {}) });
   const lease = object("RefreshLease");
   const sabotaged = { REFRESH_LEASE: { className: "Saboteur", scriptName: "saboteur" }, REAL_LEASE: lease };
-  // What a test does to the isolate's globals, it does before the Worker's own module runs; `wrapContext` and
-  // `wrapEnv` among them stand before each request's context and bindings.
+  // The prelude may change the isolate's globals before the Worker's own module runs. If it defines `wrapContext` and
+  // `wrapEnv`, they replace each request's context and bindings.
   const entry = `
     import "./prelude.js";
     import worker from "./index.js";
@@ -71,7 +71,7 @@ function worker(name, folder, vars, { owner, prelude, saboteur }) {
   };
 }
 
-/** Stands before every key's object, and does to its messages what it is told. */
+/** A Durable Object in front of every key's object, which disturbs its messages in the mode that a test has set. */
 const SABOTEUR = `
 let mode = "none";
 export class Saboteur {
@@ -127,9 +127,9 @@ function children() {
 }
 
 /**
- * Starts the runtime. `colos` are the settings of each colo's Worker, over the shared `vars`; `persist`
- * is a folder that outlives it, else a temporary one is used. `prelude` is a module that runs before the
- * Worker's own; `saboteur` puts a troublemaker before the keys' objects.
+ * Starts the runtime. `colos` are the settings of each colo's Worker, which override the shared `vars`. `persist` is a
+ * folder for storage that is kept when the runtime ends; without it, a temporary folder is used. `prelude` is a module
+ * that runs before the Worker's own; `saboteur` puts the Saboteur object in front of the keys' objects.
  */
 /** @param {any} options */
 export async function startRuntime({
@@ -174,7 +174,7 @@ export async function startRuntime({
     urls,
     url: urls[0],
     logs,
-    /** Ends the runtime as a crash does: nothing is written down. */
+    /** Ends the runtime as a crash would: nothing more is saved. */
     async kill() {
       for (const pid of pids) process.kill(pid, "SIGKILL");
       await dispose();

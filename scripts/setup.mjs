@@ -45,7 +45,7 @@ function version(lock, name) {
   return found[1];
 }
 
-/** The Rust tools: wasm-bindgen must match the lock file exactly, worker-build its own crate. */
+/** The Rust tools. wasm-bindgen and worker-build must have the versions that the lock file gives for their crates. */
 function wanted() {
   const lock = readFileSync(join(root, "Cargo.lock"), "utf8");
   return [
@@ -136,9 +136,9 @@ export function installTool(tool, place = "") {
   mkdirSync(folder, { recursive: true });
   const args = ["install", `${tool.crate}@${tool.version}`, "--root", folder, "--no-track"];
   const env = { ...process.env, CARGO_TARGET_DIR: join(toolCache, "target") };
-  // The tool's own lock file first; a registry that lacks one of its versions gets a second try.
+  // Try the tool's own lock file first; if the registry lacks one of its versions, try again without it.
   const install = (more) => loud("cargo", [...args, ...more], { env });
-  // Another set-up at the same time may have been faster.
+  // A set-up that ran at the same time may have built the tool.
   if (!install(["--locked"]) && !existsSync(ownPath(tool)) && !install([])) {
     fail(`${tool.crate} could not be built.`, `cargo install ${tool.crate}@${tool.version}`);
   }
@@ -173,7 +173,7 @@ function setUpBrowser() {
   if (!chromium || !chromedriver) installDebian(["chromium", "chromium-driver"]);
 }
 
-/** Everything that a task needs. False, with a message, when something cannot be installed. */
+/** Installs everything that a task needs; false, after a message, if something cannot be installed. */
 export function setUp({ browser }) {
   try {
     setUpNode();

@@ -1,5 +1,5 @@
-// `npm run simulate`: the simulation at scale. Hostile worlds, in each of which every promise is checked
-// after every event, and the strategies side by side on the same arrivals.
+// `npm run simulate`: runs many hostile worlds, in which every promise is checked after every event, and then compares
+// the strategies on the same arrivals.
 
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -10,11 +10,11 @@ import { toolEnvironment } from "./setup.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const usage = `npm run simulate -- [--seeds N] [--from SEED] [--seed SEED] [--strategies] [--seconds N] [--storms N]
   --seeds N      runs N hostile worlds (default 10000), and shows the first broken promise, shrunk
-  --from SEED    the first of them (default 1)
+  --from SEED    the first seed (default 1)
   --seed SEED    runs one hostile world
-  --strategies   only the strategies side by side
-  --seconds N    how long they run, in virtual time (default 600)
-  --storms N     how the benchmark's storm may end, by N seeds, and nothing else`;
+  --strategies   only compares the strategies
+  --seconds N    how long each strategy runs, in virtual time (default 600)
+  --storms N     only runs the benchmark's storm with N seeds, and shows how the results vary`;
 
 function whole(options, name, least) {
   const number = Number(options[name]);

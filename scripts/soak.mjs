@@ -1,7 +1,7 @@
 // `npm run soak -- --minutes N`: the Worker in two colos on bare workerd, mixed traffic, faults at random, the
 // memory of the runtime sampled. In the first third the runtime is killed repeatedly during refreshes, and new keys
 // keep arriving. After that the origin still fails at random, but the runtime stays, and every sum must be exact; cold
-// keys are then known keys, purged. The objects of all keys live in this one process and are freed by garbage
+// keys are then made by purging known keys. The objects of all keys live in this one process and are freed by garbage
 // collection, so an unbounded number of keys, or an unbounded heap, would hide a leak. The heap limit is that of
 // production: an isolate that exceeds it ends, and the run fails. Each collection is a full one, because memory that
 // an object holds outside of the engine's heap is freed only with its wrapper, and the engine does not know its size.
@@ -24,9 +24,9 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = join(root, "target", "soak");
 const KILLS = 20;
 const TAIL = 500;
-/** So many keys are asked for cold in the calm, each again and again. */
+/** Number of keys that are purged and requested again, repeatedly, in the calm part. */
 const COLD = 200;
-/** What the platform gives an isolate, in MiB. */
+/** The platform's memory limit of an isolate, in MiB. */
 const HEAP = 128;
 /** Arrivals per second of each kind. */
 const RATES = { hot: 20, tail: 15, fresh: 1, conditional: 2, bad: 2, hangUp: 0.5, purge: 0.1, inspect: 0.2 };
@@ -42,7 +42,7 @@ const FAULTS = [
   { mode: "latency", latency: 2_500 },
 ];
 const ROUTE = route({ ttl: 5, stale_while_revalidate: 86_400, stale_if_error: 86_400, origin_timeout: 4 });
-/** So long after a fault its back-off may still answer for the origin, and a lost holder's lease stand. */
+/** For how long after a fault, in milliseconds, a back-off or the lease of a lost holder may still cause errors. */
 const AFTERMATH = 45_000;
 const SLOW = 1_000;
 
@@ -68,7 +68,7 @@ function violation(what) {
   if (violations.length <= 20) console.error(`  ${at().toFixed(1)} s: ${what}`);
 }
 
-/** One runtime after the other, on the same stored objects. */
+/** A runtime that can be killed and started again on the same stored objects. */
 class Runtime {
   constructor(origin, persist) {
     this.persist = persist;
@@ -111,7 +111,7 @@ class Runtime {
   }
 }
 
-/** Whether an answer of this moment may be the fault of something that was broken on purpose. */
+/** Whether an injected fault may have caused the failure of a request that began then and has just been answered. */
 const isExcused = (began) => {
   const now = performance.now();
   return faults.some((fault) => began - fault.ended < AFTERMATH && now > fault.began);
@@ -120,7 +120,7 @@ const isExcused = (began) => {
 const known = new Set();
 let isCalm = false;
 
-/** A key that nobody has asked for; in the calm one of a few that is purged. */
+/** A cold key: a new one, or in the calm part one of a fixed set, which is purged first. */
 async function coldKey(client, kind) {
   if (!isCalm) return `${kind} ${Math.random()}`;
   const name = `${kind} ${Math.floor(Math.random() * COLD)}`;
@@ -136,7 +136,7 @@ function admin(client, what, about) {
   return client.raw("POST", `/_xfetch/${what}`, { headers, body: JSON.stringify({ path: PATH, ...about }) });
 }
 
-/** Every key of the calm once in each colo: what grows from then on is not the number of objects. */
+/** Requests every key of the calm part once in each colo, so that from then on the number of objects is constant. */
 async function askForAll(runtime) {
   const cold = ["fresh", "hangUp"].flatMap((kind) => Array.from({ length: COLD }, (_, place) => `${kind} ${place}`));
   const names = ["hot", ...Array.from({ length: TAIL }, (_, place) => `tail ${place}`), ...cold];
@@ -147,7 +147,7 @@ async function askForAll(runtime) {
   }
 }
 
-/** What each kind of request must get. */
+/** Sends a request of this kind, and checks its answer. */
 async function ask(runtime, kind) {
   const began = performance.now();
   const { client } = runtime;
@@ -193,7 +193,7 @@ async function ask(runtime, kind) {
       if (answer.status !== 200) violation(`${kind} got ${answer.status}: ${answer.text.slice(0, 200)}`);
     }
   } catch (error) {
-    // Only a runtime that was killed leaves without an answer.
+    // A request may remain without an answer only if the runtime was killed.
     if (!runtime.isDown && began > runtime.downUntil) violation(`${kind}: ${error.message}`);
     else tally.cutOff += 1;
   }
@@ -208,12 +208,12 @@ function check(answer, { name, wasWarm, began, runtime }) {
     try {
       JSON.parse(answer.text);
     } catch {
-      violation(`an answer of ${name} is no JSON: ${answer.text.slice(0, 80)}`);
+      violation(`an answer for ${name} is not JSON: ${answer.text.slice(0, 80)}`);
     }
     known.add(name);
     if (/hit/.test(answer.headers["cache-status"])) tally.hits += 1;
     else tally.misses += 1;
-    // A purge between may have made it cold; the hot key is never purged.
+    // A purge may have made another key cold in the meantime; the hot key is never purged.
     if (name === "hot" && wasWarm && answer.ms > SLOW && began - runtime.downUntil > 5_000)
       violation(`a warm answer took ${answer.ms.toFixed(0)} ms`);
     return;
@@ -243,7 +243,7 @@ async function traffic(runtime, end) {
   await Promise.all(pending);
 }
 
-/** The origin misbehaves for a few seconds, again and again. */
+/** Lets the origin fail for a few seconds at a time, in a random way. */
 async function misbehave(origin, end) {
   while (performance.now() + 20_000 < end) {
     await sleep(4_000 + Math.random() * 8_000);
@@ -262,11 +262,11 @@ const LATENCY = 300;
 
 async function killAgain(runtime, origin, end) {
   for (let left = KILLS; left > 0; left -= 1) {
-    // What is left of the time, shared among what is left of the kills.
+    // The remaining time, divided evenly among the remaining kills.
     const pause = Math.max(0, end - performance.now()) / left;
     const until = performance.now() + pause;
     await sleep(pause * 0.7 * Math.random());
-    // In the middle of a computation, if one comes soon.
+    // Kill in the middle of a computation, if one begins within two seconds.
     for (let wait = 0; wait < 200 && origin.counts().in_flight === 0; wait += 1) await sleep(10);
     const entry = { name: "kill", from: at(), began: performance.now(), ended: Number.POSITIVE_INFINITY };
     faults.push(entry);
@@ -275,7 +275,7 @@ async function killAgain(runtime, origin, end) {
     tally.restarts.push(await runtime.start());
     entry.ended = performance.now();
     entry.to = at();
-    // What was committed is served again, from the objects.
+    // A committed entry must be served again, from its object.
     const answer = await runtime.client.ask(body("hot"));
     if (known.has("hot") && answer.status !== 200) violation(`after a kill the hot key got ${answer.status}`);
     await sleep(until - performance.now());
@@ -286,14 +286,14 @@ function checkSums(counters, where) {
   for (const broken of brokenSums(counters)) violation(`${where}: ${broken}`);
 }
 
-/** All counts of both colos: each isolate sends its own when it is asked, or within its interval. */
+/** The counts of both colos: each isolate sends its own when its metrics are read, or within the flush interval. */
 async function metrics(runtime) {
   for (const client of runtime.clients) await client.admin("GET", "metrics");
   await sleep(1_500);
   return (await runtime.clients[0].admin("GET", "metrics")).counters;
 }
 
-/** Memory at rest: the median of the samples in a part of the calm stretch. */
+/** The median of the memory samples between two times, in MiB. */
 function memoryBetween(from, to) {
   return percentile(
     samples.filter((it) => it.at >= from && it.at < to).map((it) => it.memory),
@@ -356,8 +356,8 @@ try {
   await Promise.all([traffic(runtime, roughEnd), misbehave(origin, roughEnd), killAgain(runtime, origin, roughEnd)]);
   checkSums(await metrics(runtime), "after the kills");
 
-  console.log(`calm: ${((minutes * 2) / 3).toFixed(1)} minutes, the origin as before`);
-  // A runtime of its own, so that its memory has one history, and counters from zero on both sides.
+  console.log(`calm: ${((minutes * 2) / 3).toFixed(1)} minutes, the origin still fails at random`);
+  // A new runtime, so that its memory does not depend on the first part. The counters are reset below.
   await runtime.kill();
   await runtime.start();
   await sleep(5_000);
@@ -384,7 +384,7 @@ try {
     memoryBetween(calmBegan + length * 0.5, calmBegan + length * 0.75),
     memoryBetween(calmBegan + length * 0.75, calmEnded),
   ];
-  // An engine fills its heap before it collects: the first half of the calm is left to that, and so is a margin.
+  // The engine lets its heap grow before it collects, so the first half is ignored, and some growth is tolerated.
   const growth = late - early;
   const isFlat = growth < 16 + early * 0.1;
   if (!isFlat) violation(`memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`);
@@ -418,5 +418,5 @@ plot and figures  target/soak`);
   await origin.close();
   await rm(persist, { recursive: true, force: true });
 }
-console.log(violations.length === 0 ? "\nEverything held." : `\n${violations.length} times something did not hold.`);
+console.log(violations.length === 0 ? "\nAll checks passed." : `\n${violations.length} checks failed.`);
 process.exit(violations.length === 0 ? 0 : 1);

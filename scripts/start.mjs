@@ -1,7 +1,7 @@
 // `npm start`: builds, starts the analysis origin and the Worker under `wrangler dev`.
 //
-// PORT moves the Worker (the origin takes the port after it), ORIGIN_URL replaces the origin. What
-// follows `--` goes to `wrangler dev` and replaces this script's own flag of that name.
+// PORT sets the Worker's port (the origin takes the next one), and ORIGIN_URL replaces the origin. Flags after `--` are
+// passed to `wrangler dev` and replace this script's own flags of the same name.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -17,7 +17,7 @@ import { toolEnvironment } from "./setup.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vars = join(root, ".dev.vars");
 
-/** A development token in the ignored `.dev.vars`, made once. */
+/** The development token in `.dev.vars`, which git ignores; it is created on first use. */
 function developmentToken() {
   const known = existsSync(vars) ? readFileSync(vars, "utf8") : "";
   const found = known.match(/^ADMIN_TOKEN\s*=\s*"?([^"\s]+)"?/m);
@@ -43,7 +43,7 @@ function parseFlags(words) {
   return flags;
 }
 
-/** Our flags, less those that the caller gives; a `--var` counts by its variable. */
+/** Our flags without those that the caller replaces, then the caller's; each `--var` variable counts as a flag. */
 function merge(own, given) {
   const identity = ([name, value]) => (name === "--var" ? `--var ${value?.split(":")[0]}` : name);
   const replaced = new Set(given.map(identity));
@@ -106,7 +106,7 @@ async function main() {
     if (stopping) return;
     stopping = true;
     child.kill(signal);
-    // wrangler takes its runtime with it; should it hang, it is ended.
+    // wrangler also ends its runtime. If wrangler hangs, it is killed.
     setTimeout(() => child.kill("SIGKILL"), 7_000).unref();
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop("SIGTERM"));

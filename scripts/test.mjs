@@ -13,9 +13,9 @@ import { findBrowser, installDebian, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const tools = toolEnvironment();
-/** The budget of the Worker's wasm, by `gzip -9`. */
+/** The size limit of the Worker's wasm after `gzip -9`, in bytes. */
 const WASM_BUDGET = 165_000;
-/** And of the page's. */
+/** The size limit of the page's wasm after `gzip -9`, in bytes. */
 const PAGE_BUDGET = 150 * 1024;
 
 function run(command, args, env = {}) {
@@ -59,7 +59,7 @@ const parts = {
   types() {
     const check = (project) => run(join(root, "node_modules", ".bin", "tsc"), ["--project", project]);
     check("tsconfig.json");
-    // What is deployed is checked strictly.
+    // The deployed scripts are checked with strict types.
     check(join("src", "worker", "tsconfig.json"));
   },
   docs() {

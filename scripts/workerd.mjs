@@ -1,5 +1,5 @@
-// Workers under bare `workerd serve`: no development proxy and no simulator beside them, which is what
-// latency is measured against. There is no Cache API there unless one is given; our Worker does without.
+// Runs Workers under bare `workerd serve`, for measuring latency: without a development proxy and without a simulator.
+// There is no Cache API unless a service for it is given; our Worker also works without one.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -11,8 +11,8 @@ import { fileURLToPath } from "node:url";
 import { COMPATIBILITY_DATE, settings } from "./runtime.mjs";
 
 /**
- * Where objects are stored: in memory where there is such a file system. Here requests and objects share
- * one thread, so a flush to a disk would stop all of them, which it does not on the platform.
+ * The folder in which Durable Objects are stored: on a memory file system if there is one. Here requests and objects
+ * share one thread, so that, unlike on the platform, a flush to disk would block all of them.
  */
 export const scratch = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 
@@ -29,8 +29,9 @@ export function edge({ name = "main", vars, folder = join(root, "build"), owner,
 }
 
 /**
- * One Worker in workerd's own language; values that are no texts travel as JSON. `objects` are the classes
- * behind bindings, its own unless another Worker is the `owner`; `cache` is the service behind the Cache API.
+ * One Worker in workerd's configuration language; settings that are not strings are encoded as JSON. `objects` maps
+ * bindings to Durable Object classes, which are the Worker's own unless another Worker is named as their `owner`.
+ * `cache` is the name of the service behind the Cache API.
  */
 function workerText({ name, modules, vars = {}, objects = {}, owner, cache }) {
   const module = (file) =>
@@ -79,16 +80,16 @@ const config :Workerd.Config = (
 }
 
 /**
- * Starts Workers in one process, each on a socket of its own unless it `isHidden`. `persist` is a folder
- * that outlives it, else a temporary one is used; `prefix` stands before the program, as `taskset` does;
- * `v8Flags` are the engine's.
+ * Starts Workers in one process, each on its own socket unless it `isHidden`. `persist` is a folder for storage that is
+ * kept when the process ends; without it, a temporary folder is used. `prefix` is put before the command, for example
+ * `taskset`; `v8Flags` are flags of the JavaScript engine.
  */
 /** @param {any[]} workers @param {{ persist?: string, prefix?: string[], v8Flags?: string[] }} options */
 export async function serve(workers, { persist, prefix = [], v8Flags = [] } = {}) {
   const own = persist ?? (await mkdtemp(join(scratch, "xfetch-workerd-")));
   const storage = join(own, "objects");
   await mkdir(storage, { recursive: true });
-  // workerd embeds files from beside its configuration only.
+  // workerd embeds only files from the folder of its configuration.
   for (const { name, modules } of workers) {
     await mkdir(join(own, name), { recursive: true });
     for (const file of modules) await copyFile(file, join(own, name, basename(file)));
@@ -128,7 +129,7 @@ export async function serve(workers, { persist, prefix = [], v8Flags = [] } = {}
     urls,
     pid: child.pid,
     complaints,
-    /** Ends it as a crash does: nothing is written down. */
+    /** Ends the process as a crash would: nothing more is saved. */
     kill: () => end("SIGKILL"),
     async stop() {
       await end("SIGTERM");

@@ -1,5 +1,5 @@
-//! Run in a real browser by `wasm-pack test --headless`: the world's clock and chance, and the promises
-//! that also hold natively, from the same source.
+//! Tests that `wasm-pack test --headless` runs in a real browser: the platform's clock and random numbers,
+//! and the promises that are also tested natively, from the same source.
 #![cfg(target_arch = "wasm32")]
 #![allow(missing_docs)]
 
@@ -20,7 +20,7 @@ use xfetch_edge::{
 wasm_bindgen_test_configure!(run_in_browser);
 
 #[wasm_bindgen_test]
-fn the_clock_tells_this_century_and_does_not_go_back() {
+fn the_clock_is_in_this_century_and_does_not_go_back() {
     let first = clock::now();
     assert!(first > Instant(1_700_000_000_000) && first < Instant(4_100_000_000_000));
     assert!(clock::now() >= first);
@@ -51,7 +51,7 @@ fn no_two_isolates_share_a_name_or_a_sequence() {
 }
 
 #[wasm_bindgen_test]
-fn the_rule_with_the_browsers_chance_follows_its_law() {
+fn the_rule_with_the_browsers_random_numbers_follows_its_closed_form() {
     let rule = Rule { delta: Span(1_000), beta: 1.0, window: Span(10_000) };
     let mut rng = IsolateRng::default();
     let count = 40_000;

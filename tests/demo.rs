@@ -38,7 +38,7 @@ fn run(strategy: &str, values: &[(&str, f64)]) -> JsValue {
 }
 
 #[wasm_bindgen_test]
-fn every_field_is_within_its_own_range_and_has_its_words() {
+fn every_field_has_a_default_in_its_range_and_all_its_texts() {
     let fields: Array = fields().unwrap_or_else(|_| panic!("no fields")).unchecked_into();
     assert!(fields.length() > 20);
     for field in fields.iter() {
@@ -51,7 +51,7 @@ fn every_field_is_within_its_own_range_and_has_its_words() {
 }
 
 #[wasm_bindgen_test]
-fn every_strategy_runs_on_the_same_requests_and_a_seed_gives_the_same_again() {
+fn every_strategy_runs_on_the_same_requests_and_a_seed_repeats_its_figures() {
     let values = [("duration", 30.0), ("keys", 5.0)];
     let requests: Vec<f64> = strategies().iter().map(|it| number(&run(it, &values), "requests")).collect();
     assert_eq!(requests.len(), 7);
@@ -67,7 +67,7 @@ fn every_strategy_runs_on_the_same_requests_and_a_seed_gives_the_same_again() {
 }
 
 #[wasm_bindgen_test]
-fn the_lease_computes_once_at_a_time_and_the_page_is_told_so() {
+fn with_the_lease_one_computation_runs_at_a_time_and_the_figures_say_so() {
     let ours = run("xfetch_lease_auto", &[("duration", 60.0)]);
     assert_eq!(number(&ours, "most_in_flight"), 1.0);
     assert!(number(&ours, "calls") * 5.0 < number(&run("no_protection", &[("duration", 60.0)]), "calls"));
@@ -75,7 +75,7 @@ fn the_lease_computes_once_at_a_time_and_the_page_is_told_so() {
 }
 
 #[wasm_bindgen_test]
-fn a_wrong_setting_is_refused_in_words() {
+fn a_wrong_setting_is_refused_with_a_sentence() {
     for (strategy, values, words) in [
         (
             "xfetch_lease_auto",
@@ -103,7 +103,7 @@ fn the_laws_are_those_of_the_theory() {
     let law = laws(100.0, 1.0, 1.0, 50.0).unwrap_or_else(|_| panic!("no laws"));
     assert!((number(&law, "mean_gap") - (100.0_f64.ln() + 0.5772)).abs() < 0.01);
     assert!((number(&law, "mean_triggers") - 1.0_f64.exp()).abs() < 0.01);
-    // Where expiry cuts a cycle short there are fewer: none of them after expiry is counted.
+    // A cycle whose first trigger is close to expiry has fewer triggers: those after expiry are not counted.
     let rare = laws(0.5, 1.0, 1.0, 5.0).unwrap_or_else(|_| panic!("no laws"));
     let seen: Array =
         cycles(0.5, 1.0, 1.0, 5.0, 4_000, 7.0).unwrap_or_else(|_| panic!("no cycles")).unchecked_into();

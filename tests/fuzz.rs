@@ -1,15 +1,15 @@
-//! Fuzzing of what strangers, tiers and other versions can send: bodies, stored entries, settings, header fields,
-//! and the object's messages. `cargo test --test fuzz` runs the committed corpus and a bounded number of
-//! inputs; `npm run fuzz` goes on by coverage, by hand.
+//! Fuzz tests of the parsers of outside input: bodies, stored entries, settings, header fields, and the
+//! object's messages. `cargo test --test fuzz` runs the committed corpus and a bounded number of inputs;
+//! `npm run fuzz`, run by hand, searches further, guided by coverage.
 //!
-//! An input is read as an edit of a seed: pure noise never gets past the first check of a parser.
+//! An input is read as edits of a seed, because random bytes never pass the first check of a parser.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs)]
 
 #[path = "fuzz/targets.rs"]
 mod targets;
 
-/// Each target is one test of its name.
+/// Defines a test for each target, with the target's name.
 macro_rules! fuzz {
     ($($name:ident)*) => {
         $(#[test]

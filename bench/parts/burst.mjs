@@ -26,7 +26,7 @@ export async function burst(client, origin, size, body) {
   };
 }
 
-/** So many questions at the same moment; one without an answer has failed. */
+/** Sends `size` requests at the same moment; a request without an answer has status 0. */
 export function attempts(client, size, body) {
   const one = async () => {
     const began = performance.now();
@@ -65,7 +65,7 @@ export async function run({ isQuick }) {
         for (let warm = 0; warm < WARM_UPS; warm += 1) await client.burst(size, BODY);
       }
       for (let round = 0; round < rounds; round += 1) {
-        // All become fresh together, and stale together.
+        // The entries of all peers become fresh together, and stale together.
         await Promise.all(Object.values(peers).map(({ client }) => client.ask(BODY)));
         await sleep(LATENCY * 1.5);
         for (const name of NAMES) seen[name].fresh.push(await freshBurst(peers[name], size));
@@ -80,7 +80,7 @@ export async function run({ isQuick }) {
     figures[size] = all;
     const base = all.memory.fresh;
     console.log(
-      `\n${size} at once at a stale key, medians of ${rounds} rounds, computations and failures their most; ratios to the JavaScript memory cache's burst at a fresh one (P50 ${fixed(base.p50, 1)} ms, P99 ${fixed(base.p99, 1)} ms)`,
+      `\n${size} at once at a stale key, medians of ${rounds} rounds, computations and failures as maxima; ratios to the JavaScript memory cache's burst at a fresh key (P50 ${fixed(base.p50, 1)} ms, P99 ${fixed(base.p99, 1)} ms)`,
     );
     table(
       ["", "computations", "p50 ms", "ratio", "p99 ms", "ratio", "failed", "fresh p50", "fresh p99"],

@@ -36,7 +36,7 @@ export async function run({ isQuick }) {
     const all = Object.fromEntries(NAMES.map((name) => [name, medians(seen[name])]));
     figures[size] = all;
     console.log(
-      `\n${size} at once at a new key, medians of ${rounds} rounds, computations and failures their most; "beyond" is the slowest answer less the origin's second, in warm bursts of that size`,
+      `\n${size} at once at a new key, medians of ${rounds} rounds, computations and failures as maxima; "beyond" is the slowest answer less the origin's second, in units of a warm burst of that size`,
     );
     table(
       ["", "computations", "p50 ms", "p99 ms", "slowest ms", "warm burst ms", "beyond", "failed"],

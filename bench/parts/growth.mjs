@@ -1,6 +1,6 @@
-// `growth`: what a request costs as things grow. In workerd: keys in the isolate, the size of the answer, requests
-// that wait together. In the simulator: colos, and requests. Each with a plot in bench/results, in logarithmic scales:
-// a straight line of slope one grows in proportion.
+// `growth`: the cost of a request as one quantity grows. In workerd: keys in the isolate, the size of the answer,
+// requests that wait together. In the simulator: colos, and requests. Each has a plot in bench/results, in logarithmic
+// scales, where a line of slope one means proportional growth.
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ function line(title, values, x, y) {
   };
 }
 
-/** Time of a hit and memory of the process, against the keys that the isolate has been asked for. */
+/** Time of a hit and memory of the process, by the number of keys that were requested from the isolate. */
 async function keys(isQuick) {
   const origin = await startBenchOrigin({ latency: 0 }, CLIENT);
   const edge = await startEdge({ origin, ttl: 86_400, prefix: SERVER, change: { max_origin_calls: 1_000 } });
@@ -52,7 +52,7 @@ async function keys(isQuick) {
         filled += batch;
       }
       await client.ask(body(0));
-      // A key in the middle of what is remembered, asked again and again.
+      // The key that was added last, requested repeatedly.
       const one = await load({
         url: edge.url + PATH,
         body: body(filled - 1),
@@ -109,7 +109,7 @@ async function sizes(isQuick) {
   return rows;
 }
 
-/** Time per request against the requests that wait for one cold key. */
+/** Time of the slowest request, by the number of requests that wait for one cold key. */
 async function waiters(isQuick) {
   const rows = [];
   const origin = await startBenchOrigin({ latency: 1_000 });
@@ -117,7 +117,7 @@ async function waiters(isQuick) {
   try {
     for (const [place, count] of (isQuick ? [1, 100] : [1, 10, 100, 500, 1_000, 2_000, 5_000]).entries()) {
       const client = new Client(edge.url, { path: PATH, connections: count });
-      // Their connections are open before they are measured.
+      // Opens the connections before the measurement.
       await client.burst(count, "{");
       await origin.reset();
       const answers = await client.burst(count, body(`waiters ${place}`));
@@ -140,7 +140,7 @@ async function waiters(isQuick) {
   return rows;
 }
 
-/** Calls to the origin against colos, and time and memory against requests, by the simulator. */
+/** Origin calls by the number of colos, and time and memory by the number of requests, from the simulator. */
 function simulated(isQuick) {
   const run = (...args) => {
     const result = spawnSync(

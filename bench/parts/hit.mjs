@@ -1,6 +1,6 @@
 // `hit`: a warm key, POST with a body of some 60 bytes and an answer of 2 KB, in a closed loop. The servers share
-// one core, the load has the other. The engine's pauses grow over the first hundred thousand answers, in each peer in
-// its own way: what is measured is a process that has been at it for a while.
+// one core, the load has the other. The engine's pauses grow over the first hundred thousand answers, differently in
+// each peer, so every process is warmed up before it is measured.
 
 import { cpus } from "node:os";
 

@@ -1,5 +1,5 @@
-// `object`: cycles of acquire and commit on one object and over many, by a Worker in the same process; and the
-// messages to objects that a thousand requests cost, for fresh hits and for a storm.
+// `object`: cycles of acquire and commit on one object and on many, by a Worker in the same process; and the number of
+// messages to objects per thousand requests, for fresh hits and for a storm.
 
 import { Client, sleep } from "../../scripts/client.mjs";
 import { ADMIN_TOKEN } from "../../scripts/runtime.mjs";
@@ -16,8 +16,8 @@ async function cycles(driver, query) {
 }
 
 /**
- * Messages to keys' objects as far as the counters tell: two for each computation, an acquire and a commit or a fail,
- * and two at most for each contention, an acquire and a wait. The waits of cold requests are not in it.
+ * Messages to keys' objects, derived from the counters: two for each computation, an acquire and a commit or a fail,
+ * and two at most for each contention, an acquire and a wait. The waits of cold requests are not included.
  */
 function messages(before, after) {
   const moved = (name) => after[name] - before[name];

@@ -1,5 +1,5 @@
-// `start`: what a Worker costs before it answers anything: the wasm's size, how long an engine takes to compile and
-// instantiate it, and the first answer of a fresh process, beside a bare workers-rs Worker with one object.
+// `start`: the cost of a Worker's start: the wasm's size, the time in which an engine compiles and instantiates it,
+// and the first answer of a fresh process, compared with a bare workers-rs Worker with one object.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { fixed, median, table } from "../table.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The middle of some runs, in ms. */
+/** The median duration of some runs, in ms. */
 function timed(rounds, run) {
   const times = [];
   for (let round = 0; round < rounds; round += 1) {

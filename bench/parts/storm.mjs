@@ -1,7 +1,7 @@
-// `storm`: one open-loop trace for all: Poisson arrivals, half of them for one hot key, half for a Zipf tail of a
-// thousand keys. Each peer has an origin of its own and gets every request at the same instant as the others,
-// in the same run: what the machine does to one of them it does to all. Then the same with the origin failing
-// for twenty seconds in the middle.
+// `storm`: one open-loop trace for all peers: Poisson arrivals, half of them for one hot key, half for a Zipf tail of
+// a thousand keys. Each peer has an origin of its own and gets every request at the same instant as the others, in the
+// same run, so disturbances of the machine affect all of them alike. The last scene repeats this with an origin that
+// fails for twenty seconds in the middle.
 
 import { Agent, request } from "undici";
 
@@ -76,7 +76,7 @@ async function ask(agent, url, key) {
   }
 }
 
-/** What one peer showed. */
+/** The figures of one peer. */
 function judge(answers, ttl, counts) {
   // Warm: the key has been answered before this request was sent.
   const first = new Map();
@@ -113,8 +113,8 @@ function judge(answers, ttl, counts) {
   };
 }
 
-/** Object calls of our Worker, as the metrics of its objects tell: what its isolates have sent. */
-async function objectCalls(peer) {
+/** The counters of our Worker, as its metrics report them. */
+async function countersOf(peer) {
   const answer = await fetch(`${peer.url}/_xfetch/metrics`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
   const { counters } = await answer.json();
   return counters;
@@ -136,7 +136,7 @@ async function scene({ ttl, seconds, fails, seed }) {
         await Promise.all((peer.urls ?? [peer.url]).map((url) => ask(agent, url, 0)));
     };
     await Promise.all(Object.values(peers).map(connect));
-    // The hot key is fresh everywhere when the trace begins: what it was before is no part of it.
+    // The hot key is fresh in all peers when the trace begins, so its earlier state does not affect the figures.
     const refresh = () =>
       Promise.all(
         Object.values(peers).flatMap(({ agent, peer }) => (peer.urls ?? [peer.url]).map((url) => ask(agent, url, 0))),
@@ -168,7 +168,7 @@ async function scene({ ttl, seconds, fails, seed }) {
     await sleep(3_000);
     for (const [name, { origin, answers, peer }] of Object.entries(peers)) {
       results[name] = judge(answers, ttl, await origin.counts());
-      if (name === "edge") results[name].counters = await objectCalls(peer);
+      if (name === "edge") results[name].counters = await countersOf(peer);
     }
   } finally {
     for (const { origin, peer, agent } of Object.values(peers)) {
@@ -183,13 +183,13 @@ async function scene({ ttl, seconds, fails, seed }) {
 function show({ requests, bound, results }, ttl, seconds, fails) {
   const title = fails ? `, the origin failing for 20 s in the middle` : "";
   console.log(
-    `\nTTL ${ttl} s, ${seconds} s, ${requests} requests to each${title}; the least calls are ${bound.calls}, for the hot key ${fixed(seconds / ttl, 1)}`,
+    `\nTTL ${ttl} s, ${seconds} s, ${requests} requests to each${title}; lower bound of calls ${bound.calls}, hot key: duration / TTL ${fixed(seconds / ttl, 1)}`,
   );
   table(
     [
       "",
       "calls",
-      "of least",
+      "of lower bound",
       "hot calls",
       "of duration/TTL",
       "in flight/key",

@@ -1,5 +1,5 @@
 // A Worker over the Cache API, as the platform's documentation shows it for POST: the body's SHA-256 makes a
-// GET key, a miss asks the origin and is put behind the answer.
+// GET key; on a miss the origin is called, and its answer is stored in `waitUntil`.
 export default {
   async fetch(request, env, context) {
     if (request.method !== "POST") return new Response("POST only", { status: 405 });

@@ -1,5 +1,5 @@
-// What stands behind the Cache API under bare workerd: a cache in memory that speaks its protocol. `put`
-// arrives as PUT with a whole HTTP answer for a body, `match` as GET, `delete` as PURGE.
+// The service behind the Cache API under bare workerd: an in-memory cache that implements its protocol. `put`
+// arrives as PUT with a whole HTTP response as its body, `match` as GET, `delete` as PURGE.
 const entries = new Map();
 const crlf = new TextEncoder().encode("\r\n\r\n");
 

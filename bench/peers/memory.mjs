@@ -1,5 +1,5 @@
 // An in-memory cache in JavaScript that does the same key work: strict JSON, one canonical form, SHA-256.
-// Otherwise as simple as can be: an entry lives for a TTL, then whoever comes computes.
+// Otherwise as simple as possible: after an entry's TTL every request computes, until a new entry is stored.
 const entries = new Map();
 
 const canonical = (value) =>

@@ -1,4 +1,4 @@
-// No cache: every request is the origin's.
+// No cache: every request goes to the origin.
 export default {
   async fetch(request, env) {
     return fetch(env.ORIGIN_URL + new URL(request.url).pathname, {

@@ -1,6 +1,6 @@
-// Stale-while-revalidate over the Cache API as it is commonly written: the instant of storing travels in a
-// header, what is older than the TTL is answered as it is and fetched again behind the answer. Nobody
-// coordinates: every request that sees a stale entry refreshes it.
+// Stale-while-revalidate over the Cache API as it is commonly written: a header holds the time of storing, and
+// an entry older than the TTL is served as it is and fetched again in `waitUntil`. There is no coordination:
+// every request that sees a stale entry refreshes it.
 const keyOf = async (request, body) => {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body)));
   const url = new URL(request.url);

@@ -86,7 +86,7 @@ function markets(matrix) {
   };
 }
 
-/** Plays matches from the matrix; gives way now and then, so that other requests go on. */
+/** Simulates matches by the matrix; yields regularly, so that other requests are served meanwhile. */
 async function monteCarlo(matrix) {
   const cumulative = [];
   matrix.forEach((row, i) =>
@@ -99,7 +99,7 @@ async function monteCarlo(matrix) {
     const u = Math.random() * cumulative.at(-1).upTo;
     const { i, j } = cumulative.find((score) => u <= score.upTo) ?? cumulative.at(-1);
     margin += Math.abs(i - j);
-    // The order of the goals is uniform: who scored first, and did the other win?
+    // All orders of the goals are equally likely, so the first goal is the loser's with this probability.
     if (i !== j && i > 0 && j > 0 && Math.random() < (i > j ? j : i) / (i + j)) comeback += 1;
   }
   return {

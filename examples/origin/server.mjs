@@ -49,7 +49,7 @@ function json(response, status, value, headers = {}) {
   response.end(body);
 }
 
-/** Answers in one of the ways in which origins go wrong. True when it has answered. */
+/** For each failing mode, the function that handles a request. */
 const FAULTS = {
   status: (response, { status, retry_after }) =>
     json(response, status, { error: "on command" }, retry_after === null ? {} : { "retry-after": String(retry_after) }),
@@ -82,7 +82,7 @@ const FAULTS = {
   "no-huge": (response) => json(response, 404, { filler: "x".repeat(100_000) }),
 };
 
-/** Headers with which an answer must not be stored. */
+/** For each mode with answers that must not be stored, the header that forbids it. */
 const UNSTORABLE = {
   cookie: { "set-cookie": "session=1" },
   private: { "cache-control": "private, max-age=60" },
@@ -90,7 +90,7 @@ const UNSTORABLE = {
   vary: { vary: "*" },
 };
 
-/** Starts the origin on loopback; port 0 takes any. */
+/** Starts the origin on loopback; port 0 chooses a free port. */
 export async function startOrigin({ port = 0, settings = {} } = {}) {
   const start = { ...START, ...settings };
   let current = { ...start };

@@ -1,15 +1,16 @@
-//! How often a key is asked for, as one isolate has seen it: what `beta = "auto"` is chosen from.
+//! A key's request rate as one isolate observes it, from which `beta = "auto"` is derived.
 //!
-//! Arrivals and time are both weighted by `exp(-age / memory)`; their quotient is the rate. It needs
-//! no history, and forgets at the pace of `memory`. Before half a memory has been seen, but ten seconds at most, the
-//! rate is taken to be lower than the quotient: a few requests at the same instant are no rate, and one that is too
-//! low errs on the early side.
+//! Arrivals and time are both weighted by `exp(-age / memory)`; their quotient is the rate. The estimate
+//! stores no history and forgets at the pace of `memory`. The divisor is at least 0.39 of `memory`, 3.9 s at
+//! most, so that a few requests at the same instant do not give a high rate. The first estimates are
+//! therefore too low, and a rate that is too low only refreshes too early.
 
 use crate::core::time::{Instant, Span};
 
-/// The share of a memory that has to be seen, in weighted time: after half a memory it is `1 - exp(-1/2)` of it.
+/// Least divisor of the rate, as a share of `memory`: the weighted time after half a memory is
+/// `1 - exp(-1/2)` of `memory`.
 const MIN_SEEN: f64 = 0.39;
-/// At most this share of it.
+/// A longer `memory` counts as this long for [`MIN_SEEN`].
 const MAX_SEEN: Span = Span(10_000);
 
 /// A decaying estimate of one key's request rate.

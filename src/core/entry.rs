@@ -15,7 +15,7 @@ use super::{
     time::{Instant, Span},
 };
 
-/// How far ahead of the reader's clock an entry's may be before it is implausible.
+/// How far `stored_at` may lie in the future of the reader's clock before the entry's age counts as unknown.
 pub const CLOCK_TOLERANCE: Span = Span(5_000);
 
 /// How long an entry may be served, from when it was computed.
@@ -51,7 +51,8 @@ pub struct Entry {
     /// The key's request rate over all isolates, in requests per 1,000 seconds, as the key's object knew it
     /// when it sent or accepted this entry ([`super::global_rate`]); 0 for unknown.
     pub global_rate: u32,
-    /// False for a value computed without the object's word: it lives in one isolate's memory only.
+    /// False for an entry that the key's object has not accepted, because the object was out of reach. Such
+    /// an entry is kept only in the memory of the isolate that computed it.
     pub committed: bool,
     /// The full canonical key, compared on every read.
     pub key: Arc<str>,
@@ -59,7 +60,7 @@ pub struct Entry {
     pub status: u16,
     /// The origin's headers that are kept, lower-case names.
     pub headers: Vec<(String, String)>,
-    /// A strong validator made of the body: its SHA-256, quoted.
+    /// A strong validator, as [`etag()`] makes it from the body.
     pub etag: String,
     /// The decoded body, byte for byte.
     pub body: Arc<[u8]>,
@@ -96,7 +97,7 @@ impl Entry {
         now < self.expiry().plus(self.lifetime.stale_while_revalidate)
     }
 
-    /// Whether it may answer when the origin cannot.
+    /// Whether it may be served when the origin fails or cannot be waited for.
     #[must_use]
     pub fn is_usable_on_error(&self, now: Instant) -> bool {
         now < self.expiry().plus(self.lifetime.stale_if_error)
@@ -139,7 +140,7 @@ impl Entry {
     }
 }
 
-/// The validator of a body: its SHA-256 in hexadecimal, quoted.
+/// The validator of a body: the first 16 bytes of its SHA-256 in hexadecimal, quoted.
 #[must_use]
 pub fn etag(body: &[u8]) -> String {
     format!("\"{}\"", canonical_json::hex(&Sha256::digest(body)[..16]))

@@ -15,13 +15,13 @@ pub enum Reason {
     OriginTimeout,
     /// A 5xx status.
     OriginError,
-    /// 408, 425 or 429: it asks for patience.
+    /// 408, 425 or 429: the same request may succeed later.
     OriginBusy,
-    /// 401, 403 or 407: our credentials are wrong, which is no client's fault.
+    /// 401, 403 or 407: the origin refuses this cache's credentials, which is not the client's fault.
     OriginUnauthorized,
-    /// A redirect; they are not followed.
+    /// A redirect; redirects are not followed.
     OriginRedirect,
-    /// A status that answers nothing here: 1xx, 204, 205, 206, 304.
+    /// A status without a complete body, or an unknown one: 1xx, 204, 205, 206, 304, 600 and above.
     OriginUnexpectedStatus,
     /// The body ended before its announced length, or the connection broke in it.
     OriginTruncated,
@@ -67,7 +67,7 @@ impl Reason {
         }
     }
 
-    /// The status a client gets that has nothing older to be served.
+    /// The status of the client's answer if there is no older entry to serve.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -85,7 +85,7 @@ impl Reason {
         }
     }
 
-    /// One sentence for a person; it never carries anything of the origin's own.
+    /// One sentence for a person. It contains nothing from the origin's response.
     #[must_use]
     pub fn detail(self) -> &'static str {
         match self {
@@ -104,11 +104,11 @@ impl Reason {
     }
 }
 
-/// A failed computation, as its holder reports it and its waiters hear it.
+/// A failed computation, as the lease's holder reports it to the object and the object to the waiters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// It may go better next time: the key backs off.
+    /// A later call may succeed: the key backs off.
     Transient {
         /// Why.
         reason: Reason,
@@ -145,22 +145,23 @@ impl Failure {
     }
 }
 
-/// A key with a 2xx that must not be stored goes uncached for this long.
+/// After a 2xx that must not be stored, requests for the key bypass the cache for this long.
 pub const PASS_TTL: Span = Span(10_000);
 /// The first back-off; doubled by each further failure in a row.
 pub const BACKOFF_FIRST: Span = Span(1_000);
-/// The longest back-off of our own.
+/// The longest back-off without a `Retry-After`.
 pub const MAX_BACKOFF: Span = Span(30_000);
-/// And for a key that is asked for more often than that by its TTL: no longer than a healthy cycle, which is what
-/// the origin bears at other times, or the outage would be served through long after its end.
+/// A key with a TTL below [`MAX_BACKOFF`] backs off for at most its TTL or this, whichever is longer: one
+/// call per TTL is the origin's normal load, and a longer back-off would outlast a short outage.
 pub const MIN_BACKOFF_CAP: Span = Span(10_000);
-/// The longest back-off that an origin can ask for.
+/// The longest back-off by `Retry-After`.
 pub const MAX_RETRY_AFTER: Span = Span(120_000);
 
-/// How long the next call has to wait after the `in_a_row`th transient failure (1 is the first), for a key whose
-/// entry has this TTL, where there is one.
-/// `spread` in (0, 1] is the jitter: our own windows shrink to half at most, an origin's wish is
-/// never undercut and grows by a tenth at most.
+/// How long the next call has to wait after the `in_a_row`th consecutive transient failure (1 is the first).
+/// `ttl` is that of the key's entry, if there is one.
+///
+/// `spread` in (0, 1] is the jitter: it shortens our own back-off to half at most. A `retry_after`, limited
+/// to 1 to 120 s, is not shortened but lengthened, by a tenth at most.
 #[must_use]
 pub fn backoff(in_a_row: u32, retry_after: Option<Span>, ttl: Option<Span>, spread: f64) -> Span {
     match retry_after {

@@ -13,9 +13,9 @@ use crate::core::{
 pub enum Verdict {
     /// Serve it.
     Fresh,
-    /// Serve it; it has not expired, but the draw says: refresh it behind the answer.
+    /// Serve it and refresh it in the background: it has not expired, but the draw triggers.
     RefreshEarly,
-    /// Serve it at once; it has expired: refresh it behind the answer.
+    /// Serve it at once and refresh it in the background: it has expired.
     Stale,
     /// Nothing to serve before a computation.
     Miss {
@@ -117,9 +117,10 @@ pub fn judge(entry: Option<&Entry>, now: Instant, eagerness: Eagerness, draw: Dr
     Verdict::Miss { usable_on_error: entry.is_usable_on_error(now) }
 }
 
-/// The eagerness of a route for this entry: `auto` is resolved from the key's request rate, and only
-/// where it matters, in the early window. The rate is what this isolate sees, or what the entry tells of the
-/// world, whichever is larger. With none known beta is 1, the paper's choice.
+/// The eagerness of a route for this entry. `auto` is resolved from the key's request rate, and only within
+/// the early window, as it has no effect elsewhere. The rate is the larger of the one that this isolate
+/// observes (`rate`, in requests per second) and the global rate in the entry. If neither is known, beta is 1
+/// as in the paper.
 #[must_use]
 pub fn eagerness(
     entry: Option<&Entry>,
@@ -141,7 +142,7 @@ pub fn eagerness(
     };
     let own = rate().unwrap_or(0.0);
     let rate = match entry.global_rate {
-        // At least as often as that.
+        // There are at least two isolates; each assumes that the other has the same rate.
         SEVERAL => 2.0 * own,
         told => own.max(f64::from(told) / 1e3),
     };

@@ -1,13 +1,12 @@
 //! Which requests share an entry.
 //!
-//! A key is the canonical JSON (RFC 8785) of everything that the origin is sent and that decides its
-//! answer; its SHA-256 names the entry in every tier. White space, the order of names and the way a
-//! character is escaped do not matter. What JSON itself tells apart stays apart: NFC and NFD forms of
-//! a text, zero-width and non-breaking spaces make different keys, because the origin could answer
-//! them differently.
+//! A key is the canonical JSON (RFC 8785) of all parts of the origin request that decide the answer; its
+//! SHA-256 names the entry in every tier. White space, the order of names and the way a character is escaped
+//! do not matter. Texts that differ in JSON have different keys, also NFC and NFD forms, zero-width and
+//! non-breaking spaces, because the origin could answer them differently.
 //!
-//! A body is refused rather than guessed at: duplicate names, numbers that a double cannot hold, and
-//! nesting beyond serde_json's limit of 128 are errors.
+//! An ambiguous body is refused: duplicate names, numbers that a double cannot hold, and nesting beyond
+//! serde_json's limit of 128 are errors.
 
 use std::{fmt, sync::Arc};
 
@@ -72,7 +71,8 @@ impl fmt::Display for BadBody {
     }
 }
 
-/// The canonical form of a request's body; with `fields`, only those, and only scalars.
+/// The canonical form of a request's body. With `fields`, the body must be an object that has only these
+/// fields, with scalar values.
 ///
 /// # Errors
 /// [`BadBody`], always the client's fault.
@@ -114,15 +114,15 @@ pub struct Scope<'a> {
     pub method: &'a str,
     /// The path sent to the origin.
     pub path: &'a str,
-    /// The route's `headers`, each with the request's value, or without one.
+    /// The route's `headers`, each with the request's value; `None` if the request lacks it.
     pub headers: &'a [(String, Option<String>)],
 }
 
 /// The key of a request with this canonical body.
 #[must_use]
 pub fn key(scope: &Scope<'_>, canonical_body: &str) -> Key {
-    // An array of strings has one canonical form; the body stands in it as the text it is, so that no
-    // value can be mistaken for two, nor two for one.
+    // A JSON array keeps its elements apart, whatever they contain. The body is one of them, as a string, so
+    // that different requests cannot have the same key text.
     let headers = scope.headers.iter().map(|(name, value)| {
         Value::Array(vec![name.as_str().into(), value.as_deref().map_or(Value::Null, Value::from)])
     });

@@ -16,7 +16,7 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// The higher of both, each kind by itself.
+    /// The higher soft floor and the higher hard floor of both.
     #[must_use]
     pub fn raised(self, other: Self) -> Self {
         Self { soft: self.soft.max(other.soft), hard: self.hard.max(other.hard) }
@@ -28,8 +28,8 @@ impl Floor {
         self.soft.max(self.hard)
     }
 
-    /// What is left of an entry under this floor: nothing, a stale copy, or the entry itself.
-    /// An uncommitted value is dropped by either kind: the state it was computed from is unknown.
+    /// Applies this floor to an entry: returns `None` if the entry is purged, a stale copy, or the entry
+    /// itself. Either floor drops an uncommitted entry, because it may have been computed before the purge.
     #[must_use]
     pub fn applied(self, mut entry: Arc<Entry>, now: Instant) -> Option<Arc<Entry>> {
         if entry.generation < self.hard || (!entry.committed && entry.generation < self.soft) {

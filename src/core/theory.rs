@@ -1,18 +1,18 @@
-//! What the theory predicts of the rule: closed forms for Poisson arrivals at one place without a lock, the
-//! new value visible one computation after the first trigger. Derived in the project's theory and checked
-//! by simulation; times are in seconds.
+//! Closed forms for the rule of [`super::xfetch`]: Poisson arrivals at one place without a lock, where the
+//! new value is visible one computation after the first trigger. Times are in seconds.
+//! `docs/internals/theory.md` derives the formulas, and simulations check them.
 //!
-//! The gap between the first trigger and expiry has a distribution that can be inverted, so every mean is
-//! taken over its quantiles: exact in the limit, wherever the mass lies.
+//! The distribution of the gap between the first trigger and expiry can be inverted, so every mean is taken
+//! over its quantiles. This converges wherever the mass of the distribution lies.
 
-/// The arguments of all laws.
+/// The parameters of the closed forms.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Law {
+pub struct RuleParameters {
     /// Requests per second.
     pub rate: f64,
     /// Cost of a computation, in seconds.
     pub delta: f64,
-    /// Eagerness.
+    /// The rule's factor beta.
     pub beta: f64,
     /// The early window, in seconds.
     pub window: f64,
@@ -21,7 +21,7 @@ pub struct Law {
 /// The number of quantiles in each mean.
 const QUANTILES: u32 = 4_000;
 
-impl Law {
+impl RuleParameters {
     fn scale(&self) -> f64 {
         self.beta * self.delta
     }
@@ -42,7 +42,7 @@ impl Law {
         (-self.expected(self.window, gap.max(0.0)) + self.rate * gap.min(0.0)).exp()
     }
 
-    /// The gap below which this share of the cycles lies: the inverse of [`Law::gap_below`].
+    /// The gap, in seconds, below which this share of the cycles lies: the inverse of [`RuleParameters::gap_below`].
     #[must_use]
     pub fn gap_at(&self, share: f64) -> f64 {
         let at_expiry = self.gap_below(0.0);
@@ -54,7 +54,7 @@ impl Law {
         (-scale * inside.ln()).clamp(0.0, self.window)
     }
 
-    /// The mean of that gap.
+    /// The mean gap between the first trigger and expiry, in seconds.
     #[must_use]
     pub fn mean_gap(&self) -> f64 {
         let quantiles = (0..QUANTILES).map(|it| self.gap_at((f64::from(it) + 0.5) / f64::from(QUANTILES)));
@@ -67,33 +67,34 @@ impl Law {
         self.gap_below(self.delta)
     }
 
-    /// Gaps of the cycles whose first trigger comes before expiry, each standing for as many cycles.
+    /// Equally likely gaps of the cycles whose first trigger comes before expiry.
     fn early_gaps(&self) -> impl Iterator<Item = f64> + '_ {
         let late = self.gap_below(0.0);
         (0..QUANTILES)
             .map(move |it| self.gap_at(late + (1.0 - late) * (f64::from(it) + 0.5) / f64::from(QUANTILES)))
     }
 
-    /// Further triggers that are expected after a first one at this gap, until its value lands or expiry.
+    /// The expected number of triggers after a first one at this gap, until the new value arrives or the old
+    /// one expires.
     fn further(&self, gap: f64) -> f64 {
         self.expected(gap, (gap - self.delta).max(0.0))
     }
 
-    /// Triggers before expiry in a cycle that has any, the first one included. Without a window, and where
-    /// expiry is far, `exp(1/beta)`.
+    /// The mean number of triggers before expiry, the first included, in a cycle that has any. With a wide
+    /// window and a first trigger long before expiry it is `exp(1/beta)`.
     #[must_use]
     pub fn mean_triggers(&self) -> f64 {
         1.0 + self.early_gaps().map(|gap| self.further(gap)).sum::<f64>() / f64::from(QUANTILES)
     }
 
-    /// The probabilities of 1, 2, … such triggers, up to `most`: a geometric law with the parameter
-    /// `exp(-1/beta)` where the window and expiry are far.
+    /// The probabilities of 1, 2, …, `most` triggers in such a cycle. With a wide window and a first trigger
+    /// long before expiry the distribution is geometric with the parameter `exp(-1/beta)`.
     #[must_use]
     pub fn triggers(&self, most: usize) -> Vec<f64> {
         let mut probabilities = vec![0.0; most];
         for gap in self.early_gaps() {
             let further = self.further(gap);
-            // Poisson, from one term to the next; in logarithms, as the first may be tiny.
+            // Each Poisson term follows from the one before; as logarithms, because the first may underflow.
             let mut term = -further;
             for (count, probability) in probabilities.iter_mut().enumerate() {
                 *probability += term.exp() / f64::from(QUANTILES);

@@ -37,8 +37,8 @@ impl Instant {
         Span(self.0.saturating_sub(earlier.0))
     }
 
-    /// Whether `now` lies in `[self, self + length)`. Every lease, back-off and mark lives by this rule: a
-    /// clock step forward ends it early, one backward at most doubles it.
+    /// Whether `now` lies in `[self, self + length)`. Leases, back-offs and marks use this rule: a clock step
+    /// forward ends one early, a step backward at most doubles its length.
     #[must_use]
     pub fn covers(self, length: Span, now: Self) -> bool {
         self <= now && now < self.plus(length)

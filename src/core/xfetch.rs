@@ -5,10 +5,10 @@
 //! time `delta`, and `u` uniform in (0, 1], a request at `now` refreshes when
 //! `now - delta * beta * ln(u) >= e`. The larger `beta`, the earlier.
 //!
-//! Two things are added to the paper. No refresh begins earlier than the *early window* before
-//! expiry. And `beta` may be chosen ([`auto_beta`]): the paper picks 1 because every extra trigger
-//! costs a computation; behind a lease it costs a message at most, so what is left to pay for is the
-//! freshness thrown away, and the best beta is the smallest that still lands the new value in time.
+//! Two things are added to the paper. No refresh begins earlier than the *early window* before expiry. And
+//! `beta` may be chosen ([`auto_beta`]): the paper uses 1 because every extra trigger costs a computation.
+//! Behind a lease an extra trigger costs one message at most, so the remaining cost of an early refresh is
+//! the unused part of the TTL. So the best beta is the smallest with which the new value arrives in time.
 
 use crate::core::time::Span;
 
@@ -106,15 +106,15 @@ pub fn probability(remaining: Span, rule: Rule) -> f64 {
     }
 }
 
-/// The smallest cost that is accepted: a mock, or a clock that stands still, can measure nothing.
+/// The smallest cost: with a mocked origin or a clock that stands still, the measured cost is zero.
 pub const MIN_DELTA: Span = Span(1);
 /// The largest share of the TTL that the rule uses as cost: beyond it every request would refresh.
 pub const MAX_DELTA_SHARE: f64 = 0.5;
 /// Weight of the newest sample in the smoothed cost.
 const NEWEST: f64 = 0.3;
 
-/// The smoothed cost after a new sample: an exponentially weighted mean of the logarithm, so that one
-/// quick answer does not remove the protection and one outlier does not refresh all day.
+/// The smoothed cost after a new sample: an exponentially weighted mean of the logarithm, so that neither one
+/// very fast nor one very slow computation changes much how early the key is refreshed.
 #[must_use]
 pub fn smooth_delta(previous: Option<Span>, sample: Span) -> Span {
     let sample = sample.max(MIN_DELTA);
@@ -132,15 +132,15 @@ pub fn clamp_delta(delta: Span, ttl: Span) -> Span {
     delta.min(ttl.share(MAX_DELTA_SHARE)).max(MIN_DELTA)
 }
 
-/// A refresh begins at most this many computation costs before expiry, if a refresh that begins then ends in time
-/// often enough. One cost is for the computation itself; the rest is for computations slower than the last ones.
+/// The narrow early window of `auto`, in multiples of the computation's cost: one for the computation itself,
+/// the rest for computations slower than the last ones.
 const AUTO_WINDOW: f64 = 2.5;
 
-/// The beta and the early window that `auto` takes: at most `window`, and no wider than it has to be.
+/// The beta and the early window of `auto`: 2.5 computation costs where that is enough, `window` at most.
 ///
-/// The first trigger of a cycle has a long tail on the early side, and what comes early is freshness thrown away.
-/// A narrower window cuts the tail off and leaves the share of late cycles as it is asked for, as long as
-/// [`auto_beta`] has a solution in it; a key that is asked for too rarely for that gets the whole `window`.
+/// A few cycles have a first trigger long before expiry, and so lose much of their TTL. A narrow window
+/// prevents this, and the share of late cycles stays `late_share` as long as [`auto_beta`] has a solution in
+/// that window. If it has none, because the key has too few requests, the key gets the whole `window`.
 #[must_use]
 pub fn auto(rate: f64, delta: Span, window: Span, late_share: f64, max_beta: f64) -> (f64, Span) {
     let narrow = Span((delta.max(MIN_DELTA).0 as f64 * AUTO_WINDOW) as u64).min(window);
@@ -152,10 +152,10 @@ pub fn auto(rate: f64, delta: Span, window: Span, late_share: f64, max_beta: f64
     }
 }
 
-/// The smallest beta for which the new value lands before expiry in all but `late_share` of the
+/// The smallest beta for which the new value arrives before expiry in all but `late_share` of the
 /// cycles: the solution of
 /// `rate * beta * delta * (exp(-1/beta) - exp(-window/(beta * delta))) = ln(1/late_share)`,
-/// or `max_beta` where there is none (a key asked for too rarely) or the solution is larger.
+/// or `max_beta` if there is no solution (the key has too few requests) or the solution is larger.
 ///
 /// `rate` is in requests per second, `late_share` in (0, 1). The left side is
 /// `rate * delta * integral of exp(-s/beta) for s from 1 to window/delta`, so it grows with beta and
@@ -166,7 +166,7 @@ pub fn auto_beta(rate: f64, delta: Span, window: Span, late_share: f64, max_beta
     let width = window.as_seconds() / seconds;
     let wanted = (1.0 / late_share).ln();
     let reached = |beta: f64| rate * seconds * beta * ((-1.0 / beta).exp() - (-width / beta).exp());
-    // Written so that NaN (no rate to speak of) also answers `max_beta`.
+    // Negated, so that a comparison with NaN also gives `max_beta`.
     if !(width > 1.0 && reached(max_beta) >= wanted) {
         return max_beta;
     }

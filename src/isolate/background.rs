@@ -7,7 +7,7 @@ use super::{
     colo_store::ColoStore,
     exchange::{Exchange, Progress},
     metrics::MetricEvent,
-    step::{Context, Done, Effect, Event},
+    step::{Done, Effect, Event, StepContext},
 };
 use crate::{
     core::{entry::Entry, failure::Failure},
@@ -26,7 +26,7 @@ impl Adopt {
         Self { entry, store: None }
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         match &self.store {
             None => {
                 let (store, effect) = ColoStore::begin(Arc::clone(&self.entry));
@@ -38,8 +38,8 @@ impl Adopt {
     }
 }
 
-/// A reply to `Acquire` that came after its limit: its floor is heard, and a grant is given back, as it
-/// would lock the key for a lease.
+/// A reply to `Acquire` that came after its limit: its purge floor is applied, and a grant is given back,
+/// because it would lock the key for the length of a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LateReply {
     exchange: Exchange,
@@ -51,7 +51,7 @@ impl LateReply {
         Self { exchange: Exchange::new(Message::Inspect), is_giving_back: false }
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         match self.exchange.on(event, context) {
             Progress::Next(effect) => effect,
             Progress::Ended(Ok((reply, _))) if !self.is_giving_back => match reply.answer {
@@ -68,7 +68,7 @@ impl LateReply {
     }
 }
 
-/// A purge, until the object and this colo have heard it.
+/// A purge: raises the floor of the key's object, and applies it to this isolate's memory and colo.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Purge {
     hard: bool,
@@ -80,7 +80,7 @@ impl Purge {
         Self { hard, exchange: None }
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         let Some(exchange) = &mut self.exchange else {
             let physical = context.subject.route.lifetime.physical();
             let exchange = Exchange::new(Message::Purge { hard: self.hard, physical });

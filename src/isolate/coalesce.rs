@@ -1,8 +1,8 @@
-//! Requests of one isolate that wait for the same thing, coalesced: the first does the work or sends the
-//! message, and the others are told what came of it.
+//! Coalesces requests of one isolate that wait for the same result: the first starts the work, and all of
+//! them get its result.
 //!
-//! Nobody can rely on the first: a cancelled `waitUntil` runs no destructor. So every wait has an end of its
-//! own, and a request that comes after the result should have been there starts the work again.
+//! The work may never report a result, because a cancelled `waitUntil` runs no destructor. So every wait has
+//! a time limit of its own, and a request that arrives after the work's time limit starts the work again.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub const MAX_WAITERS: usize = 10_000;
 const SWEEP_EVERY: Span = Span(1_000);
 
 /// Names one wait of one request in an isolate, so that a result finds who waits for it.
-pub type Ticket = u64;
+pub type WaitTicket = u64;
 
 /// The requests that wait in one isolate, by key and generation seen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ struct Group {
     owner: u64,
     since: Instant,
     length: Span,
-    waiters: Vec<Ticket>,
+    waiters: Vec<WaitTicket>,
 }
 
 impl Group {
@@ -50,9 +50,9 @@ impl Group {
 pub enum Joined {
     /// As the first: it starts the work, and passes this number to [`Coalesce::end`].
     First(u64),
-    /// It is told what the first gets.
+    /// As a follower: it gets the result of the first.
     Follows,
-    /// It may not wait: too many do already.
+    /// Not at all: too many requests wait already.
     TooMany,
 }
 
@@ -82,13 +82,13 @@ impl Coalesce {
         Some(group.since.plus(group.length).since(now))
     }
 
-    /// Joins the requests that have seen the same generation of a key, as one of at most `at_most`, and of
-    /// [`MAX_WAITERS`] over all keys. The work takes at most `length`, or is lost.
+    /// Joins the requests that have seen the same generation of a key. At most `at_most` of them may wait,
+    /// and [`MAX_WAITERS`] over all keys. The work of a first request counts as lost after `length`.
     pub fn join(
         &mut self,
         key: Hash,
         seen: u64,
-        ticket: Ticket,
+        ticket: WaitTicket,
         at_most: u32,
         length: Span,
         now: Instant,
@@ -122,8 +122,9 @@ impl Coalesce {
         Joined::First(owner)
     }
 
-    /// The work that `owner` started has ended: who is to be told.
-    pub fn end(&mut self, key: Hash, seen: u64, owner: u64) -> Vec<Ticket> {
+    /// Ends the work that `owner` started. Returns the tickets of the waiting requests, none if another
+    /// request has started the work again.
+    pub fn end(&mut self, key: Hash, seen: u64, owner: u64) -> Vec<WaitTicket> {
         let name = name(key, seen);
         if self.groups.get(&name).is_none_or(|group| group.owner != owner) {
             return Vec::new();
@@ -146,7 +147,7 @@ impl Coalesce {
     }
 }
 
-/// One name for a key and a generation: as good as a hash of both, since the key is a hash.
+/// The key with the generation mixed in by XOR. The key is a hash, so collisions are as rare as for a hash.
 fn name(mut key: Hash, seen: u64) -> Hash {
     for (byte, other) in key.iter_mut().zip(seen.to_le_bytes()) {
         *byte ^= other;

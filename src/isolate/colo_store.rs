@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::step::{Context, Effect, Event};
+use super::step::{Effect, Event, StepContext};
 use crate::core::entry::Entry;
 
 /// A store under way.
@@ -24,7 +24,7 @@ impl ColoStore {
     }
 
     /// The next effect; `None` when the store has ended, with or without a write.
-    pub(super) fn on(&self, event: Event, context: &mut Context<'_>) -> Option<Effect> {
+    pub(super) fn on(&self, event: Event, context: &mut StepContext<'_>) -> Option<Effect> {
         let Event::Colo(bytes) = event else { return None };
         let held = context.record(bytes.as_deref());
         let heard = context.isolate.memory.floor(&context.subject.key.hash);

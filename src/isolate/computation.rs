@@ -1,17 +1,17 @@
-//! What the isolate's machines say of a computation: what it is for, what its trigger led to, and its result.
+//! The values that describe a computation: its purpose, the outcome of its trigger, and its result.
 
 use std::sync::Arc;
 
 use crate::core::time::{Instant, Span};
 
-/// What a computation is for.
+/// Why a computation runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// An entry that has not expired yet.
+    /// To replace an entry before its expiry.
     Early,
-    /// An entry that has expired and is being served.
+    /// To replace an entry that has expired and is being served.
     Stale,
-    /// A client waits.
+    /// For a client that waits, because there is no entry to serve.
     Cold,
 }
 
@@ -38,7 +38,7 @@ pub enum TriggerOutcome {
     RecheckSkip,
     /// The object was out of reach.
     LockError,
-    /// The origin failed shortly before, and the back-off is not over.
+    /// The origin failed shortly before and the back-off is not over, or `max_origin_calls` are in progress.
     Backoff,
 }
 
@@ -56,7 +56,7 @@ impl TriggerOutcome {
     }
 }
 
-/// A complete, valid answer of the origin, or its refusal if that concerns one client only.
+/// A complete, valid answer of the origin, or a refusal (4xx) that must not be stored for other clients.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Computed {
     /// 2xx; 4xx for a refusal, which is never storable.

@@ -1,12 +1,11 @@
-//! One exchange with the key's object: a message, one retry where it is harmless, the reply with the entry
-//! that it brings, and its purge floor, which memory and the colo's cache hear before anybody acts on the
-//! reply.
+//! One exchange with the key's object: a message, one retry if the message is harmless to repeat, and the
+//! reply with its entry. Memory and the colo's cache get the reply's purge floor before the reply is used.
 
 use std::sync::Arc;
 
 use super::{
     metrics::MetricEvent,
-    step::{Context, Effect, Event, ObjectError, ObjectReply},
+    step::{Effect, Event, ObjectError, ObjectReply, StepContext},
 };
 use crate::{
     core::{
@@ -27,15 +26,15 @@ pub(super) struct Exchange {
     /// The entry that a commit carries.
     entry: Option<Arc<Entry>>,
     is_repeated: bool,
-    /// The reply, while the colo's cache hears its floor.
+    /// The reply, while its purge floor is written to the colo's cache.
     reply: Option<(Reply, Option<Arc<Entry>>)>,
 }
 
-/// How far an exchange is.
+/// The state of an exchange after an event.
 pub(super) enum Progress {
-    /// It goes on.
+    /// It continues with this effect.
     Next(Effect),
-    /// It has ended.
+    /// It has ended with this reply.
     Ended(ObjectReply),
 }
 
@@ -70,7 +69,7 @@ impl Exchange {
     }
 
     /// The next step of the exchange.
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Progress {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Progress {
         match (event, self.reply.take()) {
             (Event::Object(Ok(bytes)) | Event::LateObject(bytes), None) => self.replied(&bytes, context),
             (Event::Object(Err(error)), None) => {
@@ -98,7 +97,7 @@ impl Exchange {
         }
     }
 
-    fn replied(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Progress {
+    fn replied(&mut self, bytes: &[u8], context: &mut StepContext<'_>) -> Progress {
         let Some((reply, beside)) = message::decode_reply(bytes) else {
             return Progress::Ended(Err(ObjectError::Broken));
         };
@@ -115,7 +114,7 @@ impl Exchange {
     }
 }
 
-impl Context<'_> {
+impl StepContext<'_> {
     /// The colo's record in these bytes; an unreadable one is counted.
     pub(super) fn record(&mut self, bytes: Option<&[u8]>) -> ColoRecord {
         let Some(bytes) = bytes else { return ColoRecord::default() };
@@ -126,7 +125,7 @@ impl Context<'_> {
         record
     }
 
-    /// What the colo holds, less what was purged; memory takes it over.
+    /// The colo's entry, unless a purge removed it. The isolate's memory stores it too.
     pub(super) fn adopt_from_colo(&mut self, bytes: Option<&[u8]>) -> Option<Arc<Entry>> {
         let record = self.record(bytes);
         self.isolate.adopt_from_colo(self.subject.key.hash, record, self.now)

@@ -1,21 +1,21 @@
-//! How long a refresh that found the lease held goes on waiting for what the holder commits.
+//! How long a refresh that found the lease held waits for the holder's commit.
 
 use crate::{
     core::time::{Instant, Span},
     protocol::lease::{MAX_WAIT, MIN_RETRY},
 };
 
-/// A wait for the holder of the lease, in spans: the clock may step meanwhile.
+/// A wait at the key's object for the holder of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HolderWait {
     since: Instant,
-    /// When it was worth asking again, counted from `since`.
+    /// The `retry_in` of the object's answer, counted from `since`.
     retry_in: Span,
     is_last: bool,
 }
 
 impl HolderWait {
-    /// A wait that begins at this instant, with the object's word when it is worth asking again.
+    /// A wait that begins now, after the object answered `Held` with this `retry_in`.
     #[must_use]
     pub fn new(now: Instant, retry_in: Span) -> Self {
         Self { since: now, retry_in, is_last: false }
@@ -29,14 +29,14 @@ impl HolderWait {
         is_worth_it.then(|| Self { since: now, retry_in: self.left(now), is_last: true })
     }
 
-    /// Whether it lasted as long as a wait may: one that was shorter was ended by a purge, or by a holder
-    /// that gave up.
+    /// Whether the wait lasted [`MAX_WAIT`]. A shorter wait was ended by a purge, by a grant that was given
+    /// back, or by the end of the lease.
     #[must_use]
     pub fn has_run_its_time(self, now: Instant) -> bool {
         self.waited(now) >= MAX_WAIT
     }
 
-    /// How long the isolate leaves the key alone afterwards.
+    /// How long after the wait this isolate starts no refresh of the key.
     #[must_use]
     pub fn pause(self, now: Instant) -> Span {
         self.left(now).max(MIN_RETRY)

@@ -3,15 +3,15 @@
 //! A table with one request per slot: a new request replaces the previous one. The stored request is compared
 //! byte by byte before its key is used, so a collision of slots costs time only.
 
-/// Number of requests that are remembered at most.
+/// The greatest number of remembered requests.
 const SLOTS: usize = 512;
-/// A longer request is not remembered: its parsing costs little beside its reading, and memory is bounded.
+/// A longer request is not remembered: reading it costs more than parsing it, and memory must be bounded.
 const MAX_BYTES: usize = 1_024;
 
-/// What decides a key, as it arrives: the place of the route, the values of its keyed headers, the raw body.
+/// The parts of a request that decide its key, as they were received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawRequest {
-    /// The place of the route in the configuration.
+    /// The index of the route in the configuration.
     pub route: usize,
     /// The route's `headers` with the request's values.
     pub headers: Vec<(String, Option<String>)>,
@@ -20,7 +20,7 @@ pub struct RawRequest {
 }
 
 impl RawRequest {
-    /// The size of what the client has sent of it, in bytes.
+    /// The size of the parts that the client controls, in bytes.
     fn bytes(&self) -> usize {
         let values = self.headers.iter().filter_map(|(_, value)| value.as_deref());
         self.body.len() + values.map(str::len).sum::<usize>()
@@ -35,7 +35,7 @@ impl RawRequest {
     }
 }
 
-/// What was asked recently, bounded in number and in the size of each request.
+/// Recent requests with a value each, bounded in their number and in the size of each request.
 #[derive(Debug)]
 pub struct KeyMemo<T> {
     slots: Vec<Option<(RawRequest, T)>>,
@@ -48,13 +48,13 @@ impl<T> Default for KeyMemo<T> {
 }
 
 impl<T> KeyMemo<T> {
-    /// What is remembered of exactly this request.
+    /// The value remembered for exactly this request.
     pub fn get(&mut self, request: &RawRequest) -> Option<&mut T> {
         let (asked, value) = self.slots.get_mut(request.slot())?.as_mut()?;
         (asked == request).then_some(value)
     }
 
-    /// Remembers it, unless it is long; answers whether it does.
+    /// Remembers a value for this request; returns false, and remembers nothing, if the request is too long.
     pub fn put(&mut self, request: &RawRequest, value: T) -> bool {
         if request.bytes() > MAX_BYTES {
             return false;

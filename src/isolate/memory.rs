@@ -1,10 +1,9 @@
-//! The nearest tier: entries in the memory of one isolate, bounded in bytes and in number. Beside each
-//! entry stands what the isolate knows of its key: the purge floor it has heard, and how often the key
-//! is asked for.
+//! The nearest tier: entries in the memory of one isolate, bounded in bytes and in number. Each key also has
+//! the purge floor that the isolate has learned, and the key's request rate.
 //!
-//! What has to go is chosen by the clock algorithm, also known as second chance: a hand goes round the
-//! keys, spares once what was used since it came by, and takes the first that was not. It forgets
-//! nearly the same keys as least recently used would, and a hit costs a flag instead of two searches.
+//! The clock algorithm, also known as second chance, chooses the key to evict: a hand goes round the keys,
+//! skips and unmarks each key used since the last round, and evicts the first unused one. The choice is
+//! nearly that of least recently used, but a hit sets a flag instead of doing two searches.
 
 use std::{
     collections::BTreeMap,
@@ -70,8 +69,8 @@ impl Memory {
         (*entry.key == *key && !entry.is_gone(now)).then(|| Arc::clone(entry))
     }
 
-    /// Takes the entry if it fits, supersedes what is here, and stands above the floor. An older generation
-    /// never overwrites a newer one.
+    /// Stores the entry if it fits, supersedes the entry held, and is not purged by the floor. Returns
+    /// whether it did. An older generation never overwrites a newer one.
     pub fn accept(&mut self, hash: Hash, entry: &Arc<Entry>, now: Instant) -> bool {
         if entry.weight() + BARE > self.max_bytes {
             return false;
@@ -87,7 +86,7 @@ impl Memory {
         true
     }
 
-    /// Hears a purge floor: drops or marks stale what lies below. Answers whether it was news.
+    /// Raises the key's purge floor, and drops or expires an entry below it. Returns whether it is new.
     pub fn hear(&mut self, hash: Hash, floor: Floor, now: Instant) -> bool {
         let known = self.slots.get(&hash).map_or(Floor::default(), |slot| slot.floor);
         let raised = known.raised(floor);
@@ -101,7 +100,7 @@ impl Memory {
         true
     }
 
-    /// The floor that this isolate has heard.
+    /// The purge floor of the key, as far as this isolate knows.
     #[must_use]
     pub fn floor(&self, hash: &Hash) -> Floor {
         self.slots.get(hash).map_or(Floor::default(), |slot| slot.floor)
@@ -114,25 +113,25 @@ impl Memory {
         }
     }
 
-    /// How often the key is asked for, in requests per second, as far as this isolate knows.
+    /// The key's request rate in this isolate, in requests per second; `None` while it is unknown.
     #[must_use]
     pub fn rate(&self, hash: &Hash, memory: Span) -> Option<f64> {
         self.slots.get(hash)?.rate.per_second(memory)
     }
 
-    /// How many entries it holds.
+    /// The number of keys in memory, with or without an entry.
     #[must_use]
-    pub fn entries(&self) -> usize {
+    pub fn keys(&self) -> usize {
         self.slots.len()
     }
 
-    /// How many bytes they take, near enough.
+    /// The approximate size of all keys and entries, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Changes a key's slot, which then is the last that has to make room.
+    /// Changes a key's slot, then evicts other keys until memory is within its bounds.
     fn change(&mut self, hash: Hash, change: impl FnOnce(&mut Slot)) {
         let known = self.slots.get(&hash).map_or(0, |slot| slot.weight());
         let slot = self.slots.entry(hash).or_default();
@@ -146,10 +145,10 @@ impl Memory {
         }
     }
 
-    /// Moves the hand on to a key that was not used since it last came by, and forgets that key; false
-    /// when there is none but `kept`.
+    /// Moves the hand to the next key that was not used since the hand last passed it, and evicts that key.
+    /// False if there is no key but `kept`.
     fn make_room(&mut self, kept: &Hash) -> bool {
-        // Twice round, each with a step back to the start: the first spares what was used, the second finds it unused.
+        // Two rounds, each with a step back to the start: if all keys were used, the first unmarks them.
         for _ in 0..2 * (self.slots.len() + 1) {
             let next = self.slots.range_mut((Excluded(self.hand), Unbounded)).next();
             let Some((hash, slot)) = next else {

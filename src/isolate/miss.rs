@@ -1,9 +1,9 @@
-//! A request that has nothing to serve: one leads the computation, the others wait for it, and nobody
-//! waits for ever. As a state machine: an [`Event`] in, an [`Action`] out.
+//! A request that has nothing to serve: it leads the computation, or waits a limited time for another
+//! request's. A state machine: an [`MissEvent`] in, an [`MissAction`] out.
 //!
-//! A request that finds the lease held waits at the object, which answers when the lease ends. Waking up to
-//! `Again` means: look around, then ask anew; the first to come is elected. The waiter's own timer
-//! ends it in any case.
+//! A request that finds the lease held waits at the object, which answers when the lease ends. After `Again`
+//! the request looks into memory and the colo's cache, then asks for the lease itself; the object grants it
+//! to the first. The request's own timer ends every wait.
 
 use std::sync::Arc;
 
@@ -20,22 +20,23 @@ use crate::{
 
 /// What has happened.
 #[derive(Clone, Debug)]
-pub enum Event {
-    /// The request begins; whether its isolate already leads a computation of the key.
+pub enum MissEvent {
+    /// The request begins.
     Started {
-        /// Then it goes to sleep at the object without asking for the lease.
+        /// Whether the isolate's gate knows a refresh of the key. If so, the request waits at the object
+        /// without asking for the lease.
         led_here: bool,
     },
-    /// The computation that this request led, or tried to lead, has ended, and has heard this floor.
+    /// The computation that this request led, or tried to lead, has ended, and has learned this purge floor.
     Led(RefreshOutcome, Floor),
     /// The object has answered `Wait`; with `Newer` its entry, if it could be read.
     Woken(Reply, Option<Arc<Entry>>),
-    /// The object threw, restarted, or cannot be reached.
+    /// The object threw, restarted, did not reply in time, or cannot be reached.
     WaitBroken {
-        /// It has too much to do: asking again makes it worse.
+        /// Whether the object is overloaded: asking again would make it worse.
         is_overloaded: bool,
     },
-    /// What the nearer tiers hold after a look around.
+    /// The entry found in memory or the colo's cache, if there is one.
     LookedAround(Option<Arc<Entry>>),
     /// This request's own timer has run out.
     TimedOut,
@@ -43,7 +44,7 @@ pub enum Event {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Hash)]
-pub enum Action {
+pub enum MissAction {
     /// Run a [`crate::isolate::refresh::Refresh`] that has seen this generation.
     Lead {
         /// The generation seen.
@@ -69,7 +70,7 @@ pub enum MissOutcome {
     Computed(Arc<Entry>, bool),
     /// The entry that another request computed while this one waited.
     Collapsed(Arc<Entry>),
-    /// An entry that the object held.
+    /// An entry that was computed before this request began.
     Hit(Arc<Entry>),
     /// The old entry, within `stale_if_error`.
     Fallback(Arc<Entry>),
@@ -125,45 +126,45 @@ impl Miss {
         self.floor = self.floor.raised(floor);
     }
 
-    /// The next step. After [`Action::Answer`] nothing is to be fed.
-    pub fn on(&mut self, event: Event, now: Instant) -> Action {
+    /// The next step. After [`MissAction::Answer`] the machine must get no further event.
+    pub fn on(&mut self, event: MissEvent, now: Instant) -> MissAction {
         match event {
-            Event::Started { led_here: true } => self.wait(),
-            Event::Started { led_here: false } => self.lead(),
-            Event::Led(ending, floor) => {
+            MissEvent::Started { led_here: true } => self.wait(),
+            MissEvent::Started { led_here: false } => self.lead(),
+            MissEvent::Led(ending, floor) => {
                 self.floor = self.floor.raised(floor);
                 self.led(ending, now)
             }
-            Event::Woken(reply, entry) => {
+            MissEvent::Woken(reply, entry) => {
                 self.floor = self.floor.raised(reply.floor);
                 self.woken(reply.answer, entry, now)
             }
-            Event::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),
-            Event::WaitBroken { is_overloaded: false } => Action::LookAround,
-            Event::LookedAround(found) => {
+            MissEvent::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),
+            MissEvent::WaitBroken { is_overloaded: false } => MissAction::LookAround,
+            MissEvent::LookedAround(found) => {
                 match found.and_then(|it| self.left(&it, now)).filter(|it| it.is_servable(now)) {
                     Some(entry) => self.serve(entry),
                     None => self.lead(),
                 }
             }
-            Event::TimedOut if self.object_lost => self.or_fallback(MissOutcome::Unavailable, now),
-            Event::TimedOut => self.or_fallback(MissOutcome::TimedOut, now),
+            MissEvent::TimedOut if self.object_lost => self.or_fallback(MissOutcome::Unavailable, now),
+            MissEvent::TimedOut => self.or_fallback(MissOutcome::TimedOut, now),
         }
     }
 
-    fn lead(&self) -> Action {
-        Action::Lead { seen: self.seen }
+    fn lead(&self) -> MissAction {
+        MissAction::Lead { seen: self.seen }
     }
 
-    fn wait(&self) -> Action {
-        Action::Wait { seen: self.seen }
+    fn wait(&self) -> MissAction {
+        MissAction::Wait { seen: self.seen }
     }
 
-    fn led(&mut self, ending: RefreshOutcome, now: Instant) -> Action {
+    fn led(&mut self, ending: RefreshOutcome, now: Instant) -> MissAction {
         match ending {
-            RefreshOutcome::Stored(entry) => Action::Answer(MissOutcome::Computed(entry, true)),
+            RefreshOutcome::Stored(entry) => MissAction::Answer(MissOutcome::Computed(entry, true)),
             RefreshOutcome::Uncommitted(entry) | RefreshOutcome::Rejected(entry) => {
-                Action::Answer(MissOutcome::Computed(entry, false))
+                MissAction::Answer(MissOutcome::Computed(entry, false))
             }
             RefreshOutcome::Adopted(entry) | RefreshOutcome::AdoptedFromColo(entry) => {
                 self.judge(&entry, now)
@@ -177,18 +178,18 @@ impl Miss {
                 };
                 self.failed(failure, retry_after, now)
             }
-            RefreshOutcome::Passed(computed) => Action::Answer(MissOutcome::Passed(computed)),
+            RefreshOutcome::Passed(computed) => MissAction::Answer(MissOutcome::Passed(computed)),
             RefreshOutcome::ObjectLost => {
                 self.object_lost = true;
                 match self.usable_fallback(now) {
-                    Some(entry) => Action::Answer(MissOutcome::Fallback(entry)),
-                    None => Action::WatchMemory,
+                    Some(entry) => MissAction::Answer(MissOutcome::Fallback(entry)),
+                    None => MissAction::WatchMemory,
                 }
             }
         }
     }
 
-    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, now: Instant) -> Action {
+    fn woken(&mut self, answer: Answer, entry: Option<Arc<Entry>>, now: Instant) -> MissAction {
         match answer {
             Answer::Newer { generation, .. } => match entry {
                 Some(entry) => self.judge(&entry, now),
@@ -207,13 +208,13 @@ impl Miss {
             | Answer::Closed { .. }
             | Answer::Purged
             | Answer::Inspected(_)
-            | Answer::Refused { .. } => Action::LookAround,
+            | Answer::Refused { .. } => MissAction::LookAround,
         }
     }
 
-    /// What the object holds is judged like any tier. Past every window it is overtaken: ask again
-    /// with *its* generation, or the object would answer with it for ever.
-    fn judge(&mut self, entry: &Arc<Entry>, now: Instant) -> Action {
+    /// Judges an entry from the object like one from any tier. If it is past every window, the request asks
+    /// again with *its* generation, or the object would answer with this entry for ever.
+    fn judge(&mut self, entry: &Arc<Entry>, now: Instant) -> MissAction {
         self.seen = self.seen.max(entry.generation);
         match self.left(entry, now) {
             Some(entry) if entry.is_servable(now) => self.serve(entry),
@@ -225,29 +226,29 @@ impl Miss {
         }
     }
 
-    /// Collapsed is what was computed while this request waited; what is older was there before.
-    fn serve(&self, entry: Arc<Entry>) -> Action {
-        Action::Answer(if entry.stored_at >= self.since {
+    /// Serves an entry: as `Collapsed` if it was computed while this request waited, as `Hit` if it is older.
+    fn serve(&self, entry: Arc<Entry>) -> MissAction {
+        MissAction::Answer(if entry.stored_at >= self.since {
             MissOutcome::Collapsed(entry)
         } else {
             MissOutcome::Hit(entry)
         })
     }
 
-    /// What the purges that were heard leave of an entry.
+    /// The entry after the known purges; `None` if a purge removed it.
     fn left(&self, entry: &Arc<Entry>, now: Instant) -> Option<Arc<Entry>> {
         self.floor.applied(Arc::clone(entry), now)
     }
 
-    fn failed(&mut self, failure: Failure, retry_after: Span, now: Instant) -> Action {
+    fn failed(&mut self, failure: Failure, retry_after: Span, now: Instant) -> MissAction {
         match failure {
             Failure::Transient { reason, .. } => {
                 self.or_fallback(MissOutcome::Failed { reason, retry_after }, now)
             }
             Failure::Negative { status, content_type, body, .. } => {
-                Action::Answer(MissOutcome::Negative { status, content_type, body })
+                MissAction::Answer(MissOutcome::Negative { status, content_type, body })
             }
-            Failure::Pass => Action::Answer(MissOutcome::Uncached(self.usable_fallback(now))),
+            Failure::Pass => MissAction::Answer(MissOutcome::Uncached(self.usable_fallback(now))),
             Failure::GivenBack => {
                 let reason = Reason::TooManyOriginCalls;
                 self.or_fallback(MissOutcome::Failed { reason, retry_after: Span::SECOND }, now)
@@ -255,8 +256,8 @@ impl Miss {
         }
     }
 
-    fn or_fallback(&mut self, outcome: MissOutcome, now: Instant) -> Action {
-        Action::Answer(match self.usable_fallback(now) {
+    fn or_fallback(&mut self, outcome: MissOutcome, now: Instant) -> MissAction {
+        MissAction::Answer(match self.usable_fallback(now) {
             Some(entry) => MissOutcome::Fallback(entry),
             None => outcome,
         })

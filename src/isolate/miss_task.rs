@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::{
     computation::Purpose,
-    miss::{Action, Event as MissEvent, Miss, MissOutcome},
+    miss::{Miss, MissAction, MissEvent, MissOutcome},
     refresh_gate::Blocked,
     refresh_outcome::RefreshOutcome,
     share,
-    step::{Background, Context, Effect, Event, ObjectError, RefreshOrder, Shared},
+    step::{Background, Effect, Event, ObjectError, RefreshOrder, Shared, StepContext},
 };
 use crate::{
     core::{
@@ -33,39 +33,39 @@ const BACKGROUND_LIMIT: Span = Span(30_000);
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub(super) struct MissTask {
     miss: Miss,
-    /// The smoothed cost of the key's computation, if an entry told.
+    /// The smoothed cost of the key's computation, if an entry was found.
     delta: Option<Span>,
-    /// How long the request may still wait. A span that shrinks with each wait: the clock may step.
+    /// How long the request may still wait. A span, shortened by each wait, as the clock may step.
     patience: Span,
     waits_for: WaitsFor,
     since: Instant,
     at_most: Span,
 }
 
-/// What it waits for.
+/// What the request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum WaitsFor {
     /// The computation that it leads.
     Computation,
     /// Another isolate's computation, at the key's object.
     Object,
-    /// A moment, before it looks around.
+    /// The end of a short pause, before it looks into memory and the colo's cache.
     Pause,
     /// A lookup in the colo's cache.
     Colo,
-    /// A value in memory, the object being out of reach; for this long still.
+    /// An entry in memory, for at most this long, because the object is out of reach.
     Memory(Span),
 }
 
-/// What follows a step.
+/// The result of a step.
 pub(super) enum Next {
     Effect(Effect),
     Outcome(MissOutcome),
 }
 
 impl MissTask {
-    /// `found` is whatever was found, however old; `is_usable` whether it may answer if the origin cannot.
-    pub(super) fn new(found: Option<Arc<Entry>>, is_usable: bool, context: &Context<'_>) -> Self {
+    /// `found` is the entry found, however old. `is_usable`: it may be served if the origin fails.
+    pub(super) fn new(found: Option<Arc<Entry>>, is_usable: bool, context: &StepContext<'_>) -> Self {
         let seen = found.as_ref().map_or(0, |entry| entry.generation);
         let delta = found.as_ref().map(|entry| entry.delta);
         Self {
@@ -78,9 +78,9 @@ impl MissTask {
         }
     }
 
-    /// The first step. What the isolate remembers of the key is asked first, so that an outage is not one
-    /// message to the object per request.
-    pub(super) fn start(&mut self, context: &mut Context<'_>) -> Next {
+    /// The first step. It consults the isolate's gate first, so that in an outage not every request sends a
+    /// message to the object.
+    pub(super) fn start(&mut self, context: &mut StepContext<'_>) -> Next {
         let blocked = context.isolate.gate.blocked(&context.subject.key.hash, context.now);
         let event = match blocked {
             Some(Blocked::BackingOff { failure, retry_after }) => backed_off(failure, retry_after),
@@ -90,7 +90,7 @@ impl MissTask {
         self.feed(event, context)
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Next {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Next {
         let is_woken = matches!(event, Event::Woken(_));
         let waited = if is_woken { context.now.since(self.since).min(self.at_most) } else { self.at_most };
         self.patience = self.patience.minus(waited);
@@ -133,19 +133,19 @@ impl MissTask {
     }
 
     /// Feeds the machine until it waits for something or has an outcome.
-    fn feed(&mut self, event: MissEvent, context: &mut Context<'_>) -> Next {
+    fn feed(&mut self, event: MissEvent, context: &mut StepContext<'_>) -> Next {
         let (subject, now) = (context.subject, context.now);
         let mut event = event;
         loop {
             self.miss.hear(context.isolate.memory.floor(&subject.key.hash));
             match self.miss.on(event, now) {
                 // Acquiring a lease only to release it would wake every waiter.
-                Action::Lead { .. } if !context.isolate.has_room(subject.route) => {
+                MissAction::Lead { .. } if !context.isolate.has_room(subject.route) => {
                     let failed = RefreshOutcome::Failed(Failure::GivenBack);
                     event = MissEvent::Led(failed, Floor::default());
                 }
-                Action::Lead { seen } => return self.lead(seen, context),
-                Action::Wait { seen } => match share::wait(seen, self.patience, context) {
+                MissAction::Lead { seen } => return self.lead(seen, context),
+                MissAction::Wait { seen } => match share::wait(seen, self.patience, context) {
                     Some(effect) => return self.sleep(WaitsFor::Object, effect, context),
                     None => {
                         let answer = Answer::TooManyWaiters;
@@ -153,21 +153,21 @@ impl MissTask {
                             MissEvent::Woken(Reply { floor: Floor::default(), global_rate: 0, answer }, None);
                     }
                 },
-                Action::LookAround => {
+                MissAction::LookAround => {
                     let pause = MAX_PAUSE.share(context.chance.draw().value());
                     return self.pause(WaitsFor::Pause, pause, context);
                 }
-                Action::WatchMemory => {
+                MissAction::WatchMemory => {
                     let left = subject.route.origin_timeout.plus(OBJECT_TIMEOUT);
                     return self.pause(WaitsFor::Memory(left), WATCH_EVERY, context);
                 }
-                Action::Answer(outcome) => return Next::Outcome(outcome),
+                MissAction::Answer(outcome) => return Next::Outcome(outcome),
             }
         }
     }
 
     /// Leads a computation in `waitUntil`, so that a client that hangs up does not lose it.
-    fn lead(&mut self, seen: u64, context: &mut Context<'_>) -> Next {
+    fn lead(&mut self, seen: u64, context: &mut StepContext<'_>) -> Next {
         let (subject, now) = (context.subject, context.now);
         let owner = context.isolate.gate.begin(subject.key.hash, now, subject.route.lease());
         let ticket = context.isolate.ticket();
@@ -183,9 +183,9 @@ impl MissTask {
         self.sleep(WaitsFor::Computation, Effect::Sleep { ticket, at_most }, context)
     }
 
-    /// Without the object no message can wake a request: it polls, as long as the one call that this
-    /// isolate was allowed may take.
-    fn watch_memory(&mut self, left: Span, waited: Span, context: &mut Context<'_>) -> Next {
+    /// Polls memory, because no message can wake the request while the object is out of reach. It polls as
+    /// long as this isolate's one call without a lease may take.
+    fn watch_memory(&mut self, left: Span, waited: Span, context: &mut StepContext<'_>) -> Next {
         if let Some(entry) = context.in_memory() {
             return self.feed(MissEvent::LookedAround(Some(entry)), context);
         }
@@ -199,14 +199,14 @@ impl MissTask {
         }
     }
 
-    /// Sleeps without anybody to wake it.
-    fn pause(&mut self, waits_for: WaitsFor, length: Span, context: &mut Context<'_>) -> Next {
+    /// Sleeps for `length`, or for the rest of the patience if that is shorter; no task wakes it.
+    fn pause(&mut self, waits_for: WaitsFor, length: Span, context: &mut StepContext<'_>) -> Next {
         let ticket = context.isolate.ticket();
         let at_most = length.min(self.patience);
         self.sleep(waits_for, Effect::Sleep { ticket, at_most }, context)
     }
 
-    fn sleep(&mut self, waits_for: WaitsFor, effect: Effect, context: &Context<'_>) -> Next {
+    fn sleep(&mut self, waits_for: WaitsFor, effect: Effect, context: &StepContext<'_>) -> Next {
         self.waits_for = waits_for;
         self.since = context.now;
         self.at_most = match effect {
@@ -221,7 +221,7 @@ fn backed_off(failure: Failure, retry_after: Span) -> MissEvent {
     MissEvent::Led(RefreshOutcome::BackedOff { failure, retry_after }, Floor::default())
 }
 
-impl Context<'_> {
+impl StepContext<'_> {
     /// What memory holds for the key, whatever its age.
     fn in_memory(&mut self) -> Option<Arc<Entry>> {
         let key = self.subject.key;

@@ -1,7 +1,7 @@
 //! What one isolate decides, without I/O.
 //!
-//! [`task`] is the entrance: a [`task::Task`] is fed with events and returns effects. It runs on
-//! [`state::IsolateState`], and the words between it and a world are in [`step`].
+//! Start with [`task`]: a [`task::Task`] takes events and returns effects. It works on
+//! [`state::IsolateState`]; [`step`] has the types that it exchanges with a world.
 
 pub mod background;
 pub mod coalesce;

@@ -1,5 +1,5 @@
-//! The origin calls that one isolate has under way: their number bounds it, and their ends are counted
-//! once each, also of those whose end nobody saw.
+//! The origin calls that one isolate has in progress. Their number is bounded, and the end of each is counted
+//! once, even if the task that made the call was cut off.
 
 use super::computation::Purpose;
 use crate::core::time::{Instant, Span};
@@ -25,15 +25,15 @@ impl OriginCalls {
         id
     }
 
-    /// A call has ended; false when it had been swept as abandoned before, so that it counts nothing.
+    /// Notes that a call has ended. False if it was already counted as abandoned.
     pub fn settle(&mut self, id: CallId) -> bool {
         let before = self.open.len();
         self.open.retain(|(open, ..)| *open != id);
         self.open.len() < before
     }
 
-    /// Takes away what is unsettled at the end of its lease: a background task that was cut off runs
-    /// no destructor.
+    /// Removes the calls that have no result at the end of their lease, and returns their purposes. A
+    /// background task that was cut off cannot settle its call, because it runs no destructor.
     pub fn sweep(&mut self, now: Instant) -> Vec<Purpose> {
         let mut abandoned = Vec::new();
         self.open.retain(|(_, purpose, since, lease)| {

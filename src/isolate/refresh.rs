@@ -1,5 +1,5 @@
-//! One computation of one key, from the question to the object to the stored entry, as a state
-//! machine: an [`Event`] in, an [`Action`] out.
+//! One computation of one key, from the check before the lock to the stored entry, as a state machine: an
+//! [`RefreshEvent`] in, an [`RefreshAction`] out.
 //!
 //! `refresh_task` turns the actions into effects and the effects' results into events; the rules are here. The
 //! same machine serves a background refresh and the request that leads a cold miss. [`crate::isolate::miss`]
@@ -28,7 +28,7 @@ use crate::{
 
 /// What has happened.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum RefreshEvent {
     /// The refresh may begin.
     Started,
     /// The colo's cache holds this for the key.
@@ -44,13 +44,13 @@ pub enum Event {
     Computed(Computed),
     /// The origin has failed.
     Failed(Failure),
-    /// The tiers have what they were given.
+    /// The entry of [`RefreshAction::Store`] is stored.
     Stored,
 }
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Hash)]
-pub enum Action {
+pub enum RefreshAction {
     /// Look the key up in the colo's cache.
     LookInColo,
     /// Ask the object for the lease.
@@ -66,19 +66,19 @@ pub enum Action {
     },
     /// Call the origin, once.
     Compute,
-    /// Hand the entry in.
+    /// Commit the entry to the object.
     Commit(Arc<Entry>),
-    /// Tell the object that there is no entry.
+    /// Close the lease of this token without an entry.
     Fail(u64, Failure),
-    /// Give it to the colo's cache and to memory; an uncommitted entry to memory only.
+    /// Store the entry in the colo's cache and in memory; an uncommitted entry in memory only.
     Store(Arc<Entry>),
-    /// It is over.
+    /// The computation has ended.
     End(RefreshOutcome),
 }
 
 /// What the machine must know of its key.
 #[derive(Clone, Debug, PartialEq, Hash)]
-pub struct Subject {
+pub struct RefreshInput {
     /// The full canonical key.
     pub key: Arc<str>,
     /// The route's lifetime for new entries.
@@ -95,7 +95,7 @@ pub struct Subject {
 /// One computation under way.
 #[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Refresh {
-    subject: Subject,
+    subject: RefreshInput,
     purpose: Purpose,
     token: Option<u64>,
     /// It waits for another isolate's computation.
@@ -108,7 +108,7 @@ pub struct Refresh {
 impl Refresh {
     /// A computation that has not begun.
     #[must_use]
-    pub fn new(subject: Subject, purpose: Purpose) -> Self {
+    pub fn new(subject: RefreshInput, purpose: Purpose) -> Self {
         let (token, waiting, floor) = (None, None, Floor::default());
         Self { subject, purpose, token, waiting, floor, outcome: None, trigger: None }
     }
@@ -119,7 +119,7 @@ impl Refresh {
         self.token
     }
 
-    /// The purge floor that it has heard.
+    /// The highest purge floor in the object's replies.
     #[must_use]
     pub fn floor(&self) -> Floor {
         self.floor
@@ -131,62 +131,64 @@ impl Refresh {
         self.subject.delta
     }
 
-    /// How long to leave the key alone when its object is out of reach: as long as a computation takes.
+    /// How long to start no other refresh of the key when its object is out of reach: the smoothed cost of a
+    /// computation, at least 1 s.
     #[must_use]
     pub fn pause(&self) -> Span {
         self.subject.delta.unwrap_or(Span::SECOND).max(Span::SECOND)
     }
 
-    /// What it is for.
+    /// Why it runs.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }
 
-    /// What the trigger led to, once, as soon as it is known.
+    /// The outcome of the trigger: `Some` once, as soon as it is known.
     pub fn take_trigger(&mut self) -> Option<TriggerOutcome> {
         self.trigger.take()
     }
 
-    /// The next step. After [`Action::End`] nothing is to be fed.
-    pub fn on(&mut self, event: Event, now: Instant) -> Action {
+    /// The next step. After [`RefreshAction::End`] the machine must get no further event.
+    pub fn on(&mut self, event: RefreshEvent, now: Instant) -> RefreshAction {
         match event {
-            Event::Started => match self.purpose {
-                Purpose::Early | Purpose::Stale if !self.subject.has_looked => Action::LookInColo,
+            RefreshEvent::Started => match self.purpose {
+                Purpose::Early | Purpose::Stale if !self.subject.has_looked => RefreshAction::LookInColo,
                 Purpose::Early | Purpose::Stale | Purpose::Cold => self.acquire(),
             },
-            Event::LookedInColo(found) => self.looked_in_colo(found),
-            Event::Replied(reply, entry) => self.replied(reply, entry, now),
-            Event::ObjectLost { may_compute } => match self.waiting.take() {
+            RefreshEvent::LookedInColo(found) => self.looked_in_colo(found),
+            RefreshEvent::Replied(reply, entry) => self.replied(reply, entry, now),
+            RefreshEvent::ObjectLost { may_compute } => match self.waiting.take() {
                 Some(waiting) => held(waiting.pause(now)),
                 None => self.object_lost(may_compute),
             },
-            Event::Computed(computed) => self.computed(computed),
-            Event::Failed(failure) => match self.token {
+            RefreshEvent::Computed(computed) => self.computed(computed),
+            RefreshEvent::Failed(failure) => match self.token {
                 Some(token) => self.give_up(token, failure),
-                None => Action::End(RefreshOutcome::Failed(failure)),
+                None => RefreshAction::End(RefreshOutcome::Failed(failure)),
             },
-            Event::Stored => self.finish(),
+            RefreshEvent::Stored => self.finish(),
         }
     }
 
-    fn acquire(&self) -> Action {
-        Action::Acquire { seen: self.subject.seen }
+    fn acquire(&self) -> RefreshAction {
+        RefreshAction::Acquire { seen: self.subject.seen }
     }
 
-    /// The check before the lock: by generation, never by freshness.
-    fn looked_in_colo(&mut self, found: Option<Arc<Entry>>) -> Action {
+    /// The check before the lock. It compares generations and not freshness, as an early trigger concerns an
+    /// entry that is still fresh.
+    fn looked_in_colo(&mut self, found: Option<Arc<Entry>>) -> RefreshAction {
         match found.filter(|entry| entry.generation > self.subject.seen) {
             Some(newer) => {
                 self.trigger = Some(TriggerOutcome::RecheckSkip);
                 // It is in the colo already, and the lookup has put it into memory.
-                Action::End(RefreshOutcome::AdoptedFromColo(newer))
+                RefreshAction::End(RefreshOutcome::AdoptedFromColo(newer))
             }
             None => self.acquire(),
         }
     }
 
-    fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Instant) -> Action {
+    fn replied(&mut self, reply: Reply, entry: Option<Arc<Entry>>, now: Instant) -> RefreshAction {
         self.floor = self.floor.raised(reply.floor);
         if let Some(waiting) = self.waiting.take() {
             return self.woken(reply.answer, entry, waiting, now);
@@ -195,14 +197,14 @@ impl Refresh {
             Answer::Granted { token } => {
                 self.token = Some(token);
                 self.trigger = Some(TriggerOutcome::Started);
-                Action::Compute
+                RefreshAction::Compute
             }
             Answer::Newer { generation, .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
                 Some(newer) => {
                     self.trigger = Some(TriggerOutcome::RecheckSkip);
                     self.store(Arc::clone(&newer), RefreshOutcome::Adopted(newer))
                 }
-                // It cannot be read: overtake it.
+                // The entry cannot be read: ask for the lease with its generation, to replace it.
                 None if generation > self.subject.seen => {
                     self.subject.seen = generation;
                     self.acquire()
@@ -213,21 +215,21 @@ impl Refresh {
                 self.trigger = Some(TriggerOutcome::Contention);
                 match self.purpose {
                     Purpose::Early | Purpose::Stale => self.wait(HolderWait::new(now, retry_in)),
-                    // Its request waits by itself.
-                    Purpose::Cold => Action::End(RefreshOutcome::Held { retry_in }),
+                    // The request that leads a miss waits at the object itself.
+                    Purpose::Cold => RefreshAction::End(RefreshOutcome::Held { retry_in }),
                 }
             }
             Answer::Failed { failure, retry_after } => {
                 self.trigger = Some(TriggerOutcome::Backoff);
-                Action::End(RefreshOutcome::BackedOff { failure, retry_after })
+                RefreshAction::End(RefreshOutcome::BackedOff { failure, retry_after })
             }
             Answer::Committed => self.committed(reply.global_rate, now),
             Answer::Rejected => match self.outcome.take() {
-                Some(RefreshOutcome::Stored(entry)) => Action::End(RefreshOutcome::Rejected(entry)),
-                _ => Action::End(RefreshOutcome::ObjectLost),
+                Some(RefreshOutcome::Stored(entry)) => RefreshAction::End(RefreshOutcome::Rejected(entry)),
+                _ => RefreshAction::End(RefreshOutcome::ObjectLost),
             },
             Answer::Closed { retry_after, .. } => {
-                // What the key's object remembers is what the client is told.
+                // The client gets the back-off that the key's object remembers.
                 if let Some(RefreshOutcome::Failed(Failure::Transient { retry_after: told, .. })) =
                     &mut self.outcome
                     && retry_after > Span::ZERO
@@ -236,7 +238,7 @@ impl Refresh {
                 }
                 self.finish()
             }
-            // Answers to other messages: an object that talks nonsense is out of reach.
+            // Answers to other messages: an object that sends them counts as out of reach.
             Answer::Again
             | Answer::TooManyWaiters
             | Answer::Purged
@@ -245,30 +247,34 @@ impl Refresh {
         }
     }
 
-    /// The object is out of reach: before the grant a call without a lease may be allowed; after the
-    /// computation its value is kept in memory, at the generation seen.
-    fn object_lost(&mut self, may_compute: bool) -> Action {
+    /// The object is out of reach. Before the grant, a call without a lease may be allowed. After the
+    /// computation, the entry is kept in memory as uncommitted, with the generation seen.
+    fn object_lost(&mut self, may_compute: bool) -> RefreshAction {
         match self.outcome.take() {
             None => {
                 self.trigger = Some(TriggerOutcome::LockError);
-                if may_compute { Action::Compute } else { Action::End(RefreshOutcome::ObjectLost) }
+                if may_compute {
+                    RefreshAction::Compute
+                } else {
+                    RefreshAction::End(RefreshOutcome::ObjectLost)
+                }
             }
             Some(RefreshOutcome::Stored(entry)) => {
                 let kept =
                     Arc::new(Entry { generation: self.subject.seen, committed: false, ..(*entry).clone() });
                 self.store(Arc::clone(&kept), RefreshOutcome::Uncommitted(kept))
             }
-            Some(ending) => Action::End(ending),
+            Some(ending) => RefreshAction::End(ending),
         }
     }
 
-    fn computed(&mut self, computed: Computed) -> Action {
+    fn computed(&mut self, computed: Computed) -> RefreshAction {
         if !computed.storable {
             let Some(token) = self.token else {
-                return Action::End(RefreshOutcome::Passed(computed));
+                return RefreshAction::End(RefreshOutcome::Passed(computed));
             };
             self.outcome = Some(RefreshOutcome::Passed(computed));
-            return Action::Fail(token, Failure::Pass);
+            return RefreshAction::Fail(token, Failure::Pass);
         }
         let entry = Arc::new(Entry {
             generation: self.token.unwrap_or(self.subject.seen),
@@ -285,28 +291,28 @@ impl Refresh {
         });
         if self.token.is_some() {
             self.outcome = Some(RefreshOutcome::Stored(Arc::clone(&entry)));
-            Action::Commit(entry)
+            RefreshAction::Commit(entry)
         } else {
             self.store(Arc::clone(&entry), RefreshOutcome::Uncommitted(entry))
         }
     }
 
-    fn give_up(&mut self, token: u64, failure: Failure) -> Action {
+    fn give_up(&mut self, token: u64, failure: Failure) -> RefreshAction {
         self.outcome = Some(RefreshOutcome::Failed(failure.clone()));
-        Action::Fail(token, failure)
+        RefreshAction::Fail(token, failure)
     }
 
     /// A purge may have come between commit and its answer: the floor in the answer says so.
-    fn committed(&mut self, global_rate: u32, now: Instant) -> Action {
+    fn committed(&mut self, global_rate: u32, now: Instant) -> RefreshAction {
         match self.outcome.take() {
             Some(RefreshOutcome::Stored(entry)) => match self.floor.applied(Arc::clone(&entry), now) {
                 Some(mut entry) => {
                     Arc::make_mut(&mut entry).global_rate = global_rate;
                     self.store(Arc::clone(&entry), RefreshOutcome::Stored(entry))
                 }
-                None => Action::End(RefreshOutcome::Rejected(entry)),
+                None => RefreshAction::End(RefreshOutcome::Rejected(entry)),
             },
-            _ => Action::End(RefreshOutcome::ObjectLost),
+            _ => RefreshAction::End(RefreshOutcome::ObjectLost),
         }
     }
 
@@ -314,19 +320,19 @@ impl Refresh {
         self.floor.applied(Arc::clone(entry), now)
     }
 
-    fn store(&mut self, entry: Arc<Entry>, ending: RefreshOutcome) -> Action {
+    fn store(&mut self, entry: Arc<Entry>, ending: RefreshOutcome) -> RefreshAction {
         self.outcome = Some(ending);
-        Action::Store(entry)
+        RefreshAction::Store(entry)
     }
 
-    fn finish(&mut self) -> Action {
+    fn finish(&mut self) -> RefreshAction {
         // Every path that leads here has set its outcome.
-        Action::End(self.outcome.take().unwrap_or(RefreshOutcome::ObjectLost))
+        RefreshAction::End(self.outcome.take().unwrap_or(RefreshOutcome::ObjectLost))
     }
 
-    fn wait(&mut self, waiting: HolderWait) -> Action {
+    fn wait(&mut self, waiting: HolderWait) -> RefreshAction {
         self.waiting = Some(waiting);
-        Action::Wait { seen: self.subject.seen }
+        RefreshAction::Wait { seen: self.subject.seen }
     }
 
     /// The object has answered the wait for another isolate's computation.
@@ -336,14 +342,14 @@ impl Refresh {
         entry: Option<Arc<Entry>>,
         waiting: HolderWait,
         now: Instant,
-    ) -> Action {
+    ) -> RefreshAction {
         match answer {
             Answer::Newer { .. } => match entry.and_then(|it| self.above_floor(&it, now)) {
                 Some(newer) => self.store(Arc::clone(&newer), RefreshOutcome::Adopted(newer)),
                 None => held(waiting.pause(now)),
             },
             Answer::Failed { failure, retry_after } => {
-                Action::End(RefreshOutcome::BackedOff { failure, retry_after })
+                RefreshAction::End(RefreshOutcome::BackedOff { failure, retry_after })
             }
             Answer::Again => match waiting.next(now) {
                 Some(next) => self.wait(next),
@@ -364,6 +370,6 @@ impl Refresh {
 }
 
 /// Another isolate computes: for this long this isolate starts no refresh of the key.
-fn held(retry_in: Span) -> Action {
-    Action::End(RefreshOutcome::Held { retry_in })
+fn held(retry_in: Span) -> RefreshAction {
+    RefreshAction::End(RefreshOutcome::Held { retry_in })
 }

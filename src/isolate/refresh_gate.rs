@@ -1,8 +1,9 @@
-//! What one isolate remembers of refreshes under way, so that it asks a key's object once and not once
-//! per request: the check before the lock.
+//! The marks of refreshes under way and of recent failures, by which an isolate asks a key's object once and
+//! not once per request: the check before the lock.
 //!
-//! Nobody can rely on a mark being taken away: a cancelled `waitUntil` runs no destructor. So every
-//! mark has an end, a mark from the future is ignored, and one is removed early only by who set it.
+//! A refresh may never remove its mark, because a cancelled `waitUntil` runs no destructor. So every mark has
+//! a time limit, a mark from the future is ignored, and a mark is removed early only by the refresh that set
+//! it, or by a purge.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ impl RefreshGate {
         Self { marks: BTreeMap::new(), direct: BTreeMap::new(), next_owner: 0, most }
     }
 
-    /// Why a refresh of this key need not begin now, if so.
+    /// Why no refresh of this key should begin now; `None` if one may.
     #[must_use]
     pub fn blocked(&self, key: &Hash, now: Instant) -> Option<Blocked> {
         let mark = self.marks.get(key)?;
@@ -78,7 +79,8 @@ impl RefreshGate {
         })
     }
 
-    /// Notes that a refresh begins, for a lease at most. The answer removes the mark.
+    /// Sets a mark for a refresh that begins; it lasts `lease` at most. Returns the mark's number, for `end`,
+    /// `end_held` and `end_failed`.
     pub fn begin(&mut self, key: Hash, now: Instant, lease: Span) -> u64 {
         self.next_owner += 1;
         let mark = Mark { owner: self.next_owner, why: Why::UnderWay, since: now, length: lease };
@@ -98,8 +100,8 @@ impl RefreshGate {
         self.replace(key, Mark { owner, why: Why::UnderWay, since: now, length }, now);
     }
 
-    /// The refresh that `begin` named has ended, and this isolate remembers the failure too. The body of a
-    /// refusal is not remembered when it is long, to bound the memory.
+    /// The refresh that `begin` named has ended, and this isolate remembers the failure for `length`. A
+    /// refusal with a long body is not remembered, to bound the memory.
     pub fn end_failed(&mut self, key: Hash, owner: u64, failure: &Failure, now: Instant, length: Span) {
         if matches!(failure, Failure::Negative { body, .. } if body.len() > MAX_REMEMBERED_TEXT) {
             return self.end(&key, owner);
@@ -108,7 +110,7 @@ impl RefreshGate {
         self.replace(key, Mark { owner, why, since: now, length }, now);
     }
 
-    /// A purge was heard: what was known of the key's refreshes is about purged content.
+    /// Removes the key's mark after a purge, because it concerns purged content.
     pub fn forget(&mut self, key: &Hash) {
         self.marks.remove(key);
     }
@@ -119,8 +121,8 @@ impl RefreshGate {
         }
     }
 
-    /// Whether the origin may be called for this key without a lease, the object being out of reach:
-    /// once per `pause`. A yes takes the permission.
+    /// Whether the origin may be called for this key without a lease, because the object is out of reach. It
+    /// returns true once per `pause`.
     pub fn may_compute_without_lease(&mut self, key: Hash, now: Instant, pause: Span) -> bool {
         if self.direct.get(&key).is_some_and(|mark| mark.is_live(now)) {
             return false;
@@ -130,8 +132,8 @@ impl RefreshGate {
     }
 }
 
-/// Sets a mark where there is room. Full of live marks: without one the object decides, as for any
-/// other isolate.
+/// Sets a mark if there is room, and returns whether it did. A refresh without a mark is safe: the key's
+/// object decides, as between isolates.
 fn insert(marks: &mut BTreeMap<Hash, Box<Mark>>, key: Hash, mark: Mark, now: Instant, most: usize) -> bool {
     if marks.len() >= most && !marks.contains_key(&key) {
         marks.retain(|_, mark| mark.is_live(now));

@@ -1,4 +1,4 @@
-//! How a computation ended, and what is told of it.
+//! How a computation ended, and what is logged and reported of it.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::core::{
 pub enum RefreshOutcome {
     /// Computed, committed and stored.
     Stored(Arc<Entry>),
-    /// The object had a newer one; it was adopted.
+    /// The object had a newer entry; it was adopted.
     Adopted(Arc<Entry>),
-    /// The colo's cache had a newer one; it was adopted.
+    /// The colo's cache had a newer entry; it was adopted.
     AdoptedFromColo(Arc<Entry>),
     /// Another isolate computes.
     Held {
@@ -60,7 +60,7 @@ impl RefreshOutcome {
         }
     }
 
-    /// The failure that it has come to, if it has.
+    /// The failure, if the computation failed or a failure is remembered.
     fn failure(&self) -> Option<&Failure> {
         match self {
             Self::BackedOff { failure, .. } | Self::Failed(failure) => Some(failure),

@@ -9,9 +9,9 @@ use super::{
     exchange::{Exchange, Progress},
     metrics::{CallOutcome, MetricEvent},
     origin_calls::CallId,
-    refresh::{self, Action, Refresh},
+    refresh::{Refresh, RefreshAction, RefreshEvent, RefreshInput},
     refresh_outcome::RefreshOutcome,
-    step::{Context, Done, Effect, Event, ObjectReply, RefreshLog, RefreshOrder, Shared},
+    step::{Done, Effect, Event, ObjectReply, RefreshLog, RefreshOrder, Shared, StepContext},
 };
 use crate::{
     core::{
@@ -52,11 +52,11 @@ impl RefreshTask {
         self.refresh.as_ref().and_then(Refresh::token)
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         let event = match (std::mem::replace(&mut self.stage, Stage::Ended), event) {
-            (Stage::New, Event::Started) => refresh::Event::Started,
+            (Stage::New, Event::Started) => RefreshEvent::Started,
             (Stage::Looking, Event::Colo(bytes)) => {
-                refresh::Event::LookedInColo(context.adopt_from_colo(bytes.as_deref()))
+                RefreshEvent::LookedInColo(context.adopt_from_colo(bytes.as_deref()))
             }
             (Stage::Asking(mut exchange), event) => match exchange.on(event, context) {
                 Progress::Next(effect) => {
@@ -68,8 +68,8 @@ impl RefreshTask {
             (Stage::Computing(call), Event::Origin(result)) => {
                 settle(call, self.order.purpose, &result, context);
                 match result {
-                    Ok(computed) => refresh::Event::Computed(computed),
-                    Err(failure) => refresh::Event::Failed(failure),
+                    Ok(computed) => RefreshEvent::Computed(computed),
+                    Err(failure) => RefreshEvent::Failed(failure),
                 }
             }
             (Stage::Storing(store), event) => match store.on(event, context) {
@@ -80,10 +80,10 @@ impl RefreshTask {
                 None => {
                     let hash = context.subject.key.hash;
                     context.isolate.memory.accept(hash, store.entry(), context.now);
-                    refresh::Event::Stored
+                    RefreshEvent::Stored
                 }
             },
-            // Not an event that this task waits for: the world has lost its place, and so the task ends.
+            // The task does not wait for this event, so the world has made a mistake: the task ends.
             (Stage::New | Stage::Looking | Stage::Computing(_) | Stage::Ended, _) => {
                 return Effect::Done(Done::Nothing);
             }
@@ -92,12 +92,12 @@ impl RefreshTask {
     }
 
     /// Feeds the machine until it asks for something that takes time.
-    fn feed(&mut self, mut event: refresh::Event, context: &mut Context<'_>) -> Effect {
+    fn feed(&mut self, mut event: RefreshEvent, context: &mut StepContext<'_>) -> Effect {
         let RefreshOrder { purpose, seen, delta, has_looked, .. } = self.order;
         let refresh = self.refresh.get_or_insert_with(|| {
             let (key, lifetime) = (&context.subject.key.text, context.subject.route.lifetime);
             let key = Arc::clone(key);
-            Refresh::new(refresh::Subject { key, lifetime, seen, delta, has_looked }, purpose)
+            Refresh::new(RefreshInput { key, lifetime, seen, delta, has_looked }, purpose)
         });
         loop {
             let action = refresh.on(event, context.now);
@@ -105,40 +105,40 @@ impl RefreshTask {
                 context.count(MetricEvent::Triggered { purpose, trigger });
             }
             let mut exchange = match action {
-                Action::LookInColo => {
+                RefreshAction::LookInColo => {
                     self.stage = Stage::Looking;
                     return Effect::LookUpColo;
                 }
-                Action::Acquire { seen } => Exchange::new(acquire(seen, delta, context)),
+                RefreshAction::Acquire { seen } => Exchange::new(acquire(seen, delta, context)),
                 // No client waits for a refresh, so it leaves half of the places to requests with a waiting client.
-                Action::Wait { seen } => {
+                RefreshAction::Wait { seen } => {
                     let max_waiters = context.subject.route.max_waiters / 2;
                     Exchange::new(Message::Wait { seen, max_waiters })
                 }
-                Action::Compute => match begin_call(purpose, context) {
+                RefreshAction::Compute => match begin_call(purpose, context) {
                     Some((call, effect)) => {
                         self.stage = Stage::Computing(call);
                         return effect;
                     }
                     None => {
-                        event = refresh::Event::Failed(Failure::GivenBack);
+                        event = RefreshEvent::Failed(Failure::GivenBack);
                         continue;
                     }
                 },
-                Action::Commit(entry) => Exchange::commit(entry),
-                Action::Fail(token, failure) => Exchange::new(Message::Fail { token, failure }),
-                Action::Store(entry) if entry.committed => {
+                RefreshAction::Commit(entry) => Exchange::commit(entry),
+                RefreshAction::Fail(token, failure) => Exchange::new(Message::Fail { token, failure }),
+                RefreshAction::Store(entry) if entry.committed => {
                     let (store, effect) = ColoStore::begin(entry);
                     self.stage = Stage::Storing(store);
                     return effect;
                 }
-                // One that the object has not accepted lives in this isolate's memory only.
-                Action::Store(entry) => {
+                // An entry that the object has not accepted is stored in this isolate's memory only.
+                RefreshAction::Store(entry) => {
                     context.isolate.memory.accept(context.subject.key.hash, &entry, context.now);
-                    event = refresh::Event::Stored;
+                    event = RefreshEvent::Stored;
                     continue;
                 }
-                Action::End(outcome) => return self.end(outcome, context),
+                RefreshAction::End(outcome) => return self.end(outcome, context),
             };
             let effect = exchange.send(context.now);
             self.stage = Stage::Asking(exchange);
@@ -146,12 +146,12 @@ impl RefreshTask {
         }
     }
 
-    /// A reply as the machine is told of it. Only a lost `Acquire` may lead to a call without a lease: after it
-    /// the machine either holds one, or waits for who does.
-    fn heard(&self, reply: ObjectReply, is_acquire: bool, context: &mut Context<'_>) -> refresh::Event {
+    /// The event of the state machine for a reply. Only a lost `Acquire` may lead to a call without a lease:
+    /// after `Acquire` the refresh holds the lease, or waits for its holder.
+    fn heard(&self, reply: ObjectReply, is_acquire: bool, context: &mut StepContext<'_>) -> RefreshEvent {
         match reply {
             Ok((reply, entry)) if !(is_acquire && matches!(reply.answer, Answer::Refused { .. })) => {
-                refresh::Event::Replied(reply, entry)
+                RefreshEvent::Replied(reply, entry)
             }
             Ok(_) | Err(_) => {
                 let (subject, now) = (context.subject, context.now);
@@ -160,12 +160,12 @@ impl RefreshTask {
                         let (hash, route) = (subject.key.hash, subject.route);
                         context.isolate.may_compute_without_lease(hash, route, refresh, now)
                     });
-                refresh::Event::ObjectLost { may_compute }
+                RefreshEvent::ObjectLost { may_compute }
             }
         }
     }
 
-    fn end(&self, outcome: RefreshOutcome, context: &mut Context<'_>) -> Effect {
+    fn end(&self, outcome: RefreshOutcome, context: &mut StepContext<'_>) -> Effect {
         let Some(refresh) = &self.refresh else { return Effect::Done(Done::Nothing) };
         let (hash, now) = (context.subject.key.hash, context.now);
         context.isolate.ended(hash, self.order.owner, refresh, &outcome, now);
@@ -186,7 +186,7 @@ impl RefreshTask {
     }
 }
 
-fn acquire(seen: u64, delta: Option<Span>, context: &mut Context<'_>) -> Message {
+fn acquire(seen: u64, delta: Option<Span>, context: &mut StepContext<'_>) -> Message {
     let nonce = context.chance.nonce();
     if nonce.is_none() {
         context.count(MetricEvent::NoEntropy);
@@ -197,7 +197,7 @@ fn acquire(seen: u64, delta: Option<Span>, context: &mut Context<'_>) -> Message
 }
 
 /// Begins an origin call; `None` without room for one more.
-pub(super) fn begin_call(purpose: Purpose, context: &mut Context<'_>) -> Option<(CallId, Effect)> {
+pub(super) fn begin_call(purpose: Purpose, context: &mut StepContext<'_>) -> Option<(CallId, Effect)> {
     let route = context.subject.route;
     if !context.isolate.has_room(route) {
         return None;
@@ -211,7 +211,7 @@ pub(super) fn settle(
     call: CallId,
     purpose: Purpose,
     result: &Result<Computed, Failure>,
-    context: &mut Context<'_>,
+    context: &mut StepContext<'_>,
 ) {
     let route = context.subject.route;
     match result {

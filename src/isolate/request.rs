@@ -12,7 +12,7 @@ use super::{
     refresh_task,
     served::Served,
     share,
-    step::{Background, Context, Done, Effect, Event, RefreshOrder, Shared},
+    step::{Background, Done, Effect, Event, RefreshOrder, Shared, StepContext},
 };
 use crate::core::{
     config::OBJECT_TIMEOUT,
@@ -37,18 +37,18 @@ pub struct RequestTask {
 #[derive(Clone, Debug, PartialEq, Hash)]
 enum Stage {
     New,
-    /// Its own lookup in the colo, as memory holds a stale entry; `owner` is its mark.
+    /// Its own lookup in the colo, because memory holds a stale entry; `owner` is its mark in the gate.
     OwnLook {
         in_hand: Arc<Entry>,
         owner: u64,
     },
-    /// A lookup in the colo for all that have nothing to serve.
+    /// A lookup in the colo that it shares with other requests, because memory holds nothing to serve.
     SharedLook {
         in_hand: Option<Arc<Entry>>,
     },
     /// A miss, which waits for a computation.
     Missing(MissTask),
-    /// The origin, past the cache; the old entry answers if that fails.
+    /// An origin call whose answer is not stored; the old entry is served if the call fails.
     Uncached {
         call: CallId,
         fallback: Option<Arc<Entry>>,
@@ -61,7 +61,7 @@ impl RequestTask {
         Self { arrived: Instant::EPOCH, draw: Draw::NEVER_EARLY, stage: Stage::New }
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         match (std::mem::replace(&mut self.stage, Stage::Ended), event) {
             (Stage::New, Event::Started) => self.start(context),
             (Stage::OwnLook { in_hand, owner }, event) => {
@@ -91,14 +91,14 @@ impl RequestTask {
                 refresh_task::settle(call, Purpose::Cold, &result, context);
                 served(uncached(result, fallback, context))
             }
-            // Not an event that this task waits for: the world has lost its place.
+            // The task does not wait for this event, so the world has made a mistake.
             (Stage::New | Stage::Uncached { .. } | Stage::Ended, _) => served(Served::unavailable()),
         }
     }
 
-    /// What memory alone can answer: what is fresh, and what is stale unless this request is the one that
-    /// looks into the colo first.
-    fn start(&mut self, context: &mut Context<'_>) -> Effect {
+    /// Serves from memory if it can: a fresh entry, and a stale one unless this request is the one that looks
+    /// into the colo first.
+    fn start(&mut self, context: &mut StepContext<'_>) -> Effect {
         let (subject, now) = (context.subject, context.now);
         self.arrived = now;
         self.draw = context.chance.draw();
@@ -110,7 +110,7 @@ impl RequestTask {
                 trigger(&entry, Purpose::Early, false, context);
                 served(Served::hit(entry, false, now))
             }
-            // What is stale here may have been refreshed elsewhere in the colo. One request at a time asks.
+            // Another isolate of the colo may have refreshed the entry. One request at a time looks.
             (Some(entry), Verdict::Stale) => {
                 match context.isolate.begin(subject.key.hash, now, OBJECT_TIMEOUT) {
                     Ok(owner) => {
@@ -130,13 +130,14 @@ impl RequestTask {
         }
     }
 
-    fn judge(&self, entry: Option<&Entry>, now: Instant, context: &Context<'_>) -> Verdict {
+    fn judge(&self, entry: Option<&Entry>, now: Instant, context: &StepContext<'_>) -> Verdict {
         let subject = context.subject;
         context.isolate.judge(&subject.key.hash, subject.route, entry, now, self.draw)
     }
 
-    /// After the lookup. What was warm on arrival is judged as of then: the lookup does not make it wait.
-    fn serve(&mut self, found: Option<Arc<Entry>>, context: &mut Context<'_>) -> Effect {
+    /// Serves after the lookup. The entry is judged at the request's arrival, so that a warm request does not
+    /// become a miss because an entry's window ended during the lookup.
+    fn serve(&mut self, found: Option<Arc<Entry>>, context: &mut StepContext<'_>) -> Effect {
         let verdict = self.judge(found.as_deref(), self.arrived, context);
         match (found, verdict) {
             (None, _) => self.miss(None, false, context),
@@ -145,13 +146,13 @@ impl RequestTask {
         }
     }
 
-    fn miss(&mut self, found: Option<Arc<Entry>>, is_usable: bool, context: &mut Context<'_>) -> Effect {
+    fn miss(&mut self, found: Option<Arc<Entry>>, is_usable: bool, context: &mut StepContext<'_>) -> Effect {
         let mut miss = MissTask::new(found, is_usable, context);
         let next = miss.start(context);
         self.after_miss(miss, next, context)
     }
 
-    fn after_miss(&mut self, miss: MissTask, next: Next, context: &mut Context<'_>) -> Effect {
+    fn after_miss(&mut self, miss: MissTask, next: Next, context: &mut StepContext<'_>) -> Effect {
         match next {
             Next::Effect(effect) => {
                 self.stage = Stage::Missing(miss);
@@ -161,7 +162,7 @@ impl RequestTask {
         }
     }
 
-    fn respond(&mut self, outcome: MissOutcome, context: &mut Context<'_>) -> Effect {
+    fn respond(&mut self, outcome: MissOutcome, context: &mut StepContext<'_>) -> Effect {
         let now = context.now;
         served(match outcome {
             MissOutcome::Computed(entry, true) => Served::computed(entry, CacheStatus::Stored),
@@ -199,8 +200,8 @@ fn served(served: Served) -> Effect {
     Effect::Done(Done::Served(served))
 }
 
-/// An entry that may be served, with the refresh that its verdict asks for.
-fn hit(entry: Arc<Entry>, verdict: Verdict, context: &mut Context<'_>) -> Effect {
+/// Serves an entry, and starts the refresh that its verdict requires.
+fn hit(entry: Arc<Entry>, verdict: Verdict, context: &mut StepContext<'_>) -> Effect {
     match verdict {
         Verdict::RefreshEarly => trigger(&entry, Purpose::Early, true, context),
         Verdict::Stale => trigger(&entry, Purpose::Stale, true, context),
@@ -211,7 +212,7 @@ fn hit(entry: Arc<Entry>, verdict: Verdict, context: &mut Context<'_>) -> Effect
 
 /// Starts a background refresh, or counts the reason why none starts. `has_looked`: the entry was read from the
 /// colo or the object just before, so the refresh does not read the colo again.
-fn trigger(entry: &Entry, purpose: Purpose, has_looked: bool, context: &mut Context<'_>) {
+fn trigger(entry: &Entry, purpose: Purpose, has_looked: bool, context: &mut StepContext<'_>) {
     let (subject, now) = (context.subject, context.now);
     match context.isolate.trigger(subject.key.hash, subject.route, now) {
         Ok(owner) => context.notes.spawn.push(Background::Refresh(RefreshOrder {
@@ -226,20 +227,20 @@ fn trigger(entry: &Entry, purpose: Purpose, has_looked: bool, context: &mut Cont
     }
 }
 
-/// What the object has sent is kept by the nearer tiers too.
-fn adopt(entry: &Arc<Entry>, context: &mut Context<'_>) {
+/// Stores an entry that the object has sent in memory, and in the background in the colo's cache.
+fn adopt(entry: &Arc<Entry>, context: &mut StepContext<'_>) {
     let is_news = context.isolate.memory.accept(context.subject.key.hash, entry, context.now);
     if is_news && entry.committed {
         context.notes.spawn.push(Background::Adopt(Arc::clone(entry)));
     }
 }
 
-/// What a call past the cache has come to. A failure, also the lack of room for the call, falls back on the
-/// old entry, as far as purges and its window have left it.
+/// The answer after an origin call whose result is not stored. If the call failed, or there was no room for
+/// it, the old entry is served, unless a purge or the end of its window forbids it.
 fn uncached(
     result: Result<Computed, Failure>,
     fallback: Option<Arc<Entry>>,
-    context: &mut Context<'_>,
+    context: &mut StepContext<'_>,
 ) -> Served {
     let (floor, now) = (context.isolate.memory.floor(&context.subject.key.hash), context.now);
     match result {

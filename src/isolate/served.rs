@@ -1,4 +1,4 @@
-//! What a client gets, as values: the world makes a response of them.
+//! The answer to a client as values, from which the world makes an HTTP response.
 
 use std::sync::Arc;
 
@@ -83,14 +83,15 @@ impl Served {
         Self { class: ServedAs::Miss, answer: Answered::Uncached(computed) }
     }
 
-    /// A failure. That there is no room for another origin call is a refusal of ours, not a miss.
+    /// A failure. If there was no room for another origin call, this cache has refused the request, so it
+    /// does not count as a miss.
     #[must_use]
     pub fn failed(reason: Reason, retry_after: Span) -> Self {
         let class = if reason == Reason::TooManyOriginCalls { ServedAs::Rejected } else { ServedAs::Miss };
         Self { class, answer: Answered::Failed { reason, retry_after } }
     }
 
-    /// How a failed computation is told to its own client.
+    /// The answer to a client whose own origin call failed.
     #[must_use]
     pub fn failure(failure: Failure) -> Self {
         match failure {
@@ -104,7 +105,7 @@ impl Served {
         }
     }
 
-    /// The computation did not land while the request was patient.
+    /// The computation did not end within the request's patience.
     #[must_use]
     pub fn timed_out() -> Self {
         Self::failed(Reason::OriginTimeout, Span::SECOND)

@@ -1,11 +1,11 @@
-//! Work that one request of an isolate begins for all that wait for it: a lookup in the colo's cache, and a
-//! message that waits at the key's object. The work runs in `waitUntil`, so that a client that hangs up does
-//! not leave the others waiting.
+//! Work that one request of an isolate starts for all requests that wait for its result: a lookup in the
+//! colo's cache, or a message that waits at the key's object. The work runs in `waitUntil`, so that it goes
+//! on when the client of that one request hangs up.
 
 use super::{
     coalesce::Joined,
     exchange::{Exchange, Progress},
-    step::{Background, Context, Done, Effect, Event, Shared},
+    step::{Background, Done, Effect, Event, Shared, StepContext},
 };
 use crate::{
     core::{config::OBJECT_TIMEOUT, time::Span},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Waits for a lookup in the colo's cache, and begins one if none is under way.
-pub(super) fn look(patience: Span, context: &mut Context<'_>) -> Effect {
+pub(super) fn look(patience: Span, context: &mut StepContext<'_>) -> Effect {
     let (hash, now) = (context.subject.key.hash, context.now);
     let ticket = context.isolate.ticket();
     let left = context.isolate.looks.left(hash, 0, now).unwrap_or(OBJECT_TIMEOUT);
@@ -26,9 +26,9 @@ pub(super) fn look(patience: Span, context: &mut Context<'_>) -> Effect {
     Effect::Sleep { ticket, at_most: left.min(patience) }
 }
 
-/// Waits at the key's object, by the message of whichever request of this isolate waits there already;
-/// `None` if too many do.
-pub(super) fn wait(seen: u64, patience: Span, context: &mut Context<'_>) -> Option<Effect> {
+/// Waits at the key's object. The requests of this isolate that have seen the same generation share one
+/// message. `None` if too many requests wait.
+pub(super) fn wait(seen: u64, patience: Span, context: &mut StepContext<'_>) -> Option<Effect> {
     let (hash, now) = (context.subject.key.hash, context.now);
     let max_waiters = context.subject.route.max_waiters;
     let length = lease::time_limit(&Message::Wait { seen, max_waiters });
@@ -53,7 +53,7 @@ impl SharedLook {
         Self { owner }
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         let Event::Colo(bytes) = event else { return Effect::LookUpColo };
         let found = context.adopt_from_colo(bytes.as_deref());
         let waiters = context.isolate.looks.end(context.subject.key.hash, 0, self.owner);
@@ -74,7 +74,7 @@ impl SharedWait {
         Self { seen, owner, exchange: None }
     }
 
-    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Effect {
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         let Some(exchange) = &mut self.exchange else {
             let max_waiters = context.subject.route.max_waiters;
             let exchange = Exchange::new(Message::Wait { seen: self.seen, max_waiters });
@@ -90,7 +90,7 @@ impl SharedWait {
     }
 }
 
-fn wake(waiters: Vec<u64>, result: &Shared, context: &mut Context<'_>) -> Effect {
+fn wake(waiters: Vec<u64>, result: &Shared, context: &mut StepContext<'_>) -> Effect {
     context.notes.wake = waiters.into_iter().map(|ticket| (ticket, result.clone())).collect();
     Effect::Done(Done::Nothing)
 }

@@ -1,10 +1,10 @@
-//! What one isolate knows, and the decisions that need nothing else: is this key's entry good enough,
-//! may a refresh begin, what is remembered of how it ended.
+//! The state of one isolate, and the decisions that need nothing else: whether an entry is good enough,
+//! whether a refresh may begin, and what is remembered of its outcome.
 
 use std::sync::Arc;
 
 use super::{
-    coalesce::{Coalesce, Ticket},
+    coalesce::{Coalesce, WaitTicket},
     computation::{Purpose, TriggerOutcome},
     memory::Memory,
     origin_calls::OriginCalls,
@@ -30,8 +30,7 @@ use crate::{
 /// The most keys in an isolate's memory, whatever their size.
 pub const MAX_KEYS: usize = 10_000;
 
-/// The knowledge of one isolate. All of it may vanish at any moment, and nothing of it is needed for
-/// correctness.
+/// The state of one isolate. The platform may discard it at any moment; correctness does not depend on it.
 #[derive(Clone, Debug)]
 pub struct IsolateState {
     /// The nearest tier.
@@ -44,9 +43,9 @@ pub struct IsolateState {
     pub looks: Coalesce,
     /// Requests that wait for one message at the key's object.
     pub waits: Coalesce,
-    /// Names this isolate to the objects that add up request rates; 0 while it has no name.
+    /// The number by which the objects that add up request rates recognise this isolate; 0 while it has none.
     pub name: u64,
-    next_ticket: Ticket,
+    next_ticket: WaitTicket,
     /// The smoothed cost of the computations of each route, by its path, as this isolate has measured it.
     deltas: Vec<(String, Span)>,
 }
@@ -68,12 +67,12 @@ impl IsolateState {
     }
 
     /// A number for one wait of one request.
-    pub fn ticket(&mut self) -> Ticket {
+    pub fn ticket(&mut self) -> WaitTicket {
         self.next_ticket += 1;
         self.next_ticket
     }
 
-    /// A computation of this route has cost this much.
+    /// Adds the cost of a computation to the route's smoothed cost.
     pub fn measured(&mut self, route: &Route, delta: Span) {
         match self.deltas.iter_mut().find(|(path, _)| *path == route.path) {
             Some((_, known)) => *known = xfetch::smooth_delta(Some(*known), delta),
@@ -87,7 +86,7 @@ impl IsolateState {
         self.deltas.iter().find(|(path, _)| *path == route.path).map(|(_, delta)| *delta)
     }
 
-    /// A request arrives: what memory holds for it.
+    /// Counts a request for the key, and returns the entry in memory.
     pub fn arrived(&mut self, key: &Key, route: &Route, now: Instant) -> Option<Arc<Entry>> {
         let found = self.memory.get(&key.hash, &key.text, now);
         self.memory.arrived(&key.hash, now, route.lifetime.ttl);
@@ -110,10 +109,10 @@ impl IsolateState {
         freshness::judge(entry, now, eagerness, draw)
     }
 
-    /// The check before the lock: sets a mark for this long at most, unless there is one.
+    /// The check before the lock: sets a mark in the gate for `length` at most, and returns its number.
     ///
     /// # Errors
-    /// Why there is nothing to begin.
+    /// Why no refresh may begin: the key has a live mark.
     pub fn begin(&mut self, hash: Hash, now: Instant, length: Span) -> Result<u64, Blocked> {
         match self.gate.blocked(&hash, now) {
             Some(blocked) => Err(blocked),
@@ -121,10 +120,10 @@ impl IsolateState {
         }
     }
 
-    /// An entry asks to be refreshed: the mark of the refresh that begins.
+    /// A request has triggered a refresh of an entry. Returns the number of the refresh's mark in the gate.
     ///
     /// # Errors
-    /// What the trigger led to instead.
+    /// The outcome of the trigger, if no refresh may begin.
     pub fn trigger(&mut self, hash: Hash, route: &Route, now: Instant) -> Result<u64, TriggerOutcome> {
         if !self.has_room(route) && self.gate.blocked(&hash, now).is_none() {
             return Err(TriggerOutcome::Backoff);
@@ -141,8 +140,7 @@ impl IsolateState {
         self.calls.under_way() < route.max_origin_calls as usize
     }
 
-    /// What an `Acquire` asks for: how long the lease is wanted, by what the computation cost before, and
-    /// the key's request rate as this isolate sees it.
+    /// The contents of an `Acquire`. `delta` is the smoothed cost of the computation, if it is known.
     #[must_use]
     pub fn lease_request(&self, hash: &Hash, route: &Route, delta: Option<Span>) -> LeaseRequest {
         LeaseRequest {
@@ -153,8 +151,8 @@ impl IsolateState {
         }
     }
 
-    /// Hears a purge floor; whether it was news. What was known of refreshes under way is then about purged
-    /// content.
+    /// Applies a purge floor to the key; returns whether the floor was new. A new floor removes the key's
+    /// mark in the gate, because the mark concerns purged content.
     pub fn hear(&mut self, hash: Hash, floor: Floor, now: Instant) -> bool {
         let is_news = self.memory.hear(hash, floor, now);
         if is_news {
@@ -163,7 +161,8 @@ impl IsolateState {
         is_news
     }
 
-    /// What the colo holds, less what was purged; memory takes it over, and hears the colo's floor.
+    /// Applies the floor of a colo's record to memory, and stores the record's entry there. Returns the
+    /// entry, unless a purge removed it.
     pub fn adopt_from_colo(&mut self, hash: Hash, record: ColoRecord, now: Instant) -> Option<Arc<Entry>> {
         self.hear(hash, record.floor, now);
         let entry = self.memory.floor(&hash).applied(record.entry?, now)?;
@@ -171,10 +170,12 @@ impl IsolateState {
         Some(entry)
     }
 
-    /// After a lookup in the colo's cache: what memory, the colo and the request's own hands hold, the
-    /// newest that may be served first. The lookup takes time, so all of it is judged at the instant at which
-    /// the request arrived: what was warm then does not wait because meanwhile a window has ended, memory was
-    /// full, or a committed generation that is older in time has taken its place.
+    /// The entry to use after a lookup in the colo's cache: that of memory, or else that of the colo. If it
+    /// is not servable but `in_hand`, which the request found before the lookup, is, then `in_hand`.
+    ///
+    /// Entries are judged at the request's arrival. A request that was warm then must not wait because,
+    /// during the lookup, a window ended, memory evicted the entry, or an entry with an earlier `stored_at`
+    /// replaced it.
     pub fn after_colo(
         &mut self,
         key: &Key,
@@ -183,7 +184,7 @@ impl IsolateState {
         arrived: Instant,
     ) -> Option<Arc<Entry>> {
         let floor = self.memory.floor(&key.hash);
-        // A purge may have been heard since the lookup, or since the request had it in hand.
+        // The isolate may have learned of a purge since the entry was found.
         let left = |entry: Arc<Entry>| floor.applied(entry, arrived);
         let newest = self.memory.get(&key.hash, &key.text, arrived).or_else(|| in_colo.and_then(left));
         let in_hand = in_hand.and_then(left);
@@ -194,7 +195,8 @@ impl IsolateState {
         in_hand.filter(is_servable).or(newest)
     }
 
-    /// Without the object: at most one call per isolate and key per delta; for a cold key one at a time.
+    /// Whether the origin may be called without a lease, because the object is out of reach: per isolate and
+    /// key once per smoothed cost, or, for a miss, one call at a time.
     pub fn may_compute_without_lease(
         &mut self,
         hash: Hash,
@@ -209,7 +211,7 @@ impl IsolateState {
         self.gate.may_compute_without_lease(hash, now, pause)
     }
 
-    /// A computation has ended: what is remembered of it, in place of its mark.
+    /// A computation has ended: removes its mark, or replaces it by what is remembered of the outcome.
     pub fn ended(
         &mut self,
         hash: Hash,

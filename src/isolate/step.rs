@@ -1,10 +1,10 @@
-//! The words between a task and the world that runs it: the world reports an [`Event`], and gets a [`Step`]
-//! with one [`Effect`] to perform.
+//! The types that a task and the world that runs it exchange: the world reports an [`Event`], and gets a
+//! [`Step`] with one [`Effect`] to perform.
 
 use std::sync::Arc;
 
 use super::{
-    coalesce::Ticket,
+    coalesce::WaitTicket,
     computation::{Computed, Purpose},
     metrics::MetricEvent,
     refresh_outcome::RefreshOutcome,
@@ -24,7 +24,7 @@ use crate::{
     protocol::message::Reply,
 };
 
-/// What the world reports. Each ends one effect, but for `Started`, which begins a task, and `LateObject`.
+/// What the world reports to a task. `Started` and `LateObject` begin a task; any other ends one effect.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The task begins.
@@ -33,22 +33,22 @@ pub enum Event {
     Colo(Option<Vec<u8>>),
     /// The colo's cache was written, or the write failed.
     Written,
-    /// The key's object has replied within the limit, or has not.
+    /// The encoded reply of the key's object, or why there is none within the limit.
     Object(Result<Vec<u8>, ObjectError>),
-    /// A reply that came after the limit, and was wanted then.
+    /// A reply that came after the limit of a message with `wants_late_reply`.
     LateObject(Vec<u8>),
     /// The origin has answered, or has failed.
     Origin(Result<Computed, Failure>),
     /// A sleep was ended by another task of this isolate.
     Woken(Shared),
-    /// A sleep has lasted as long as it was to.
+    /// A sleep has reached its limit.
     TimedOut,
 }
 
-/// Why there is no reply of the key's object.
+/// Why there is no reply from the key's object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ObjectError {
-    /// It has too much to do: asking again makes it worse.
+    /// It is overloaded: asking again would make it worse.
     Overloaded,
     /// It restarted or moved: asking again may help.
     Retryable,
@@ -58,17 +58,18 @@ pub enum ObjectError {
     Broken,
 }
 
-/// A reply of the object with the entry that it brings, as this isolate's clock sees it.
+/// A reply of the object with its entry, whose `stored_at` is by this isolate's clock; `None` without an
+/// entry, or if the entry cannot be read.
 pub type ObjectReply = Result<(Reply, Option<Arc<Entry>>), ObjectError>;
 
-/// What a task has to tell to the tasks that wait for it.
+/// The result that a task passes to the tasks that wait for it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shared {
-    /// What the colo holds, less what was purged.
+    /// The colo's entry, unless a purge removed it.
     Colo(Option<Arc<Entry>>),
-    /// What the key's object has replied to a `Wait`.
+    /// The reply of the key's object to a `Wait`.
     Object(ObjectReply),
-    /// How the computation that this task led has ended, and the purge floor that it heard.
+    /// How the computation for the waiting request has ended, and the purge floor in the object's replies.
     Led(RefreshOutcome, Floor),
 }
 
@@ -101,7 +102,7 @@ pub enum Effect {
     /// Wait until the ticket is woken ([`Event::Woken`]) or the time has passed ([`Event::TimedOut`]).
     Sleep {
         /// Names the wait.
-        ticket: Ticket,
+        ticket: WaitTicket,
         /// The longest wait.
         at_most: Span,
     },
@@ -112,15 +113,15 @@ pub enum Effect {
 /// How a task has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Done {
-    /// There is nothing to tell.
+    /// There is no result.
     Nothing,
     /// The client's answer.
     Served(Served),
-    /// The floor of a purge; `None` if it is not known that the object has purged.
+    /// The floor of a purge; `None` if the object did not confirm the purge.
     Purged(Option<Floor>),
 }
 
-/// A task to begin behind this one, in `waitUntil`: as plain data, for [`super::task::Task::new`].
+/// A task to start in the background (`waitUntil`), as plain data for [`super::task::Task::new`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Background {
     /// Refreshes an entry, or computes one that a request waits for.
@@ -144,7 +145,7 @@ pub enum Background {
 /// What is to be refreshed or computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RefreshOrder {
-    /// What for.
+    /// Why it runs.
     pub purpose: Purpose,
     /// The generation seen, 0 for none.
     pub seen: u64,
@@ -154,8 +155,8 @@ pub struct RefreshOrder {
     pub has_looked: bool,
     /// The number of its mark in the refresh gate.
     pub owner: u64,
-    /// The wait of the request that waits for it.
-    pub for_whom: Option<Ticket>,
+    /// The ticket of the request that waits for the result; `None` for a background refresh.
+    pub for_whom: Option<WaitTicket>,
 }
 
 /// One line of the log for a computation that has ended.
@@ -178,17 +179,17 @@ pub struct RefreshLog {
 pub struct Step {
     /// What to do for the task next.
     pub effect: Effect,
-    /// Everything else.
+    /// What to start, wake, count and log.
     pub notes: Notes,
 }
 
-/// What goes with a step. All of it is empty for a fresh hit, and costs nothing then.
+/// What a step starts, wakes, counts and logs. For a fresh hit all of it is empty, without an allocation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Notes {
-    /// Tasks to begin behind this one.
+    /// Tasks to start in the background.
     pub spawn: Vec<Background>,
-    /// Waits to end, and with what.
-    pub wake: Vec<(Ticket, Shared)>,
+    /// Waits to end, each with its result.
+    pub wake: Vec<(WaitTicket, Shared)>,
     /// What to count.
     pub events: Vec<MetricEvent>,
     /// What to log.
@@ -197,7 +198,7 @@ pub struct Notes {
 
 /// The key that a task is about, and its route.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub struct KeyedRoute<'a> {
     /// The key.
     pub key: &'a Key,
     /// Its route.
@@ -206,9 +207,9 @@ pub struct Subject<'a> {
 
 /// What a task may use in one step.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub struct StepContext<'a> {
     /// The key and its route.
-    pub subject: Subject<'a>,
+    pub subject: KeyedRoute<'a>,
     /// What the isolate knows.
     pub isolate: &'a mut IsolateState,
     /// The instant, by the isolate's clock.
@@ -219,7 +220,7 @@ pub struct Context<'a> {
     pub notes: Notes,
 }
 
-impl Context<'_> {
+impl StepContext<'_> {
     /// Counts an event.
     pub(super) fn count(&mut self, event: MetricEvent) {
         self.notes.events.push(event);

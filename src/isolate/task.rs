@@ -11,7 +11,7 @@ use super::{
     request::RequestTask,
     share::{SharedLook, SharedWait},
     state::IsolateState,
-    step::{Background, Context, Event, Notes, Step, Subject},
+    step::{Background, Event, KeyedRoute, Notes, Step, StepContext},
 };
 use crate::core::{time::Instant, xfetch::Chance};
 
@@ -22,13 +22,13 @@ pub enum Task {
     Request(RequestTask),
     /// A computation, behind an answer or for a request that waits.
     Refresh(RefreshTask),
-    /// A reply of the object that came too late.
+    /// A reply of the object that came after its limit.
     LateReply(LateReply),
-    /// An entry on its way into the colo's cache.
+    /// The write of an entry from the object into the colo's cache.
     Adopt(Adopt),
-    /// A lookup in the colo's cache for all that wait for it.
+    /// A lookup in the colo's cache, for all requests that wait for its result.
     SharedLook(SharedLook),
-    /// A message that waits at the key's object for all that wait for it.
+    /// A message that waits at the key's object, for all requests that wait for its reply.
     SharedWait(SharedWait),
     /// A purge. Ends in [`Done::Purged`](super::step::Done::Purged).
     Purge(Purge),
@@ -64,16 +64,16 @@ impl Task {
         }
     }
 
-    /// The next step. After [`Effect::Done`](super::step::Effect::Done) nothing is to be reported.
+    /// The next step. After [`Effect::Done`](super::step::Effect::Done) the task must get no further event.
     pub fn on(
         &mut self,
         event: Event,
-        subject: Subject<'_>,
+        subject: KeyedRoute<'_>,
         isolate: &mut IsolateState,
         now: Instant,
         chance: Chance,
     ) -> Step {
-        let mut context = Context { subject, isolate, now, chance, notes: Notes::default() };
+        let mut context = StepContext { subject, isolate, now, chance, notes: Notes::default() };
         let effect = match self {
             Self::Request(task) => task.on(event, &mut context),
             Self::Refresh(task) => task.on(event, &mut context),

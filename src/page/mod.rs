@@ -1,5 +1,5 @@
-//! The demo page's half in Rust: thin bindings over [`crate::sim`] and [`crate::core::theory`], for a Web Worker.
-//! Its wasm is a file of its own, and knows nothing of the Worker.
+//! The Rust half of the demo page: thin bindings over [`crate::sim`] and [`crate::core::theory`], for a Web
+//! Worker. It is compiled to a wasm file of its own, without the code of the edge Worker.
 
 #![allow(missing_docs, reason = "the macro exports undocumented glue")]
 
@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::{JsError, JsValue, wasm_bindgen};
 
 use crate::{
     core::{
-        theory::Law,
+        theory::RuleParameters,
         time::Span,
         xfetch::{self, Rule},
     },
@@ -42,8 +42,8 @@ export interface Laws {
 }
 "#;
 
-/// What breaks in the laboratory stands in the browser's console with its message. (The Worker needs none of this:
-/// the `worker` crate sets a hook that also notes that the instance is broken.)
+/// Logs the message of a panic to the browser's console. (The edge Worker does not need this: the `worker`
+/// crate sets a hook of its own, which also marks the instance as broken.)
 #[wasm_bindgen(start)]
 fn start() {
     console_error_panic_hook::set_once();
@@ -75,10 +75,10 @@ impl Run {
         Ok(Self { world, strategy, beta, duration, is_over: false })
     }
 
-    /// Performs that many events. Returns the share of the run that is done: 1 at its end.
+    /// Performs at most `events` events. Returns the share of the run that is done: 1 at its end.
     ///
     /// # Errors
-    /// A broken promise of the protocol.
+    /// A violated invariant of the protocol.
     pub fn advance(&mut self, events: u32) -> Result<f64, JsError> {
         for _ in 0..events {
             if !self.world.step().map_err(|broken| JsError::new(&broken.to_string()))? {
@@ -180,7 +180,7 @@ impl Shown {
     }
 }
 
-/// What the controls need to know.
+/// The laboratory's settings, from which the page makes its controls.
 ///
 /// # Errors
 /// None that a caller can cause.
@@ -220,15 +220,15 @@ struct Laws {
     triggers: Vec<f64>,
 }
 
-/// What the theory predicts; rate in requests per second, the others in seconds.
+/// The predictions of the theory. `rate` is in requests per second, `delta` and `window` are in seconds.
 ///
 /// # Errors
 /// None that a caller can cause.
 #[wasm_bindgen(unchecked_return_type = "Laws")]
 pub fn laws(rate: f64, delta: f64, beta: f64, window: f64) -> Result<JsValue, JsError> {
     const POINTS: u32 = 100;
-    let law = Law { rate, delta, beta, window };
-    // Where nearly all of the mass lies.
+    let law = RuleParameters { rate, delta, beta, window };
+    // The range of all but 0.4 % of the cycles.
     let (least, most) = (law.gap_at(0.002), law.gap_at(0.998));
     let point = |it: u32| {
         let x = least + (most - least) * f64::from(it) / f64::from(POINTS);
@@ -243,7 +243,7 @@ pub fn laws(rate: f64, delta: f64, beta: f64, window: f64) -> Result<JsValue, Js
     })
 }
 
-/// Cycles of the rule by itself, at one place without a lock.
+/// Simulated cycles of the rule at one place without a lock; `delta` and `window` are in seconds.
 ///
 /// # Errors
 /// None that a caller can cause.
@@ -256,7 +256,7 @@ pub fn cycles(
     count: u32,
     seed: f64,
 ) -> Result<JsValue, JsError> {
-    let cycles = sim::rule_cycles(Law { rate, delta, beta, window }, count, seed as u64);
+    let cycles = sim::rule_cycles(RuleParameters { rate, delta, beta, window }, count, seed as u64);
     to_js(&cycles.iter().map(ShownCycle::of).collect::<Vec<_>>())
 }
 

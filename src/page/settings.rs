@@ -117,12 +117,12 @@ impl Settings {
             loss: self.get("loss"),
             duplication: self.get("duplication"),
             delay: self.get("late_messages"),
-            delay_most: Span::SECOND,
+            max_delay: Span::SECOND,
             cache_loss: self.get("cache_loss"),
             crash: self.get("crash"),
             ..Faults::default()
         };
-        let is_kind = Faults { delay_most: Span::ZERO, ..faults.clone() } == Faults::default();
+        let is_kind = Faults { max_delay: Span::ZERO, ..faults.clone() } == Faults::default();
         let faults = if is_kind { Faults::default() } else { Faults { until: duration, ..faults } };
         Ok(Scenario {
             seed: self.get("seed") as u64,
@@ -155,7 +155,8 @@ impl Settings {
         })
     }
 
-    /// The beta in force for the most wanted key: one isolate of each colo tells what it sees of the traffic.
+    /// The beta for the hottest key. For "auto" it assumes that the key's object knows the rates of one
+    /// isolate per colo.
     pub(super) fn beta(&self, hot_rate: f64) -> f64 {
         if self.strategy != Strategy::LeaseBetaAuto.as_str() {
             return self.get("beta");

@@ -1,9 +1,8 @@
-//! One frame for everything that is stored or sent with a body beside it: a version, a checksum of the head,
-//! the head, and the body's bytes as they are. The head describes the body; the body is never escaped or
-//! copied into it.
+//! The frame of everything that is stored or sent: a version, a checksum of the head, the head, and the
+//! body's unchanged bytes. The head describes the body; the body is never escaped or copied into it.
 //!
-//! Heads are encoded by postcard, which names no fields: it costs a fifth of the wasm that JSON heads do. So a
-//! head never changes under its version; a change is a new version, decoded by its own type.
+//! Heads are encoded by postcard, which takes a fifth of the wasm that JSON heads would take. It stores no
+//! field names, so a head never changes within a version: a change needs a new version with its own type.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -28,14 +27,15 @@ pub fn join<H: Serialize>(version: u32, head: &H, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The version of a frame, and what follows it; `None` when the bytes are none.
+/// The version of a frame and the bytes after it; `None` if the bytes are too short for a version.
 #[must_use]
 pub fn version(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (version, rest) = bytes.split_first_chunk::<VERSION_BYTES>()?;
     Some((u32::from_le_bytes(*version), rest))
 }
 
-/// The head and the body of a frame of this version; `None` when the bytes are none, or the head has changed.
+/// The head and the body of a frame of this version; `None` for another version, for bytes that are not a
+/// frame, and if the head does not match its checksum.
 #[must_use]
 pub fn split<H: DeserializeOwned>(wanted: u32, bytes: &[u8]) -> Option<(H, &[u8])> {
     let (found, rest) = version(bytes)?;
@@ -46,7 +46,7 @@ pub fn split<H: DeserializeOwned>(wanted: u32, bytes: &[u8]) -> Option<(H, &[u8]
     is_whole.then_some((head, body))
 }
 
-/// FNV-1a: every change of a single byte changes it. It detects storage that rots, not an attacker.
+/// FNV-1a: a change of any single byte changes the sum. It detects corruption, not tampering.
 fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

@@ -39,8 +39,9 @@ impl ColoRecord {
         codec::join(FORMAT, &RecordHead { floor: self.floor }, &entry)
     }
 
-    /// Decodes a record as it counts at `now`: its own floor applied, entries past their physical lifetime
-    /// left out. What cannot be read is left out and named; a readable floor still counts then.
+    /// Decodes a record at `now`: applies its floor, and leaves out an entry past its physical lifetime. If
+    /// the entry or the whole record cannot be read, it is left out and the reason returned. A readable floor
+    /// is kept.
     #[must_use]
     pub fn decode(bytes: &[u8], key: &str, now: Instant) -> (Self, Option<Unreadable>) {
         let Some((head, rest)) = codec::split::<RecordHead>(FORMAT, bytes) else {

@@ -1,10 +1,10 @@
 //! Who may refresh a key, until when, and which value is the newest: the rules of the key's object.
 //!
 //! The state is a value. The object loads it, makes one call here, and saves it, in one synchronous
-//! block; nothing is decided across an await. Every grant has a *token*, strictly increasing, that
-//! becomes the generation of what is computed under it. A commit is judged by its token and never by
-//! the clock, so a holder that was paused too long can do no harm, and the clock only decides how
-//! long the others wait for a dead one.
+//! block; nothing is decided across an await. Every grant has a *token*, strictly increasing, which becomes
+//! the generation of the entry computed under it. A commit is judged by its token and never by the clock, so
+//! a holder that was paused for too long cannot replace a newer entry. The clock only decides how long others
+//! wait for a holder that never reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,13 +21,13 @@ use crate::{
     protocol::message::{Answer, Inspection, LeaseRequest, Message, Reply},
 };
 
-/// Tokens stay exact in JavaScript's numbers.
+/// Tokens are below this, so that a JavaScript number holds them exactly.
 pub const TOKEN_END: u64 = 1 << 53;
-/// No lease is longer, whatever a message asks for: `origin_timeout` at most 20 s, and 5 s.
+/// The longest lease, whatever a message requests: the largest `origin_timeout` (20 s) and 5 s.
 pub const MAX_LEASE: Span = Span(25_000);
 /// The longest sleep of one `Wait`.
 pub const MAX_WAIT: Span = Span(5_000);
-/// The shortest wish of `Held`: so often at most does one isolate ask for one key.
+/// The shortest `retry_in` of `Held`, which bounds how often one isolate asks for one key.
 pub const MIN_RETRY: Span = Span(250);
 
 /// How long a Worker waits for the answer to a message.
@@ -62,9 +62,9 @@ impl Grant {
         self.granted_at.plus(self.length).since(now).min(self.length)
     }
 
-    /// When to ask again: at the expected end of the computation, by its last cost, and repeatedly after that.
-    /// An isolate that waited for the end of the lease would serve stale answers long after the new entry
-    /// had been committed.
+    /// How long to wait before asking again: until the expected end of the computation (1.25 times its
+    /// smoothed cost), and for [`MIN_RETRY`] after that, but never beyond the lease. An isolate that waited
+    /// for the end of the lease would serve stale answers long after the new entry had been committed.
     fn retry_in(&self, now: Instant) -> Span {
         let expected_end = self.granted_at.plus(self.expected.share(1.25));
         expected_end.since(now).max(MIN_RETRY).min(self.remaining(now))
@@ -87,8 +87,8 @@ struct Committed {
     lifetime: Lifetime,
 }
 
-/// All that a key's object remembers, but the entry's bytes. Stored under a version: a change is a new
-/// one.
+/// Everything that a key's object stores except the entry's bytes. The stored form has a version
+/// ([`super::object::FORMAT`]): a change of any field needs a new one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Hash)]
 pub struct State {
     last: u64,
@@ -102,21 +102,21 @@ pub struct State {
     global_rate: GlobalRate,
 }
 
-/// What those who sleep on the key are told, all at once.
+/// Whether a message wakes the messages that sleep at the object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wake {
-    /// Nothing happened for them.
+    /// They go on sleeping.
     Nobody,
-    /// The answer to each of them.
+    /// Each of them gets this answer.
     With(Answer),
 }
 
-/// What `Wait` leads to.
+/// What a `Wait` leads to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WaitDecision {
     /// An answer at once.
     Answer(Answer),
-    /// Sleep, for so long at most; then `Again`.
+    /// Sleep for at most this long, then answer `Again`.
     Sleep(Span),
 }
 
@@ -132,17 +132,17 @@ pub enum CleanUp {
 }
 
 impl State {
-    /// With what every answer carries.
+    /// Adds to an answer the purge floor and the global rate, which every reply carries.
     #[must_use]
     pub fn reply(&self, answer: Answer) -> Reply {
         Reply { floor: self.floor, global_rate: self.global_rate.total(), answer }
     }
 
-    /// `Acquire`: newer entry, then live lease, then remembered failure, then the grant. It *is* the
-    /// re-check inside the lock, and it compares generations, never freshness: an early trigger is
-    /// always about an entry that is still fresh.
+    /// `Acquire`: looks for a newer entry, then a live lease, then a remembered failure, and grants the lease
+    /// if there is none of these. This *is* the re-check inside the lock. It compares generations and not
+    /// freshness, because an early trigger concerns an entry that is still fresh.
     pub fn acquire(&mut self, seen: u64, nonce: Option<u64>, request: LeaseRequest, now: Instant) -> Answer {
-        // Expired for as long as it was fresh: what was told about it may no longer be so.
+        // The entry expired more than a TTL ago, so the rates reported for the key are out of date.
         let long_ago = |it: &Committed| it.stored_at.plus(it.lifetime.ttl).plus(it.lifetime.ttl) < now;
         if self.committed.as_ref().is_some_and(long_ago) {
             self.global_rate = GlobalRate::default();
@@ -174,7 +174,8 @@ impl State {
         Answer::Granted { token }
     }
 
-    /// `Wait`: the first check of `acquire` once more, then sleep as long as the lease may live.
+    /// `Wait`: repeats the first check of `acquire`, then sleeps until the live lease ends, [`MAX_WAIT`] at
+    /// most. Without a live lease, or with `max_waiters` sleeping, it answers at once.
     #[must_use]
     pub fn wait(&self, seen: u64, waiters: u32, max_waiters: u32, now: Instant) -> WaitDecision {
         if let Some(newer) = self.newer(self.plausible(seen, now), now) {
@@ -214,12 +215,12 @@ impl State {
         let length = match &failure {
             Failure::Transient { retry_after, .. } => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
-                // A soft purge has shortened the TTL of what lies below its floor.
+                // The TTL of an entry below the soft floor was shortened by the purge, so it does not count.
                 let committed = self.committed.filter(|it| it.generation >= self.floor.soft);
                 let ttl = committed.map(|it| it.lifetime.ttl);
                 failure::backoff(self.failures_in_a_row, *retry_after, ttl, spread.value())
             }
-            // An origin that says no, or answers for one client only, works.
+            // No back-off: an origin that refuses a request, or forbids storing its answer, works.
             Failure::Negative { ttl, .. } => {
                 self.failures_in_a_row = 0;
                 *ttl
@@ -262,7 +263,7 @@ impl State {
         (Answer::Purged, Wake::With(Answer::Again))
     }
 
-    /// `Inspect`.
+    /// `Inspect`: returns what the state holds at `now`, and changes nothing.
     #[must_use]
     pub fn inspect(&self, waiters: u32, now: Instant) -> Answer {
         let live = self.grant.as_ref().filter(|grant| grant.is_live(now));
@@ -279,9 +280,9 @@ impl State {
         })
     }
 
-    /// What the alarm may delete. The body goes at the end of its physical lifetime; counter and floor
-    /// a day later, when no tier can hold a copy of any generation, and only if the clock is past the
-    /// last token: then tokens go on increasing although they are forgotten.
+    /// What the alarm may delete. The body is deleted at the end of its physical lifetime, the counter and
+    /// the floor a day later, when no tier can hold a copy of any generation, and only if the clock is past
+    /// the last token: a token is at least the clock in milliseconds, so later tokens are still higher.
     #[must_use]
     pub fn clean_up(&mut self, waiters: u32, now: Instant) -> CleanUp {
         let body_end = self.touched.plus(self.physical);
@@ -320,7 +321,8 @@ impl State {
         self.touched.plus(self.physical).since(now).max(Span::SECOND)
     }
 
-    /// A `seen` above everything this object gave and more than a day ahead is corrupt.
+    /// `seen`, or 0 if it cannot be right: above every token of this object and more than a day in the
+    /// future.
     fn plausible(&self, seen: u64, now: Instant) -> u64 {
         let most = self.last.max(now.plus(Span::DAY).0).min(TOKEN_END - 2);
         if seen > most { 0 } else { seen }

@@ -1,8 +1,8 @@
-//! What a Worker and a key's object say to each other.
+//! The messages between a Worker and a key's object.
 //!
-//! Old and new code run side by side for a while after a deploy, so every message carries a protocol
-//! version, and an object answers one that it does not know with [`Answer::Refused`]. Variants are encoded
-//! by their position: within a version none is moved, and a new one comes last.
+//! Old and new code run side by side for a while after a deploy, so every message carries a protocol version,
+//! and an object answers an unknown version with [`Answer::Refused`]. Variants are encoded by their position:
+//! within a version their order is fixed, and a new one comes last.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,20 +14,20 @@ use crate::{
 /// The version of the messages.
 pub const PROTOCOL: u32 = 1;
 
-/// What an isolate asks for with `Acquire`: spans by its configuration, and the request rate it sees.
+/// What an isolate requests with `Acquire`, and the request rate that it observes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub struct LeaseRequest {
-    /// How long the lease is to last.
+    /// The length of the lease.
     pub lease: Span,
-    /// How long the computation should take, by what it cost before.
+    /// The expected duration of the computation: its smoothed cost.
     pub expected: Span,
     /// The physical lifetime of the key's entries.
     pub physical: Span,
-    /// How often the caller is asked for the key.
+    /// The caller's share of the key's request rate.
     pub share: RateShare,
 }
 
-/// A Worker's message. A committed entry travels beside it as the frame's body.
+/// A Worker's message. The body of the frame is the entry of a `Commit`, and empty otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub enum Message {
     /// Asks for the lease. Never waits.
@@ -36,10 +36,10 @@ pub enum Message {
         seen: u64,
         /// Makes a repeated message harmless; absent when there is no entropy.
         nonce: Option<u64>,
-        /// How long it is wanted for, and what the caller knows of the key.
+        /// The lease that is requested, and the rate that the caller observes.
         request: LeaseRequest,
     },
-    /// Sleeps until something happens. Never grants.
+    /// Waits for a commit, a failure, a purge or the end of the lease. Never grants.
     Wait {
         /// As in `Acquire`.
         seen: u64,
@@ -73,57 +73,58 @@ pub enum Message {
     Inspect,
 }
 
-/// The object's answer. A committed entry travels beside [`Answer::Newer`] as the frame's body.
+/// The object's answer. With [`Answer::Newer`] the body of the frame is the committed entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub enum Answer {
     /// The object holds a generation above the one seen.
     Newer {
-        /// Its generation, outside the encoded entry, so that an unreadable one can be overtaken.
+        /// The entry's generation. It is sent outside the encoded entry too, so that the receiver can have an
+        /// unreadable entry computed again.
         generation: u64,
-        /// Its age by the object's clock.
+        /// The entry's age, by the object's clock.
         age: Span,
         /// Its TTL, which a soft purge has shortened since its bytes were written.
         ttl: Span,
     },
     /// Another isolate holds the lease.
     Held {
-        /// When it is worth asking again; the lease lasts at least as long.
+        /// How long to wait before asking again; never longer than the lease.
         retry_in: Span,
     },
-    /// The last computation failed, and this is remembered.
+    /// The last computation failed, and its failure is still remembered.
     Failed {
-        /// How.
+        /// The failure.
         failure: Failure,
-        /// How long it is remembered.
+        /// How long it is still remembered.
         retry_after: Span,
     },
-    /// The lease is yours.
+    /// The caller holds the lease.
     Granted {
-        /// The generation of what you compute.
+        /// The generation of the entry to compute.
         token: u64,
     },
-    /// Something happened; ask anew.
+    /// The state may have changed, or the longest sleep has passed: ask again.
     Again,
-    /// Too many wait for this key already.
+    /// `max_waiters` messages already wait for this key.
     TooManyWaiters,
     /// The entry is stored and will be served.
     Committed,
     /// The entry is not stored: the token is not the last one, was closed, or was purged.
     Rejected,
-    /// The `Fail` was heard.
+    /// The answer to `Fail`.
     Closed {
         /// False: the token was not the open one, and nothing changed.
         applied: bool,
         /// How long the failure is remembered.
         retry_after: Span,
     },
-    /// The purge is done; its floor stands beside this answer.
+    /// The purge is done; [`Reply::floor`] is its floor.
     Purged,
     /// What the object holds.
     Inspected(Inspection),
     /// A message or a version that this object does not know.
     Refused {
-        /// The version it speaks.
+        /// The protocol version of the object.
         speaks: u32,
     },
 }
@@ -166,7 +167,7 @@ pub fn encode_message(message: &Message, entry: &[u8]) -> Vec<u8> {
     codec::join(PROTOCOL, message, entry)
 }
 
-/// Decodes a message and what travels beside it; `None` for one that this version does not know.
+/// Decodes a message and its frame's body; `None` for another protocol version or unreadable bytes.
 #[must_use]
 pub fn decode_message(bytes: &[u8]) -> Option<(Message, &[u8])> {
     codec::split(PROTOCOL, bytes)
@@ -178,7 +179,7 @@ pub fn encode_reply(reply: &Reply, entry: &[u8]) -> Vec<u8> {
     codec::join(PROTOCOL, reply, entry)
 }
 
-/// Decodes a reply and what travels beside it; `None` for one that this version does not know.
+/// Decodes a reply and its frame's body; `None` for another protocol version or unreadable bytes.
 #[must_use]
 pub fn decode_reply(bytes: &[u8]) -> Option<(Reply, &[u8])> {
     codec::split(PROTOCOL, bytes)

@@ -1,8 +1,8 @@
-//! A key's object without a platform: a message in; replies, sleeps and changes of storage out.
+//! A key's object without a platform: it takes messages and returns replies, sleeps and changes of storage.
 //!
-//! The world that runs it keeps two things for it: the stored state and the entry's bytes. For each message
-//! it loads the state, makes one call here, and applies what comes out in order and without interruption.
-//! So every decision of [`super::lease`] is taken on stored state, and memory holds nothing but who sleeps.
+//! The world that runs the object stores its state and its entry's bytes. For each message the world loads
+//! the state, makes one call here, and applies the outputs in order and without interruption. So every
+//! decision of [`super::lease`] is based on stored state; memory holds only the tickets of sleeping messages.
 
 use std::sync::Arc;
 
@@ -20,17 +20,17 @@ use crate::core::{
 
 /// The version of the stored state.
 pub const FORMAT: u32 = u32::from_le_bytes(*b"XFS1");
-/// Bytes that one wake-up may send, over all sleepers; beyond it sleepers are told to ask again.
+/// The bytes that one wake-up may send to all sleepers together; the sleepers beyond it get `Again`.
 pub const MAX_WAKE_BYTES: usize = 32 << 20;
 
-/// Names one message to the object, so that its reply finds the sender.
-pub type Ticket = u64;
+/// Identifies one message to the object, so that the world can deliver its reply.
+pub type MessageTicket = u64;
 
 /// A message as it arrives.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {
-    /// Names it.
-    pub from: Ticket,
+    /// The message's ticket.
+    pub from: MessageTicket,
     /// The encoded message.
     pub bytes: &'a [u8],
     /// The instant, by the object's clock.
@@ -39,7 +39,7 @@ pub struct Incoming<'a> {
     pub spread: Draw,
 }
 
-/// What the world does for the object.
+/// One thing that the world does for the object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
     /// Store the state.
@@ -59,16 +59,16 @@ pub enum Output {
     SetAlarm(Instant),
     /// Answer a message.
     Reply {
-        /// Whose.
-        to: Ticket,
+        /// The message's ticket.
+        to: MessageTicket,
         /// The encoded reply.
         bytes: Arc<[u8]>,
     },
-    /// Answer a message with these bytes, followed by those of the stored entry; by these alone if the
-    /// stored entry is of another generation, so that the entry is overtaken.
+    /// Answer a message with these bytes, followed by those of the stored entry. If the stored entry has
+    /// another generation, these bytes are sent alone, and the receiver then asks for the lease.
     ReplyWithEntry {
-        /// Whose.
-        to: Ticket,
+        /// The message's ticket.
+        to: MessageTicket,
         /// The encoded reply.
         bytes: Vec<u8>,
         /// The entry's generation.
@@ -77,8 +77,8 @@ pub enum Output {
     /// Answer this message later: when another message wakes it, or after this long by
     /// [`KeyObject::sleep_ended`].
     Sleep {
-        /// Whose.
-        from: Ticket,
+        /// The message's ticket.
+        from: MessageTicket,
         /// The longest sleep.
         at_most: Span,
     },
@@ -92,8 +92,8 @@ struct Stored {
 }
 
 impl Stored {
-    /// A state that cannot be read is forgotten: tokens go on increasing with the clock and with what
-    /// callers have seen, and a key is never locked for good.
+    /// An unreadable state counts as an empty one, so that the key is not locked for ever. Tokens still
+    /// increase, because a token is at least the clock and above what the caller has seen.
     fn load(bytes: Option<&[u8]>) -> Self {
         let read = bytes.and_then(|bytes| codec::split(FORMAT, bytes));
         read.map_or_else(Self::default, |(stored, _)| stored)
@@ -103,7 +103,7 @@ impl Stored {
         Output::SaveState(codec::join(FORMAT, self, &[]))
     }
 
-    fn reply(&self, to: Ticket, answer: Answer) -> Output {
+    fn reply(&self, to: MessageTicket, answer: Answer) -> Output {
         let generation = match &answer {
             Answer::Newer { generation, .. } => Some(*generation),
             _ => None,
@@ -116,16 +116,16 @@ impl Stored {
     }
 }
 
-/// The lease state in stored bytes, to look at.
+/// Decodes the lease state in stored bytes, for tests.
 #[must_use]
 pub fn stored_lease(bytes: &[u8]) -> lease::State {
     Stored::load(Some(bytes)).lease
 }
 
-/// A key's object in memory: who sleeps there.
+/// The part of a key's object that lives in memory: the tickets of the sleeping messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyObject {
-    sleepers: Vec<Ticket>,
+    sleepers: Vec<MessageTicket>,
 }
 
 impl KeyObject {
@@ -161,7 +161,7 @@ impl KeyObject {
             Some(generation) => vec![Output::StoreEntry { generation, bytes: entry.to_vec() }],
             None => vec![Output::DropEntry],
         };
-        // One alarm at a time: it looks for itself when the next is due.
+        // One alarm at a time: when it fires, it sets the next one.
         let is_alarm_due = stored.alarm_at.is_none_or(|at| at <= now);
         if is_alarm_due {
             stored.alarm_at = Some(now.plus(stored.lease.next_clean_up(now)));
@@ -193,8 +193,8 @@ impl KeyObject {
         }));
     }
 
-    /// The longest sleep of a message has passed: its reply.
-    pub fn sleep_ended(&mut self, stored: Option<&[u8]>, from: Ticket) -> Output {
+    /// Ends the sleep of a message whose longest sleep has passed; returns its reply.
+    pub fn sleep_ended(&mut self, stored: Option<&[u8]>, from: MessageTicket) -> Output {
         self.sleepers.retain(|it| *it != from);
         Stored::load(stored).reply(from, Answer::Again)
     }
@@ -216,7 +216,7 @@ impl KeyObject {
 
     /// Whether a message sleeps here.
     #[must_use]
-    pub fn sleeps(&self, from: Ticket) -> bool {
+    pub fn sleeps(&self, from: MessageTicket) -> bool {
         self.sleepers.contains(&from)
     }
 

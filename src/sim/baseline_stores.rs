@@ -13,7 +13,7 @@ pub(super) struct Kept {
     pub(super) body: Arc<[u8]>,
 }
 
-/// The stores, and for [`super::scenario::Strategy::PlainLock`] who waits for whom.
+/// The stores, and for [`super::scenario::Strategy::PlainLock`] the requests that wait for each key's lock.
 #[derive(Debug)]
 pub(super) struct BaselineStores {
     pub(super) stores: Vec<Vec<Option<Kept>>>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     baseline_stores::Kept,
-    event::{Arrival, What},
+    event::{Arrival, WorldEvent},
     origin::{self, Fate, OriginCall},
     scenario::Strategy,
     world::World,
@@ -78,7 +78,7 @@ impl World {
 
     fn plain_compute(&mut self, colo: usize, key: usize, waits: Option<Arrival>) {
         let call = self.call_origin(key);
-        self.schedule(call.takes, What::Baseline { colo, key, call, waits });
+        self.schedule(call.takes, WorldEvent::Baseline { colo, key, call, waits });
     }
 
     pub(super) fn on_baseline(&mut self, colo: usize, key: usize, call: &OriginCall, waits: Option<Arrival>) {

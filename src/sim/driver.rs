@@ -2,11 +2,11 @@
 //! draws its faults and is scheduled to end.
 
 use super::{
-    event::{Arrival, Report, What},
+    event::{Arrival, EffectEnd, WorldEvent},
     invariants::SeenAnswer,
-    object::Ticket,
+    object::MessageTicket,
     origin::{self, Fate, OriginCall},
-    tiers::Isolate,
+    tiers::SimIsolate,
     world::{Running, World},
 };
 use crate::{
@@ -16,18 +16,18 @@ use crate::{
         computation::Computed,
         metrics::{CallOutcome, MetricEvent, ServedAs},
         served::{Answered, Served},
-        step::{Background, Done, Effect, Event, Notes, ObjectError, Shared, Step, Subject},
+        step::{Background, Done, Effect, Event, KeyedRoute, Notes, ObjectError, Shared, Step},
         task::Task,
     },
 };
 
-/// The steps of one task have tickets below this.
+/// The ticket of a step is the task's number times this, plus the step's number.
 const STEPS: u64 = 1 << 20;
-/// Above the names of the isolates that a world begins with.
+/// The names of restarted isolates begin here, above those of the isolates that a world begins with.
 const NAMED_LATER: u64 = 1 << 32;
 /// A task that takes more steps than this is taken for one that never ends: the longest seen took fewer than 100.
 const MAX_STEPS: u64 = 10_000;
-/// The longest delay of a wake-up in an isolate that has much to do.
+/// The longest delay of a wake-up in a busy isolate, in milliseconds.
 const MAX_TURN: u64 = 500;
 
 impl World {
@@ -46,7 +46,7 @@ impl World {
     }
 
     /// The ticket of a task's step under way.
-    fn ticket(&self, id: u64) -> Ticket {
+    fn ticket(&self, id: u64) -> MessageTicket {
         id * STEPS + self.tasks.get(&id).map_or(0, |running| running.steps)
     }
 
@@ -55,7 +55,7 @@ impl World {
         let Some(running) = self.tasks.get_mut(&id) else { return };
         let (isolate, key) = (running.isolate, running.key);
         let now = self.colos[self.isolates[isolate].colo].clock.read(self.now);
-        let subject = Subject { key: &self.keys[key], route: &self.route };
+        let subject = KeyedRoute { key: &self.keys[key], route: &self.route };
         let step = running.task.on(event, subject, &mut self.isolates[isolate].state, now, chance);
         running.steps += 1;
         let (ends, at) = (running.steps <= MAX_STEPS, self.elapsed());
@@ -72,7 +72,7 @@ impl World {
         }
         for (ticket, shared) in notes.wake {
             let (turn, name) = (self.turn(), self.isolates[isolate].state.name);
-            self.schedule(turn, What::Wake { isolate, name, ticket, shared });
+            self.schedule(turn, WorldEvent::Wake { isolate, name, ticket, shared });
         }
         let is_request = self.tasks.get(&id).is_some_and(|running| running.arrival.is_some());
         if !is_request && !matches!(effect, Effect::Done(_)) && self.fault(|it| it.crash) {
@@ -90,27 +90,27 @@ impl World {
         let ticket = self.ticket(id);
         let colo_delay = self.scenario.colo_delay;
         match effect {
-            Effect::LookUpColo => self.schedule(colo_delay, What::Task(ticket, Report::Colo)),
+            Effect::LookUpColo => self.schedule(colo_delay, WorldEvent::Task(ticket, EffectEnd::Colo)),
             Effect::WriteColo { bytes, .. } => {
-                self.schedule(colo_delay, What::Task(ticket, Report::Write(bytes)));
+                self.schedule(colo_delay, WorldEvent::Task(ticket, EffectEnd::Write(bytes)));
             }
             Effect::Send { bytes, limit, wants_late_reply } => {
                 if let Some(running) = self.tasks.get_mut(&id) {
                     running.wants_late_reply = wants_late_reply;
                 }
                 self.send(key, ticket, bytes);
-                self.schedule(limit, What::Task(ticket, Report::Lost(ObjectError::Slow)));
+                self.schedule(limit, WorldEvent::Task(ticket, EffectEnd::Lost(ObjectError::Slow)));
             }
             Effect::CallOrigin { .. } => {
                 let token = self.tasks.get(&id).and_then(|running| running.task.token());
                 let at = self.elapsed();
                 self.invariants.called(at, key, token);
                 let call = self.call_origin(key);
-                self.schedule(call.takes, What::Task(ticket, Report::Origin(call)));
+                self.schedule(call.takes, WorldEvent::Task(ticket, EffectEnd::Origin(call)));
             }
             Effect::Sleep { ticket: own, at_most } => {
                 self.isolates[isolate].sleepers.insert(own, ticket);
-                self.schedule(at_most, What::Task(ticket, Report::TimedOut));
+                self.schedule(at_most, WorldEvent::Task(ticket, EffectEnd::TimedOut));
             }
             Effect::Done(done) => {
                 let Some(running) = self.tasks.remove(&id) else { return };
@@ -121,46 +121,52 @@ impl World {
         }
     }
 
-    /// Something has ended an effect.
-    pub(super) fn on_report(&mut self, ticket: Ticket, report: Report) {
+    /// Reports the end of an effect to its task.
+    pub(super) fn on_report(&mut self, ticket: MessageTicket, report: EffectEnd) {
         let (id, steps) = (ticket / STEPS, ticket % STEPS);
         let Some(running) = self.tasks.get(&id).filter(|running| running.steps == steps) else {
             return self.on_late_report(ticket, report);
         };
         let (isolate, key) = (running.isolate, running.key);
         let event = match report {
-            Report::Colo => Event::Colo(self.read_colo(isolate, key)),
-            Report::Write(bytes) => {
+            EffectEnd::Colo => Event::Colo(self.read_colo(isolate, key)),
+            EffectEnd::Write(bytes) => {
                 if !self.fault(|it| it.cache_loss) {
                     let colo = self.isolates[isolate].colo;
                     self.colos[colo].cache.insert(key, bytes);
                 }
                 Event::Written
             }
-            Report::Reply(bytes) => Event::Object(Ok(bytes)),
-            Report::Lost(error) => {
+            EffectEnd::Reply(bytes) => Event::Object(Ok(bytes)),
+            EffectEnd::Lost(error) => {
                 if error == ObjectError::Slow && running.wants_late_reply {
                     self.late.insert(ticket, (isolate, key));
                 }
                 Event::Object(Err(error))
             }
-            Report::Origin(call) => {
+            EffectEnd::Origin(call) => {
                 self.sweep(isolate);
                 Event::Origin(self.origin_result(isolate, call))
             }
-            Report::TimedOut => Event::TimedOut,
+            EffectEnd::TimedOut => Event::TimedOut,
         };
         self.feed(id, event);
     }
 
-    fn on_late_report(&mut self, ticket: Ticket, report: Report) {
-        let Report::Reply(bytes) = report else { return };
+    fn on_late_report(&mut self, ticket: MessageTicket, report: EffectEnd) {
+        let EffectEnd::Reply(bytes) = report else { return };
         if let Some((isolate, key)) = self.late.remove(&ticket) {
             self.begin_task(isolate, key, Task::late_reply(), Event::LateObject(bytes), None);
         }
     }
 
-    pub(super) fn on_wake(&mut self, isolate: usize, name: u64, ticket: coalesce::Ticket, shared: Shared) {
+    pub(super) fn on_wake(
+        &mut self,
+        isolate: usize,
+        name: u64,
+        ticket: coalesce::WaitTicket,
+        shared: Shared,
+    ) {
         // A restarted isolate has a new name, and other tickets.
         if self.isolates[isolate].state.name != name {
             return;
@@ -172,13 +178,13 @@ impl World {
         }
     }
 
-    /// A wake-up comes in a turn of its own, which is late in an isolate that has much to do.
+    /// The delay of a wake-up: one turn of the event loop, or more in a busy isolate.
     fn turn(&mut self) -> Span {
         let is_late = self.fault(|it| it.delay);
         Span(if is_late { self.rng.below(MAX_TURN) } else { 1 })
     }
 
-    /// A new instance: memory and everything under way are gone.
+    /// Replaces an isolate by a new one, which loses its memory and all tasks under way.
     pub(super) fn restart(&mut self, isolate: usize) {
         let gone: Vec<u64> =
             self.tasks.iter().filter(|(_, it)| it.isolate == isolate).map(|(id, _)| *id).collect();
@@ -187,8 +193,10 @@ impl World {
             self.report.lost += u64::from(running.is_some_and(|it| it.arrival.is_some()));
         }
         self.late.retain(|_, (whose, _)| *whose != isolate);
-        self.isolates[isolate] =
-            Isolate::new(self.isolates[isolate].colo, NAMED_LATER + (self.next_task << 8) + isolate as u64);
+        self.isolates[isolate] = SimIsolate::new(
+            self.isolates[isolate].colo,
+            NAMED_LATER + (self.next_task << 8) + isolate as u64,
+        );
     }
 
     /// Calls without a result are counted as abandoned by their own isolate.
@@ -247,7 +255,7 @@ impl World {
             allowed: lifetime.ttl.plus(window),
             ended,
             served_at: self.now,
-            // A purge that was heard meanwhile may have taken away what was warm.
+            // If the isolate has learned of a purge meanwhile, the warm entry may have been removed.
             is_warm: arrival.is_warm && arrival.floor == heard,
             took,
             swift: self.scenario.colo_delay,
@@ -255,7 +263,7 @@ impl World {
         self.invariants.answered(at, key, &seen);
     }
 
-    /// No request waits beyond its patience. Where clocks step, a wait may count for less than it was.
+    /// Checks that no request waits beyond its patience. Not if clocks step: a wait may then seem shorter.
     fn patient(&mut self, at: Span, took: Span) {
         let faults = &self.scenario.faults;
         let has_steps = faults.steps_every > Span::ZERO || faults.leaps_every > Span::ZERO;
@@ -268,7 +276,7 @@ impl World {
     }
 }
 
-/// The generation of the entry that a request has served in this step and found due for a refresh.
+/// The generation of the entry that a request serves in this step, if the request triggers a refresh.
 fn triggered_by(effect: &Effect, notes: &Notes) -> Option<u64> {
     let Effect::Done(Done::Served(Served { answer: Answered::Entry { entry, .. }, .. })) = effect else {
         return None;

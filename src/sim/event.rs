@@ -1,6 +1,6 @@
-//! What can happen in the simulated world.
+//! WorldEvent can happen in the simulated world.
 
-use super::{object::Ticket, origin::OriginCall};
+use super::{object::MessageTicket, origin::OriginCall};
 use crate::{
     core::{purge::Floor, time::Instant},
     isolate::{
@@ -10,18 +10,19 @@ use crate::{
     protocol::message,
 };
 
-/// A request of the traffic, on its way to its answer.
+/// The arrival of a request that has not been answered yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) at: Instant,
-    /// Whether its isolate's memory held something servable then, and the purge floor that it had heard.
+    /// Whether its isolate's memory held a servable entry then.
     pub(super) is_warm: bool,
+    /// The purge floor that its isolate knew then.
     pub(super) floor: Floor,
 }
 
-/// Something that ends an effect of a task, or fails to.
+/// How an effect of a task ends.
 #[derive(Clone, Debug)]
-pub(super) enum Report {
+pub(super) enum EffectEnd {
     /// The lookup in the colo's cache ends now.
     Colo,
     /// The write into the colo's cache ends now.
@@ -32,34 +33,34 @@ pub(super) enum Report {
     Lost(ObjectError),
     /// The origin call ends now.
     Origin(OriginCall),
-    /// The sleep has lasted as long as it was to.
+    /// The sleep has reached its limit.
     TimedOut,
 }
 
 /// An event of the world.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum WorldEvent {
     Arrival,
     Burst,
     /// Reports to the step of a task that this ticket names.
-    Task(Ticket, Report),
+    Task(MessageTicket, EffectEnd),
     /// Wakes a wait in the isolate of this place and name.
     Wake {
         isolate: usize,
         name: u64,
-        ticket: coalesce::Ticket,
+        ticket: coalesce::WaitTicket,
         shared: Shared,
     },
     /// A message arrives at a key's object.
     Deliver {
         key: usize,
-        from: Ticket,
+        from: MessageTicket,
         bytes: Vec<u8>,
     },
     /// The longest sleep of a message at an object is over.
     SleepEnds {
         key: usize,
-        from: Ticket,
+        from: MessageTicket,
     },
     OriginEnds {
         key: usize,
@@ -74,7 +75,7 @@ pub(super) enum What {
     Fault(Fault),
 }
 
-/// A fault that comes by itself.
+/// A fault that happens at a scheduled time, not in the course of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Some clock steps.
@@ -91,17 +92,17 @@ pub(super) enum Fault {
     Purge,
     /// No object can be reached for a while.
     Unreachable,
-    /// From now on nothing goes wrong any more.
+    /// All faults end.
     End,
 }
 
 impl Fault {
-    /// Those that come back, each at its own distance.
+    /// The faults that recur, each with its own mean interval.
     pub(super) const RECURRING: [Self; 7] =
         [Self::Step, Self::Restart, Self::Evict, Self::Purge, Self::Unreachable, Self::Alarm, Self::Leap];
 }
 
-impl What {
+impl WorldEvent {
     /// The event as a line of a transcript: messages and replies in words, stored bytes by their length.
     pub(super) fn describe(&self) -> String {
         match self {
@@ -109,11 +110,13 @@ impl What {
                 Some((message, _)) => format!("message {from} to key {key}: {message:?}"),
                 None => format!("message {from} to key {key}, of another version"),
             },
-            Self::Task(ticket, Report::Reply(bytes)) => match message::decode_reply(bytes) {
+            Self::Task(ticket, EffectEnd::Reply(bytes)) => match message::decode_reply(bytes) {
                 Some((reply, _)) => format!("reply {ticket}: {:?}, floor {:?}", reply.answer, reply.floor),
                 None => format!("reply {ticket}, of another version"),
             },
-            Self::Task(ticket, Report::Write(bytes)) => format!("colo write {ticket}: {} bytes", bytes.len()),
+            Self::Task(ticket, EffectEnd::Write(bytes)) => {
+                format!("colo write {ticket}: {} bytes", bytes.len())
+            }
             other => format!("{other:?}"),
         }
     }

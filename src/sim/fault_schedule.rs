@@ -1,9 +1,9 @@
-//! What goes wrong by itself: clocks step, isolates restart, objects are evicted or out of reach, keys are
-//! purged, alarms fire.
+//! The faults that happen at random times: clocks step, isolates restart, objects are evicted or out of
+//! reach, keys are purged, alarms fire.
 
 use super::{
     clock::Clock,
-    event::{Fault, Report, What},
+    event::{EffectEnd, Fault, WorldEvent},
     faults::Faults,
     rng::SimRng,
     world::World,
@@ -52,7 +52,7 @@ impl World {
         }
         let after = Span(self.rng.exponential(mean.0 as f64) as u64 + 1);
         if self.elapsed().plus(after) < until {
-            self.schedule(after, What::Fault(fault));
+            self.schedule(after, WorldEvent::Fault(fault));
         }
     }
 
@@ -61,7 +61,7 @@ impl World {
         match fault {
             Fault::Step => {
                 let place = self.rng.below(self.colos.len() as u64 + 1) as usize;
-                let step = self.rng.skew(faults.step_most).0;
+                let step = self.rng.skew(faults.max_step).0;
                 let clock = match self.colos.get_mut(place) {
                     Some(colo) => &mut colo.clock,
                     None => &mut self.objects.clock,
@@ -76,7 +76,10 @@ impl World {
             Fault::Evict => {
                 let key = self.rng.below(self.keys.len() as u64) as usize;
                 for sleeper in self.objects.all[key].evict() {
-                    self.schedule(Span(1), What::Task(sleeper, Report::Lost(ObjectError::Retryable)));
+                    self.schedule(
+                        Span(1),
+                        WorldEvent::Task(sleeper, EffectEnd::Lost(ObjectError::Retryable)),
+                    );
                 }
             }
             Fault::Alarm => {
@@ -92,7 +95,7 @@ impl World {
                 }
             }
             Fault::Leap => {
-                self.objects.clock.0 += self.rng.skew(faults.leap_most).0;
+                self.objects.clock.0 += self.rng.skew(faults.max_leap).0;
                 self.invariants.clock(self.objects.clock);
             }
             Fault::Purge => {

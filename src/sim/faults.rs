@@ -3,22 +3,22 @@
 use super::rng::SimRng;
 use crate::core::time::Span;
 
-/// The faults of a world. Shares are in [0, 1]; a mean distance of zero means never.
+/// The faults of a world. Shares are in [0, 1]; a mean interval of zero means never.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
     /// The share of the messages, and of the answers, that are lost.
     pub loss: f64,
     /// The share of the messages that arrive twice.
     pub duplication: f64,
-    /// The share of the messages and answers that are late, and may be overtaken by others.
+    /// The share of the messages and answers that are late, so that later ones may overtake them.
     pub delay: f64,
-    /// How late, at most.
-    pub delay_most: Span,
-    /// The share of the actions at which a computation's background work is cut off.
+    /// The longest additional delay of a late message.
+    pub max_delay: Span,
+    /// The share of the steps of a background task at which it is cut off.
     pub crash: f64,
     /// The share of the draws for which there is no entropy.
     pub no_entropy: f64,
-    /// The share of the looks into a colo's cache that find nothing, and of the writes that fail.
+    /// The share of the lookups in a colo's cache that find nothing, and of the writes that fail.
     pub cache_loss: f64,
     /// The share of the committed entries that cannot be read again.
     pub unreadable: f64,
@@ -26,40 +26,40 @@ pub struct Faults {
     pub refusal: f64,
     /// The greatest error of each colo's clock and of the object's clock.
     pub skew: Span,
-    /// Mean distance between steps of some clock.
+    /// Mean interval between steps of a random clock.
     pub steps_every: Span,
     /// The greatest clock step, in either direction.
-    pub step_most: Span,
-    /// Mean distance between restarts of some isolate.
+    pub max_step: Span,
+    /// Mean interval between restarts of a random isolate.
     pub restarts_every: Span,
-    /// Mean distance between evictions of some object.
+    /// Mean interval between evictions of a random object.
     pub evictions_every: Span,
-    /// Mean distance between alarms of some object, whatever time it is.
+    /// Mean interval between alarms of a random object, due or not.
     pub alarms_every: Span,
-    /// Mean distance between leaps of the objects' clock.
+    /// Mean interval between leaps of the objects' clock.
     pub leaps_every: Span,
     /// The greatest clock leap, in either direction: longer than every lifetime.
-    pub leap_most: Span,
-    /// Mean distance between purges of some key, hard ones and soft ones.
+    pub max_leap: Span,
+    /// Mean interval between purges of a random key, hard or soft.
     pub purges_every: Span,
-    /// Mean distance between times in which no object can be reached.
+    /// Mean interval between periods in which no object can be reached.
     pub unreachable_every: Span,
-    /// How long such a time is.
+    /// The length of such a period.
     pub unreachable_for: Span,
-    /// The ways in which the origin fails, one of them at random each time; none: it answers 500.
+    /// The ways in which the origin fails, one at random for each failing call. If empty, it answers 500.
     pub origin_faults: Vec<OriginFault>,
-    /// After this the world is kind again, so that what should end can be seen to end.
+    /// Faults end this long after the begin of the run, so that the end of all tasks can be checked.
     pub until: Span,
 }
 
 impl Faults {
-    /// Whether there are any: then the promises are checked.
+    /// Whether any fault is set.
     #[must_use]
     pub fn any(&self) -> bool {
         *self != Self::default()
     }
 
-    /// Some faults, each there or not, as a seed has it.
+    /// A random choice of faults, with random frequencies.
     pub(super) fn drawn(rng: &mut SimRng, until: Span) -> Self {
         let mut share = |most: f64| if rng.happens(0.5) { rng.share() * most } else { 0.0 };
         let mut faults = Self {
@@ -77,10 +77,10 @@ impl Faults {
         let mut every = |least: u64, most: u64| {
             if rng.happens(0.5) { Span(least + rng.below(most - least)) } else { Span::ZERO }
         };
-        faults.delay_most = every(100, 8_000);
+        faults.max_delay = every(100, 8_000);
         faults.skew = every(1, 4_000);
         faults.steps_every = every(2_000, 20_000);
-        faults.step_most = every(1_000, 3_600_000);
+        faults.max_step = every(1_000, 3_600_000);
         faults.restarts_every = every(2_000, 20_000);
         faults.evictions_every = every(1_000, 20_000);
         faults.purges_every = every(1_000, 20_000);
@@ -90,19 +90,20 @@ impl Faults {
         faults
     }
 
-    /// What came later is drawn apart: the worlds of the seeds before stay as they were.
+    /// Adds the faults that were introduced later. They have a random stream of their own, so that all else
+    /// in the world of a seed stays as it was.
     pub(super) fn drawn_later(mut self, rng: &mut SimRng) -> Self {
         if rng.happens(0.4) {
             self.alarms_every = Span(500 + rng.below(10_000));
         }
         if rng.happens(0.2) {
             self.leaps_every = Span(5_000 + rng.below(30_000));
-            self.leap_most = Span::DAY.plus(Span(rng.below(4 * Span::DAY.0)));
+            self.max_leap = Span::DAY.plus(Span(rng.below(4 * Span::DAY.0)));
         }
         self
     }
 
-    /// Each fault by itself taken away: what a shrunk case tries.
+    /// These faults with one removed, for each fault: the candidates when a failing case is shrunk.
     pub(super) fn lesser(&self) -> Vec<Self> {
         let zero = Span::ZERO;
         let without = |change: &dyn Fn(&mut Self)| {

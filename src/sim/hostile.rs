@@ -1,4 +1,4 @@
-//! Hostile worlds, one for each seed: which faults there are, and everything else, is drawn from it.
+//! Hostile worlds: each seed determines the faults, the traffic and all else of one world.
 
 use super::{
     faults::{Faults, OriginFault},
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::core::{entry::Lifetime, time::Span};
 
-/// How long the world is kind again before the end, so that what should end can be seen to end.
+/// How long a run goes on without faults, so that the end of all tasks can be checked.
 const AFTERMATH: Span = Span(150_000);
 
 impl Scenario {
-    /// The hostile world of this seed: small, so that everything meets everything.
+    /// The hostile world of this seed. It is small, so that faults and requests often coincide.
     #[must_use]
     pub fn hostile(seed: u64) -> Self {
         let mut rng = SimRng::new(seed, 4);
@@ -55,7 +55,7 @@ impl Scenario {
 /// Runs the hostile world of a seed.
 ///
 /// # Errors
-/// The first broken promise.
+/// The first violated invariant.
 pub fn hostile(seed: u64) -> Result<Report, Violation> {
     run(Scenario::hostile(seed))
 }

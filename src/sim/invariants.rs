@@ -1,6 +1,6 @@
-//! The invariants of the protocol, checked in a hostile world after every step. What is checked is what
-//! somebody outside can see: the answers, the object's grants, and the origin's own count. The codes (L1, I3)
-//! are those of `docs/internals/protocol.md`.
+//! The invariants of the protocol, checked after every step. The checks use only what is visible from
+//! outside: the answers, the object's grants, and the origin's calls. The codes (L1, I3) are those of
+//! `docs/internals/protocol.md`.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -43,8 +43,8 @@ struct Grant {
 #[derive(Clone, Debug, Default)]
 struct OfKey {
     last_token: u64,
-    /// The object has forgotten everything: its next token is above the clock and what its caller has seen, and
-    /// more is not promised where the clock has gone back since.
+    /// The object has deleted its state. Its next token is then at least the clock and above the caller's
+    /// `seen`, but it may be below earlier tokens if the clock has stepped back since.
     is_forgotten: bool,
     grant: Option<Grant>,
     committed: u64,
@@ -55,17 +55,17 @@ struct OfKey {
 /// A stale generation that an isolate serves, and since when.
 type Overdue = BTreeMap<(usize, usize), (u64, Span)>;
 
-/// What has to be remembered to see a violation.
+/// The observations by which a violation is detected.
 #[derive(Debug)]
 pub(super) struct Invariants {
     is_on: bool,
     keys: Vec<OfKey>,
-    /// The most that clocks were ever apart from the true time.
+    /// The greatest error of any clock so far.
     apart: Span,
     overdue: Overdue,
     on_the_way: Span,
     kind_from: Span,
-    /// In a kind world a stale entry is overtaken within this.
+    /// After the end of the faults, a stale entry must be replaced within this time.
     overtaken_within: Span,
     pub(super) first: Option<Violation>,
 }
@@ -77,7 +77,7 @@ impl Invariants {
             keys: vec![OfKey::default(); scenario.keys as usize],
             apart: Span::ZERO,
             overdue: Overdue::new(),
-            on_the_way: Span(2 * (scenario.faults.delay_most.0 + scenario.object_delay.0)),
+            on_the_way: Span(2 * (scenario.faults.max_delay.0 + scenario.object_delay.0)),
             kind_from: scenario.faults.until,
             overtaken_within: scenario.aftermath(),
             first: None,
@@ -114,7 +114,7 @@ impl Invariants {
                 self.keys[key].last_token = *token;
                 self.keys[key].is_forgotten = false;
                 if has_gone_back {
-                    // This number may have been given before: what was known of it is about another lease.
+                    // The token may be reused, so earlier observations of it concern another lease.
                     self.keys[key].committed = 0;
                     self.keys[key].called = (0, 0);
                 }
@@ -151,7 +151,7 @@ impl Invariants {
         self.keys[key].last_token = self.keys[key].last_token.max(floor.highest());
     }
 
-    /// The object has forgotten everything.
+    /// The object has deleted its state.
     pub(super) fn forgotten(&mut self, key: usize) {
         self.keys[key].is_forgotten = true;
         self.keys[key].grant = None;
@@ -192,8 +192,8 @@ impl Invariants {
             format!("generation {} was served under {heard:?}", entry.generation)
         });
         let age = served_at.since(ended);
-        // Two clocks may be wrong, each either way, and each may have stepped. An entry does not age on
-        // its way to the object and back.
+        // Two clocks may be wrong, in either direction, and each may have stepped. The time that an entry
+        // takes to the object and back does not count in its age.
         let tolerance = CLOCK_TOLERANCE.plus(Span(4 * self.apart.0)).plus(self.on_the_way);
         self.check(age <= allowed.plus(tolerance), "I2 no answer is older than allowed", at, || {
             format!("{} ms old, {} allowed", age.0, allowed.0)
@@ -203,7 +203,7 @@ impl Invariants {
         });
     }
 
-    /// A generation that is served stale again and again must give way.
+    /// Checks that no generation is served stale for too long.
     fn overtaken(&mut self, at: Span, place: (usize, usize), generation: u64, is_stale: bool) {
         if !is_stale || at < self.kind_from {
             self.overdue.remove(&place);
@@ -247,7 +247,7 @@ impl Invariants {
         self.check(all == [true; 5], "I5 the counters add up", at, || format!("{all:?}"));
     }
 
-    /// Something that should have ended by now.
+    /// Checks that something has ended which must have ended by now.
     pub(super) fn ended(&mut self, holds: bool, at: Span, what: impl FnOnce() -> String) {
         self.check(holds, "L4 nothing is stuck", at, what);
     }
@@ -258,18 +258,18 @@ impl Invariants {
 pub(super) struct SeenAnswer<'a> {
     pub(super) isolate: usize,
     pub(super) is_stale: bool,
-    /// Its own computation, which answers it whatever was purged meanwhile.
+    /// Whether the entry was computed while the request waited; a purge in that time does not forbid it.
     pub(super) is_own: bool,
     pub(super) entry: &'a Entry,
-    /// What its isolate had heard of purges.
+    /// The purge floor that its isolate knew.
     pub(super) heard: Floor,
-    /// How old it may be.
+    /// The greatest age that its lifetime allows.
     pub(super) allowed: Span,
-    /// When its computation really ended.
+    /// The true time at which its computation ended.
     pub(super) ended: Instant,
-    /// When it was chosen.
+    /// The true time of the answer.
     pub(super) served_at: Instant,
-    /// Whether memory held something servable when the request came.
+    /// Whether memory held a servable entry when the request arrived.
     pub(super) is_warm: bool,
     /// How long the request waited.
     pub(super) took: Span,

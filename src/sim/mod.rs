@@ -1,10 +1,10 @@
 //! A simulated world, deterministic from one seed: colos with isolates, one object per key, a network, an
 //! origin and traffic, on one virtual clock.
 //!
-//! The tasks and the objects in it are the deployed ones, down to the bytes that they send and store; what is
-//! simulated is the world around them. With [`Faults`] messages are lost, repeated and late, stored bytes
-//! rot, work is cut off, clocks step; and every invariant of the protocol is checked after every step. The
-//! same [`Scenario`] can be run under other strategies, on the same arrivals, to see what each costs.
+//! The tasks and the objects are the deployed ones, down to the bytes that they send and store; only the
+//! world around them is simulated. With [`Faults`], messages are lost, repeated and late, stored bytes are
+//! corrupted, tasks are cut off and clocks step, and the protocol's invariants are checked after every step.
+//! The same [`Scenario`] can be run with other strategies on the same arrivals, to compare their costs.
 //!
 //! ```
 //! use xfetch_edge::{core::time::Span, sim::{self, Scenario}};

@@ -2,8 +2,8 @@
 //! caches; calls to the origin.
 
 use super::{
-    event::{Report, What},
-    object::{Applied, Ticket, rot},
+    event::{EffectEnd, WorldEvent},
+    object::{Applied, MessageTicket, rot},
     origin::OriginCall,
     world::World,
 };
@@ -18,7 +18,7 @@ use crate::{
 
 impl World {
     /// Sends a message to a key's object, with all that may happen to it on the way.
-    pub(super) fn send(&mut self, key: usize, from: Ticket, mut bytes: Vec<u8>) {
+    pub(super) fn send(&mut self, key: usize, from: MessageTicket, mut bytes: Vec<u8>) {
         self.report.messages += 1;
         if self.now < self.unreachable_until || self.fault(|it| it.loss) {
             return self.lose(from);
@@ -29,32 +29,32 @@ impl World {
         }
         if self.fault(|it| it.duplication) {
             let after = self.delay();
-            self.schedule(after, What::Deliver { key, from, bytes: bytes.clone() });
+            self.schedule(after, WorldEvent::Deliver { key, from, bytes: bytes.clone() });
         }
         let after = self.delay();
-        self.schedule(after, What::Deliver { key, from, bytes });
+        self.schedule(after, WorldEvent::Deliver { key, from, bytes });
     }
 
-    /// What was lost shows at once, or by its time limit only.
-    fn lose(&mut self, from: Ticket) {
+    /// Loses a message or a reply: the sender gets an error at once, or only reaches its time limit.
+    fn lose(&mut self, from: MessageTicket) {
         let error = match self.rng.below(4) {
             0 => return,
             1 => ObjectError::Retryable,
             2 => ObjectError::Overloaded,
             _ => ObjectError::Broken,
         };
-        self.schedule(Span(1), What::Task(from, Report::Lost(error)));
+        self.schedule(Span(1), WorldEvent::Task(from, EffectEnd::Lost(error)));
     }
 
     fn delay(&mut self) -> Span {
         let late = self.fault(|it| it.delay);
-        let most = self.scenario.faults.delay_most.0;
+        let most = self.scenario.faults.max_delay.0;
         let extra = if late { self.rng.below(most) } else { 0 };
         self.scenario.object_delay.plus(Span(extra))
     }
 
     /// A message arrives at its object.
-    pub(super) fn on_delivery(&mut self, key: usize, from: Ticket, bytes: &[u8]) {
+    pub(super) fn on_delivery(&mut self, key: usize, from: MessageTicket, bytes: &[u8]) {
         let now = self.objects.clock.read(self.now);
         let spread = Draw::from_bits(self.rng.bits());
         let object = &mut self.objects.all[key];
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// The longest sleep of a message is over.
-    pub(super) fn on_sleep_end(&mut self, key: usize, from: Ticket) {
+    pub(super) fn on_sleep_end(&mut self, key: usize, from: MessageTicket) {
         let object = &mut self.objects.all[key];
         if object.sleeps(from) {
             let output = object.object.sleep_ended(object.state.as_deref(), from);
@@ -89,7 +89,7 @@ impl World {
 
     fn send_back(&mut self, key: usize, applied: Applied) {
         if let Some((from, at_most)) = applied.sleep {
-            self.schedule(at_most, What::SleepEnds { key, from });
+            self.schedule(at_most, WorldEvent::SleepEnds { key, from });
         }
         for (to, mut bytes) in applied.replies {
             if self.fault(|it| it.loss) {
@@ -100,11 +100,11 @@ impl World {
                 bytes[0] = bytes[0].wrapping_add(1);
             }
             let after = self.delay();
-            self.schedule(after, What::Task(to, Report::Reply(bytes)));
+            self.schedule(after, WorldEvent::Task(to, EffectEnd::Reply(bytes)));
         }
     }
 
-    /// What a colo's cache holds of a key: whole, lost, or rotten.
+    /// The record of a key in a colo's cache. Faults may delete or corrupt it.
     pub(super) fn read_colo(&mut self, isolate: usize, key: usize) -> Option<Vec<u8>> {
         let (is_lost, is_rotten) = (self.fault(|it| it.cache_loss), self.fault(|it| it.unreadable));
         let cache = &mut self.colos[self.isolates[isolate].colo].cache;
@@ -121,7 +121,7 @@ impl World {
     /// A call to the origin begins; it ends even if no request waits for it any more.
     pub(super) fn call_origin(&mut self, key: usize) -> OriginCall {
         let call = self.origin.call(&self.scenario, key, self.now, self.elapsed());
-        self.schedule(call.takes, What::OriginEnds { key });
+        self.schedule(call.takes, WorldEvent::OriginEnds { key });
         let (at, in_flight) = (self.elapsed(), self.origin.under_way[key]);
         self.report.second(at).calls += 1;
         self.report.most_in_flight = self.report.most_in_flight.max(in_flight);

@@ -1,7 +1,7 @@
 //! The simulated storage around a key's object: the deployed object, its stored state and its entry's bytes.
 
 use super::{clock::Clock, rng::SimRng};
-pub(super) use crate::protocol::object::Ticket;
+pub(super) use crate::protocol::object::MessageTicket;
 use crate::protocol::object::{KeyObject, Output};
 
 /// One key's object with its storage.
@@ -10,8 +10,8 @@ pub(super) struct SimObject {
     pub(super) object: KeyObject,
     pub(super) state: Option<Vec<u8>>,
     entry: Option<(u64, Vec<u8>)>,
-    /// Whose messages sleep there.
-    sleepers: Vec<Ticket>,
+    /// The tickets of the sleeping messages.
+    sleepers: Vec<MessageTicket>,
 }
 
 /// All objects, and their clock.
@@ -25,9 +25,9 @@ pub(super) struct Objects {
 #[derive(Debug, Default)]
 pub(super) struct Applied {
     /// Replies, and whose message each answers.
-    pub(super) replies: Vec<(Ticket, Vec<u8>)>,
+    pub(super) replies: Vec<(MessageTicket, Vec<u8>)>,
     /// A message that sleeps, and how long at most.
-    pub(super) sleep: Option<(Ticket, crate::core::time::Span)>,
+    pub(super) sleep: Option<(MessageTicket, crate::core::time::Span)>,
     /// The entry's bytes were dropped.
     pub(super) has_dropped: bool,
     /// Everything was deleted.
@@ -72,12 +72,13 @@ impl SimObject {
     }
 
     /// Whether a message sleeps here.
-    pub(super) fn sleeps(&self, from: Ticket) -> bool {
+    pub(super) fn sleeps(&self, from: MessageTicket) -> bool {
         self.sleepers.contains(&from)
     }
 
-    /// Memory goes, and with it every connection; what is stored stays.
-    pub(super) fn evict(&mut self) -> Vec<Ticket> {
+    /// Drops the object's memory and its connections, but not its storage. Returns the tickets of the
+    /// messages that slept.
+    pub(super) fn evict(&mut self) -> Vec<MessageTicket> {
         self.object = KeyObject::default();
         std::mem::take(&mut self.sleepers)
     }

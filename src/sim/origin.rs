@@ -8,7 +8,7 @@ use crate::core::{
     time::{Instant, Span},
 };
 
-/// What a call will come to.
+/// The result of a call, drawn when it begins.
 #[derive(Clone, Debug)]
 pub(super) enum Fate {
     /// A body, and whether it may be stored.
@@ -31,7 +31,7 @@ pub(super) struct Origin {
     /// Origin calls in progress, per key.
     pub(super) under_way: Vec<u32>,
     pub(super) calls: u64,
-    /// When each computation ends, by its number: from this instant its body ages.
+    /// The instant at which each computation ends, by its number. The age of its body counts from there.
     pub(super) ended: Vec<Instant>,
 }
 
@@ -58,7 +58,7 @@ impl Origin {
         let takes = self.rng.lognormal(scenario.delta, scenario.spread).max(Span(1));
         let is_out = scenario.outage.is_some_and(|outage| outage.from <= elapsed && elapsed < outage.until);
         let is_hostile = elapsed < scenario.faults.until || !scenario.faults.any();
-        // Without faults the origin is quick enough, however slow it was before.
+        // After the end of the faults the origin always answers within its time-out.
         let takes = if is_hostile { takes } else { takes.min(scenario.origin_timeout.share(0.8)) };
         let fails = is_out || (is_hostile && self.rng.happens(scenario.failing));
         let (takes, fate) =
@@ -95,7 +95,7 @@ impl Origin {
         }
     }
 
-    /// A body that says whose it is, and which computation it comes from.
+    /// A body that contains its key and the number of its computation.
     fn body(&mut self, key: usize, now: Instant, takes: Span, storable: bool) -> Fate {
         let number = self.ended.len() as u32;
         self.ended.push(now.plus(takes));
@@ -104,7 +104,7 @@ impl Origin {
     }
 }
 
-/// The key and the instant that a body of ours names.
+/// The key and the number of the computation in a body; `None` for any other body.
 pub(super) fn read(body: &[u8]) -> Option<(usize, usize)> {
     let (key, number) = body.split_first_chunk::<4>()?;
     let number = number.try_into().ok()?;

@@ -17,7 +17,7 @@ pub struct Second {
     pub slowest: Span,
 }
 
-/// One life of an entry, from its storing to its successor's.
+/// The life of one entry, from its commit to that of its successor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cycle {
     /// From the first trigger to expiry, in seconds; negative when it came after expiry.
@@ -47,7 +47,7 @@ pub struct Report {
     pub answers: u64,
     /// Requests that were answered with an error.
     pub errors: u64,
-    /// Requests whose isolate was lost under them.
+    /// Requests without an answer, because their isolate restarted.
     pub lost: u64,
     /// Alarms at which an object dropped its entry, or forgot everything.
     pub cleaned_up: (u64, u64),
@@ -59,8 +59,8 @@ pub struct Report {
     pub age_sum: u64,
     /// The number of origin calls, counted by the origin.
     pub calls: u64,
-    /// Lower bound on origin calls for this arrival trace if no answer may exceed its TTL: each serves for a TTL
-    /// from its end, and what comes during it may wait.
+    /// Lower bound on origin calls for this arrival trace if no answer may exceed its TTL: a call serves the
+    /// requests that arrive during it, and those within a TTL after it.
     pub least_calls: u64,
     /// The most calls for one key at once.
     pub most_in_flight: u32,

@@ -51,7 +51,7 @@ impl SimRng {
     }
 }
 
-/// Zipf's law over `0..count`: the k-th is asked for in proportion to `1 / (k + 1)^exponent`.
+/// Zipf's law over the keys `0..count`: key k gets requests in proportion to `1 / (k + 1)^exponent`.
 #[derive(Clone, Debug)]
 pub(super) struct Zipf(Vec<f64>);
 

@@ -3,7 +3,7 @@
 
 use super::{report::Cycle, rng::SimRng};
 use crate::core::{
-    theory::Law,
+    theory::RuleParameters,
     time::Span,
     xfetch::{self, Draw, Rule},
 };
@@ -15,7 +15,7 @@ const MAX_ARRIVALS: f64 = 2_000_000.0;
 
 /// Cycles of the rule: `count` of them, or fewer where each takes very many arrivals.
 #[must_use]
-pub fn rule_cycles(law: Law, count: u32, seed: u64) -> Vec<Cycle> {
+pub fn rule_cycles(law: RuleParameters, count: u32, seed: u64) -> Vec<Cycle> {
     let mut chance = SimRng::new(seed, 5);
     // In units of one computation.
     let (rate, window) = (law.rate * law.delta, law.window / law.delta);

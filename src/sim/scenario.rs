@@ -12,15 +12,16 @@ use crate::core::{
 /// How a cache deals with expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Strategy {
-    /// Whoever finds nothing fresh computes, and waits for it.
+    /// Every request that finds no fresh entry starts a computation and waits for it.
     NoProtection,
-    /// The first computes, the others wait for it; one lock per key in the world.
+    /// The first request that finds no fresh entry starts a computation, and the others wait for it. Each key
+    /// has one lock in the world.
     PlainLock,
-    /// Stale is served, and every request that finds it stale computes behind its answer.
+    /// A stale entry is served at once, and every such request starts a computation in the background.
     StaleWhileRevalidate,
-    /// Every request within a fixed time before expiry computes behind its answer.
+    /// Every request within a fixed time before expiry starts a computation in the background.
     FixedThreshold,
-    /// The paper's rule, each trigger a computation behind the answer.
+    /// The paper's rule: every trigger starts a computation in the background.
     XFetchAlone,
     /// This cache with beta = 1.
     LeaseBetaOne,
@@ -71,7 +72,8 @@ impl Strategy {
 /// What happens in the world, faults apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
-    /// Decides all chance. The arrivals depend on nothing else but the traffic's own settings.
+    /// The seed of all random streams. The arrivals depend only on it and on the settings of the traffic, not
+    /// on the strategy.
     pub seed: u64,
     /// How long requests arrive.
     pub duration: Span,
@@ -81,48 +83,48 @@ pub struct Scenario {
     pub colos: u32,
     /// Isolates in each, each with a memory of its own.
     pub isolates: u32,
-    /// Keys that are asked for.
+    /// The number of keys.
     pub keys: u32,
-    /// The exponent of Zipf's law over the keys: 0 asks for all alike, 1 is the web's usual.
+    /// The exponent of Zipf's law over the keys: 0 requests all keys equally often, 1 is typical of the web.
     pub zipf: f64,
-    /// Requests per second, over all keys and colos; their distances are exponential.
+    /// Requests per second, over all keys and colos; the intervals between them are exponential.
     pub rate: f64,
-    /// Requests that come on top, all at once.
+    /// Bursts of simultaneous requests, in addition to `rate`.
     pub burst: Option<Burst>,
     /// How long entries may be served.
     pub lifetime: Lifetime,
     /// The beta of the strategies in which it is fixed; "auto" chooses its own.
     pub beta: f64,
-    /// The share of the cycles in which "auto" lets the new value land late.
+    /// The share of the cycles in which "auto" accepts that the new value arrives after expiry.
     pub late_share: f64,
     /// The largest beta that "auto" chooses.
     pub max_beta: f64,
     /// The share of the TTL in which an early refresh may begin.
     pub early_window: f64,
-    /// Before expiry, for [`Strategy::FixedThreshold`].
+    /// How long before expiry [`Strategy::FixedThreshold`] starts to refresh.
     pub threshold: Span,
     /// How long a call to the origin may take.
     pub origin_timeout: Span,
     /// Mean cost of a computation.
     pub delta: Span,
-    /// Its spread: the standard deviation of its logarithm. 0 is always the mean.
+    /// The spread of the cost: the standard deviation of its logarithm. With 0, all costs are the mean.
     pub spread: f64,
     /// The share of the calls that fail.
     pub failing: f64,
-    /// A time in which all of them fail.
+    /// A period in which all calls fail.
     pub outage: Option<Outage>,
-    /// One way between a colo and a key's object.
+    /// The delay of a message between a colo and a key's object, one way.
     pub object_delay: Span,
-    /// One look into the colo's cache, or one write.
+    /// The duration of a lookup in the colo's cache, or of a write.
     pub colo_delay: Span,
     /// What goes wrong beside the origin.
     pub faults: Faults,
 }
 
-/// Requests for the most wanted key that come at once, again and again.
+/// Recurring bursts of simultaneous requests for the hottest key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
-    /// The distance between bursts.
+    /// The interval between bursts.
     pub every: Span,
     /// How many requests.
     pub size: u32,
@@ -163,7 +165,7 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// How long after the last request everything must have ended, in a kind world.
+    /// Without faults, how long a stale entry may be served before it must have been replaced.
     pub(super) fn aftermath(&self) -> Span {
         self.origin_timeout.plus(self.origin_timeout).plus(Span(60_000))
     }
@@ -194,11 +196,11 @@ impl Scenario {
     }
 }
 
-/// A time in which every call fails.
+/// A period in which every origin call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// Its begin.
+    /// Its begin, from the begin of the run.
     pub from: Span,
-    /// Its end.
+    /// Its end, from the begin of the run.
     pub until: Span,
 }

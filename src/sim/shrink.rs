@@ -7,7 +7,7 @@ use super::{
 };
 
 impl Scenario {
-    /// Smaller worlds, each by one thing.
+    /// Worlds that each are smaller in one respect.
     fn smaller(&self) -> Vec<Self> {
         let with = |change: &dyn Fn(&mut Self)| {
             let mut smaller = self.clone();
@@ -47,7 +47,7 @@ pub fn shrunk(scenario: Scenario, violation: &Violation) -> Scenario {
     }
 }
 
-/// The transcript of a world up to its end or its broken promise: a line for each event.
+/// The transcript of a world up to its end or its first violated invariant: a line for each event.
 #[must_use]
 pub fn transcript(scenario: Scenario) -> Vec<String> {
     let mut world = World::new(scenario).with_log();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{clock::Clock, object::Ticket};
+use super::{clock::Clock, object::MessageTicket};
 use crate::{
     core::config::DEFAULT_MEMORY_BYTES,
     isolate::{
@@ -21,14 +21,14 @@ pub(super) struct Colo {
 
 /// An isolate of the Worker.
 #[derive(Debug)]
-pub(super) struct Isolate {
+pub(super) struct SimIsolate {
     pub(super) colo: usize,
     pub(super) state: IsolateState,
-    /// Which step of which task sleeps under a ticket of the isolate's.
-    pub(super) sleepers: BTreeMap<coalesce::Ticket, Ticket>,
+    /// For each ticket of the isolate on which a task sleeps, the world's ticket of that task and step.
+    pub(super) sleepers: BTreeMap<coalesce::WaitTicket, MessageTicket>,
 }
 
-impl Isolate {
+impl SimIsolate {
     /// A new isolate; a restarted one has a new name.
     pub(super) fn new(colo: usize, name: u64) -> Self {
         let mut state = IsolateState::new(DEFAULT_MEMORY_BYTES, MAX_KEYS);

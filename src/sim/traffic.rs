@@ -1,7 +1,7 @@
 //! The requests: when they arrive, where, and for which key.
 
 use super::{
-    event::{Arrival, What},
+    event::{Arrival, WorldEvent},
     world::World,
 };
 use crate::{
@@ -21,11 +21,12 @@ impl World {
             return;
         }
         let distance = self.arrivals.exponential(1_000.0 / self.scenario.rate);
-        // Whole milliseconds, without a drift: what is cut off is carried as chance.
+        // Rounded up or down at random, so that the mean interval is exact although time has whole
+        // milliseconds.
         let (whole, rest) = (distance.floor(), distance.fract());
         let distance = Span(whole as u64 + u64::from(self.arrivals.happens(rest)));
         if self.elapsed().plus(distance) < self.scenario.duration {
-            self.schedule(distance, What::Arrival);
+            self.schedule(distance, WorldEvent::Arrival);
         }
     }
 
@@ -35,7 +36,7 @@ impl World {
             self.arrive(0);
         }
         if let Some(burst) = burst.filter(|it| self.elapsed().plus(it.every) < self.scenario.duration) {
-            self.schedule(burst.every, What::Burst);
+            self.schedule(burst.every, WorldEvent::Burst);
         }
     }
 

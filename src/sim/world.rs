@@ -9,14 +9,14 @@ use std::{
 use super::{
     baseline_stores::BaselineStores,
     clock::Clock,
-    event::{Arrival, Fault, What},
+    event::{Arrival, Fault, WorldEvent},
     invariants::{Invariants, Violation},
-    object::{Objects, SimObject, Ticket},
+    object::{MessageTicket, Objects, SimObject},
     origin::Origin,
     report::{Cycle, Report},
     rng::{SimRng, Zipf},
     scenario::Scenario,
-    tiers::{Colo, Isolate},
+    tiers::{Colo, SimIsolate},
 };
 use crate::{
     core::{
@@ -38,7 +38,7 @@ pub(super) struct Running {
     pub(super) task: Task,
     /// The request that it answers, if it is one.
     pub(super) arrival: Option<Arrival>,
-    /// Counts its steps, so that what ends an earlier one is ignored.
+    /// The number of its steps, so that a report for an earlier step is recognised and ignored.
     pub(super) steps: u64,
     /// Whether the reply to the message under way is wanted after its limit.
     pub(super) wants_late_reply: bool,
@@ -48,7 +48,7 @@ pub(super) struct Running {
 struct Scheduled {
     at: Instant,
     number: u64,
-    what: What,
+    what: WorldEvent,
 }
 
 impl PartialEq for Scheduled {
@@ -66,7 +66,8 @@ impl PartialOrd for Scheduled {
 }
 
 impl Ord for Scheduled {
-    /// The earliest is the greatest; of two at once the one that was scheduled first.
+    /// Reversed, because the heap yields the greatest: earlier events are greater, and of two events at the
+    /// same instant the one that was scheduled first.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
     }
@@ -94,14 +95,14 @@ pub struct World {
     pub(super) rng: SimRng,
     pub(super) keys: Vec<Key>,
     pub(super) colos: Vec<Colo>,
-    pub(super) isolates: Vec<Isolate>,
+    pub(super) isolates: Vec<SimIsolate>,
     pub(super) objects: Objects,
     pub(super) unreachable_until: Instant,
     pub(super) origin: Origin,
     pub(super) tasks: BTreeMap<u64, Running>,
     pub(super) next_task: u64,
     /// Messages whose late reply is wanted: whose isolate, and which key.
-    pub(super) late: BTreeMap<Ticket, (usize, usize)>,
+    pub(super) late: BTreeMap<MessageTicket, (usize, usize)>,
     pub(super) baselines: BaselineStores,
     pub(super) counters: Counters,
     pub(super) report: Report,
@@ -117,7 +118,7 @@ impl World {
     pub fn new(scenario: Scenario) -> Self {
         let colos: Vec<Colo> = (0..scenario.colos).map(|_| Colo::default()).collect();
         let isolates = (0..scenario.colos * scenario.isolates)
-            .map(|index| Isolate::new((index / scenario.isolates.max(1)) as usize, u64::from(index) + 1))
+            .map(|index| SimIsolate::new((index / scenario.isolates.max(1)) as usize, u64::from(index) + 1))
             .collect();
         let keys: Vec<Key> = (0..scenario.keys).map(key_of).collect();
         let mut world = Self {
@@ -166,7 +167,7 @@ impl World {
         self.log.as_deref().unwrap_or_default()
     }
 
-    /// How far the run is.
+    /// The simulated time since the begin of the run.
     #[must_use]
     pub fn elapsed(&self) -> Span {
         self.now.since(BEGIN)
@@ -178,7 +179,7 @@ impl World {
         Report { calls: self.origin.calls, counters: self.counters.clone(), ..self.report.clone() }
     }
 
-    /// How often the hottest key is asked for, in requests per second.
+    /// The request rate of the hottest key, in requests per second.
     #[must_use]
     pub fn hot_rate(&self) -> f64 {
         self.scenario.rate * self.zipf.share(0)
@@ -206,22 +207,22 @@ impl World {
     fn begin(&mut self) {
         self.schedule_arrival();
         if let Some(burst) = self.scenario.burst {
-            self.schedule(burst.every, What::Burst);
+            self.schedule(burst.every, WorldEvent::Burst);
         }
         self.begin_faults();
     }
 
-    fn happen(&mut self, what: What) {
+    fn happen(&mut self, what: WorldEvent) {
         match what {
-            What::Arrival => self.on_arrival(),
-            What::Burst => self.on_burst(),
-            What::Task(ticket, report) => self.on_report(ticket, report),
-            What::Wake { isolate, name, ticket, shared } => self.on_wake(isolate, name, ticket, shared),
-            What::Deliver { key, from, bytes } => self.on_delivery(key, from, &bytes),
-            What::SleepEnds { key, from } => self.on_sleep_end(key, from),
-            What::OriginEnds { key } => self.origin.under_way[key] -= 1,
-            What::Baseline { colo, key, call, waits } => self.on_baseline(colo, key, &call, waits),
-            What::Fault(fault) => self.on_fault(fault),
+            WorldEvent::Arrival => self.on_arrival(),
+            WorldEvent::Burst => self.on_burst(),
+            WorldEvent::Task(ticket, report) => self.on_report(ticket, report),
+            WorldEvent::Wake { isolate, name, ticket, shared } => self.on_wake(isolate, name, ticket, shared),
+            WorldEvent::Deliver { key, from, bytes } => self.on_delivery(key, from, &bytes),
+            WorldEvent::SleepEnds { key, from } => self.on_sleep_end(key, from),
+            WorldEvent::OriginEnds { key } => self.origin.under_way[key] -= 1,
+            WorldEvent::Baseline { colo, key, call, waits } => self.on_baseline(colo, key, &call, waits),
+            WorldEvent::Fault(fault) => self.on_fault(fault),
         }
     }
 
@@ -233,7 +234,7 @@ impl World {
         self.invariants.sums(at, &self.counters);
     }
 
-    pub(super) fn schedule(&mut self, after: Span, what: What) {
+    pub(super) fn schedule(&mut self, after: Span, what: WorldEvent) {
         self.number += 1;
         self.queue.push(Scheduled { at: self.now.plus(after), number: self.number, what });
     }
@@ -242,7 +243,7 @@ impl World {
 
     /// A request has found the entry due for a refresh.
     pub(super) fn triggered(&mut self, key: usize, generation: u64) {
-        // One that was judged before its successor could be seen belongs to the cycle before.
+        // A trigger on an older generation belongs to the cycle that has ended.
         let is_of_this_cycle = key == 0 && generation >= self.cycle.generation;
         let Some(expiry) = self.cycle.expiry.filter(|_| is_of_this_cycle) else { return };
         let gap = expiry.as_seconds() - self.now.as_seconds();
@@ -250,7 +251,7 @@ impl World {
         self.cycle.triggers += u32::from(gap > 0.0);
     }
 
-    /// A new value can be seen.
+    /// A new entry was committed: ends the key's cycle and begins the next.
     pub(super) fn cycle_ends(&mut self, key: usize, generation: u64) {
         if key != 0 {
             return;
@@ -292,7 +293,7 @@ impl World {
         for fault in Fault::RECURRING {
             self.schedule_fault(fault);
         }
-        self.schedule(faults.until, What::Fault(Fault::End));
+        self.schedule(faults.until, WorldEvent::Fault(Fault::End));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The files that are deployed with the Worker: the demo page's, and the description of the HTTP surface.
+//! The static files that are deployed with the Worker: the demo page and the OpenAPI document.
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
@@ -6,10 +6,10 @@ use web_sys::Response;
 
 use super::{context::RequestContext, platform::bindings};
 
-/// The file that a request names; `None` where there is none.
+/// The static file at the request's path; `None` if there is none.
 pub(super) async fn file(context: &RequestContext) -> Option<Response> {
     let found = bindings::fetch(&context.env, Some("ASSETS"), &context.request).ok()?;
     let found: Response = JsFuture::from(found).await.ok()?.unchecked_into();
-    // What the files do not have is answered like any other unknown path.
+    // A missing file is answered like any other unknown path.
     (found.status() != 404).then_some(found)
 }

@@ -1,4 +1,4 @@
-//! Reads bodies of strangers: bounded in bytes, whatever length they announce.
+//! Reads untrusted bodies, up to a limit in bytes that does not depend on the announced length.
 
 use js_sys::ArrayBuffer;
 use wasm_bindgen::{JsCast, JsValue};
@@ -30,8 +30,8 @@ pub(super) async fn read_announced(
     bytes_within(&buffer, length, most)
 }
 
-/// The bytes of a buffer, if they are no more than allowed. What comes may be longer than what was announced: it
-/// is measured before it is copied.
+/// Copies the first `length` bytes of a buffer, if `length` is at most `most`. A body may be longer than
+/// announced, so its real length is checked before the copy.
 pub(super) fn bytes_within(buffer: &ArrayBuffer, length: usize, most: usize) -> Result<Vec<u8>, BodyError> {
     if length > most { Err(BodyError::TooLarge) } else { Ok(helpers::bytes(buffer, length)) }
 }

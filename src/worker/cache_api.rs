@@ -11,15 +11,15 @@ use super::response;
 use crate::core::{key::Key, time::Span};
 
 thread_local! {
-    /// A runtime without a cache: not a fault, and not worth asking again.
+    /// Whether the runtime has no cache configured: that is not a fault, and no further call is made.
     static HAS_NO_CACHE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A call to the Cache API has failed, in a way that counts.
+/// A call to the Cache API has failed, for another reason than a missing cache.
 pub(super) struct CacheFailed;
 
-/// The synthetic URL of a key: on the host that the request came to, as the platform caches for a zone's own
-/// hosts only, and beside that made of nothing that a client sent. Each host of a Worker has its own copies.
+/// The synthetic URL of a key. Its host is the request's, because the platform caches only for a zone's own
+/// hosts; so each host of a Worker has its own copies. The rest contains no text that a client sent.
 fn url(host: &str, name: &str) -> String {
     format!("https://{host}/_xfetch/entry/{name}")
 }

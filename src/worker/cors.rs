@@ -4,7 +4,7 @@ use web_sys::Response;
 
 use super::{context::RequestHead, response};
 
-/// An answer as it leaves, readable by the pages that may.
+/// Adds the headers that let pages of the allowed origins read a response.
 pub(super) fn with_cors(head: &RequestHead, response: Response) -> Response {
     if !head.config.cors_origins.is_empty() {
         let headers = response.headers();

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    cache_api, isolate,
+    cache_api, globals,
     keyed_request::KeyedRequest,
     metrics_sender,
     object_stub::{self, Replied},
@@ -19,19 +19,19 @@ use crate::{
         time::{Instant, Span},
     },
     isolate::{
-        coalesce::Ticket,
+        coalesce::WaitTicket,
         metrics::MetricEvent,
-        step::{Done, Effect, Event, Notes, ObjectError, RefreshLog, Subject},
+        step::{Done, Effect, Event, KeyedRoute, Notes, ObjectError, RefreshLog},
         task::Task,
     },
 };
 
-/// One step of a task: its effect, which is still to be performed.
+/// Runs one step of a task, and returns the effect that is still to be performed.
 pub(super) fn step(keyed: &Rc<KeyedRequest>, task: &mut Task, event: Event, now: Instant) -> Effect {
-    let step = isolate::with(|isolate| {
-        let chance = isolate.chance();
-        let subject = Subject { key: &keyed.request.key, route: &keyed.route };
-        task.on(event, subject, &mut isolate.state, now, chance)
+    let step = globals::with(|globals| {
+        let chance = globals.chance();
+        let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route };
+        task.on(event, subject, &mut globals.state, now, chance)
     });
     perform(keyed, step.notes);
     step.effect
@@ -68,10 +68,10 @@ pub(super) async fn drive(keyed: Rc<KeyedRequest>, mut task: Task, mut effect: E
 fn perform(keyed: &Rc<KeyedRequest>, notes: Notes) {
     let Notes { spawn, wake, events, log } = notes;
     if !events.is_empty() {
-        isolate::with(|isolate| events.into_iter().for_each(|it| isolate.flusher.fold(it)));
+        globals::with(|globals| events.into_iter().for_each(|it| globals.flusher.fold(it)));
     }
     for (ticket, shared) in wake {
-        isolate::with(|isolate| isolate.waiters.wake(ticket, shared, clock::now()));
+        globals::with(|globals| globals.waiters.wake(ticket, shared, clock::now()));
     }
     for task in spawn {
         begin_behind(keyed, Task::new(task), Event::Started);
@@ -82,7 +82,7 @@ fn perform(keyed: &Rc<KeyedRequest>, notes: Notes) {
     }
 }
 
-/// Runs a task behind the answer.
+/// Starts a task in `waitUntil`, where it may outlast the response.
 fn begin_behind(keyed: &Rc<KeyedRequest>, task: Task, event: Event) {
     let own = Rc::clone(keyed);
     background::spawn(&*keyed.context.background, async move {
@@ -107,24 +107,24 @@ async fn send(keyed: &Rc<KeyedRequest>, bytes: Vec<u8>, limit: Span, wants_late_
     }
 }
 
-async fn sleep(ticket: Ticket, at_most: Span) -> Event {
+async fn sleep(ticket: WaitTicket, at_most: Span) -> Event {
     let sleep = Sleep::new(at_most);
     let waiter = Waiter::new(sleep.alarm());
-    let early = isolate::with(|isolate| isolate.waiters.sleeps(ticket, &waiter, at_most, clock::now()));
+    let early = globals::with(|globals| globals.waiters.sleeps(ticket, &waiter, at_most, clock::now()));
     if let Some(result) = early {
         return Event::Woken(result);
     }
     sleep.end().await;
-    isolate::with(|isolate| isolate.waiters.ended(ticket));
+    globals::with(|globals| globals.waiters.ended(ticket));
     waiter.take().map_or(Event::TimedOut, Event::Woken)
 }
 
-/// The result of a call to the Cache API; a failure is counted, and other tiers will do.
+/// The result of a call to the Cache API. A failure is counted and gives `None`, as other tiers suffice.
 fn counted<T>(result: Result<T, cache_api::CacheFailed>) -> Option<T> {
-    result.map_err(|_| isolate::count(MetricEvent::CacheFailed)).ok()
+    result.map_err(|_| globals::count(MetricEvent::CacheFailed)).ok()
 }
 
-/// One line per computation. The key shows as a hash: its text may be personal.
+/// Logs one line per computation. The key is logged as a hash, because its text may be personal data.
 fn write_log(keyed: &KeyedRequest, log: &RefreshLog) {
     let line = canonical_json::object([
         ("event", "refresh".into()),

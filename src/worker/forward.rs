@@ -1,4 +1,4 @@
-//! Requests that pass uncached: path prefixes in `FORWARD`, and requests with credentials.
+//! Forwards requests without caching: those under a path prefix in `FORWARD`, and those with credentials.
 
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
@@ -12,11 +12,11 @@ use crate::core::{
     time::Span,
 };
 
-/// How long an origin may take to begin its answer.
+/// How long an origin may take to send its response headers.
 const MAX_HEADERS_TIME: Span = Span(60_000);
 
-/// Passes the request on with method, headers and body as they are, less what belongs to one
-/// connection, and the answer back.
+/// Forwards the request with its method, headers and body, and returns the origin's response. Headers that
+/// belong to one connection are removed from both.
 pub(super) async fn forward(
     context: &RequestContext,
     origin: Option<&OriginUrl>,

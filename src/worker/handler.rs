@@ -14,7 +14,7 @@ use worker::Env;
 use super::{
     body::{self, BodyError},
     context::RequestHead,
-    cors, isolate,
+    cors, globals,
     platform::background::{self, ExecutionContext},
     request,
     request_flags::RequestFlags,
@@ -64,7 +64,7 @@ pub fn answer(
     routed: u32,
     started: f64,
 ) -> JsValue {
-    let config = match isolate::config(&env) {
+    let config = match globals::config(&env) {
         Ok(config) => config,
         Err(problem) => return router::refuse(&problem, "").into(),
     };

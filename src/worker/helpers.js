@@ -1,6 +1,6 @@
-// Each function does in one call from wasm into JavaScript what would take many.
+// Each function replaces several calls from wasm into JavaScript by one.
 
-/** The flags of a request's head. src/worker/request_flags.rs has the same; a test compares the two. */
+/** Flags for a request's method and headers. src/worker/request_flags.rs has the same; a test compares the two. */
 export const FLAGS = Object.freeze({
   POST: 1 << 0,
   OPTIONS: 1 << 1,
@@ -23,7 +23,7 @@ const METHODS = new Map([
 ]);
 
 /**
- * What a request's head says, in one number.
+ * Encodes a request's method and headers as one number: the flags, and above them the announced length of the body.
  *
  * @param {{ method: string, headers: Headers }} request
  * @param {string[]} names further headers that are credentials
@@ -38,7 +38,7 @@ export function requestFlags(request, names) {
   }
   if (headers.has("if-none-match")) flags |= FLAGS.NONE_MATCH;
   if (headers.has("cdn-loop")) flags |= FLAGS.LOOP;
-  // A body in chunks ends where it ends, whatever length stands beside them.
+  // Transfer-Encoding overrides Content-Length (RFC 9112, section 6.3).
   const field = headers.has("transfer-encoding") ? null : headers.get("content-length");
   const length = field === null ? -1 : Number(field);
   if (!Number.isSafeInteger(length) || length < 0) return flags;
@@ -61,7 +61,7 @@ export function copy(buffer, length, { buffer: own }, address) {
 }
 
 /**
- * A response whose body is kept for the next one.
+ * Creates a response. The caller keeps `body` and `init` for the next response.
  *
  * @param {BodyInit} body
  * @param {ResponseInit} init
@@ -84,7 +84,8 @@ export function sleep(milliseconds) {
 }
 
 /**
- * Ends a sleep early, also one of another request: the runtime runs what waits for it as part of its own request.
+ * Ends a sleep early. It may belong to another request: the runtime continues the code that awaits a promise in the
+ * request that created the promise.
  *
  * @param {Sleep} sleeping
  */
@@ -93,7 +94,8 @@ export function wake(sleeping) {
 }
 
 /**
- * Clears a sleep that nobody waits for any more. It resolves all the same: what waited for it in Rust is freed then.
+ * Clears the timer of a sleep that is no longer awaited. The promise is still resolved, which frees the closures that
+ * Rust has attached to it.
  *
  * @param {Sleep} sleeping
  */

@@ -1,4 +1,4 @@
-//! The functions of `helpers.js`: each does in one call from wasm into JavaScript what would take many.
+//! The functions of `helpers.js`: each replaces several calls from wasm into JavaScript by one.
 
 use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -6,21 +6,21 @@ use web_sys::{Request, Response, ResponseInit};
 
 #[wasm_bindgen(module = "/src/worker/helpers.js")]
 extern "C" {
-    /// What a request's head says, in one number.
+    /// Encodes a request's method and headers as one number, for `RequestFlags`.
     #[wasm_bindgen(js_name = requestFlags)]
     pub(super) fn request_flags(request: &Request, credentials: &Array) -> f64;
 
     /// Copies `length` bytes of a buffer into wasm memory, to this address.
     fn copy(buffer: &ArrayBuffer, length: usize, memory: &JsValue, address: usize);
 
-    /// A response with a body that is kept for the next one.
+    /// Creates a response. The caller keeps `body` and `init` for the next response.
     #[wasm_bindgen(catch)]
     pub(super) fn respond(body: &Uint8Array, init: &ResponseInit) -> Result<Response, JsValue>;
 
     /// A promise that resolves after this many milliseconds.
     pub(super) fn sleep(milliseconds: f64) -> Promise;
 
-    /// Ends this promise of `sleep`, for whichever request waits for it.
+    /// Resolves a promise of `sleep`, which may belong to another request.
     pub(super) fn wake(sleeping: &Promise);
 
     /// Cancels the timer of a `sleep` promise that is no longer awaited.

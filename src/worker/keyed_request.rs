@@ -8,7 +8,7 @@ use super::{
 };
 use crate::core::{config::Route, key::Key};
 
-/// What the origin is asked, and the key of it.
+/// The key of a request, and the parts of the request that the origin gets.
 pub(super) struct CacheRequest {
     pub(super) key: Key,
     /// The canonical body.
@@ -25,7 +25,7 @@ pub(super) struct KeyedRequest {
 }
 
 impl KeyedRequest {
-    /// Where messages to the key's object go.
+    /// The address of the key's object.
     pub(super) fn address(&self) -> Address {
         Address {
             binding: LEASE_BINDING,

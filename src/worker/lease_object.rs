@@ -1,5 +1,5 @@
 //! The Durable Object `RefreshLease`: one per key. It loads the state, makes one call to
-//! [`crate::protocol::object::KeyObject`], and applies what comes out, in one synchronous block.
+//! [`crate::protocol::object::KeyObject`], and applies its outputs, all in one synchronous block.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     core::time::Span,
-    protocol::object::{Incoming, KeyObject, Output, Ticket},
+    protocol::object::{Incoming, KeyObject, MessageTicket, Output},
 };
 
 const TABLES: &str = "
@@ -66,12 +66,12 @@ struct Object {
     has_tables: Cell<bool>,
     object: RefCell<KeyObject>,
     sleepers: RefCell<Sleepers>,
-    next_ticket: Cell<Ticket>,
+    next_ticket: Cell<MessageTicket>,
     rng: RefCell<IsolateRng>,
 }
 
-/// The messages that sleep, and what wakes each of them.
-type Sleepers = Vec<(Ticket, oneshot::Sender<Arc<[u8]>>)>;
+/// The messages that wait for a reply, each with the channel that wakes it.
+type Sleepers = Vec<(MessageTicket, oneshot::Sender<Arc<[u8]>>)>;
 
 /// The work that remains after the synchronous block.
 #[derive(Default)]
@@ -105,7 +105,7 @@ impl Object {
 
     async fn sleep(
         &self,
-        from: Ticket,
+        from: MessageTicket,
         at_most: Span,
         woken: oneshot::Receiver<Arc<[u8]>>,
     ) -> Result<Vec<u8>, JsValue> {
@@ -123,7 +123,7 @@ impl Object {
         let applied = {
             let stored = self.load()?;
             let outputs = self.object.borrow().alarm(stored.as_deref(), clock::now());
-            self.apply(outputs, Ticket::MAX)?
+            self.apply(outputs, MessageTicket::MAX)?
         };
         match applied.pending {
             Some(pending) => pending.await.map(drop),
@@ -131,7 +131,7 @@ impl Object {
         }
     }
 
-    /// The stored state, over tables that certainly exist.
+    /// Loads the stored state, and before that creates the tables if they may be missing.
     fn load(&self) -> Result<Option<Vec<u8>>, JsValue> {
         if !self.has_tables.replace(true) {
             self.state.run(TABLES, &[]).inspect_err(|_| self.has_tables.set(false))?;
@@ -139,8 +139,8 @@ impl Object {
         self.state.first_bytes("SELECT state FROM lease", &[])
     }
 
-    /// Applies what the object has decided, without an await between load and the last of it.
-    fn apply(&self, outputs: Vec<Output>, own: Ticket) -> Result<Applied, JsValue> {
+    /// Applies the object's outputs. There is no await between the load of the state and the last output.
+    fn apply(&self, outputs: Vec<Output>, own: MessageTicket) -> Result<Applied, JsValue> {
         let mut applied = Applied::default();
         for output in outputs {
             match output {
@@ -161,7 +161,7 @@ impl Object {
                 Output::SetAlarm(at) => applied.pending = Some(self.state.set_alarm(at.0 as f64)?),
                 Output::Reply { to, bytes } if to == own => applied.reply = Some(bytes.to_vec()),
                 Output::Reply { to, bytes } => self.wake(to, bytes),
-                // Only the message at hand is answered so: who is woken gets the entry that was committed.
+                // Only the current message gets this reply: a woken message gets the entry from the commit.
                 Output::ReplyWithEntry { mut bytes, generation, .. } => {
                     let query = "SELECT bytes FROM entry WHERE generation = ?";
                     let entry = self.state.first_bytes(query, &[number(generation)])?;
@@ -178,16 +178,16 @@ impl Object {
         Ok(applied)
     }
 
-    fn wake(&self, to: Ticket, bytes: Arc<[u8]>) {
+    fn wake(&self, to: MessageTicket, bytes: Arc<[u8]>) {
         let mut sleepers = self.sleepers.borrow_mut();
         if let Some(place) = sleepers.iter().position(|(sleeper, _)| *sleeper == to) {
-            // One that has hung up hears nothing.
+            // Sending fails if the sleeping message was cancelled.
             let _ = sleepers.swap_remove(place).1.send(bytes);
         }
     }
 }
 
-/// A generation is below 2^53, and so exact as a number.
+/// A generation as a JavaScript number, which is exact because generations are below 2^53.
 fn number(generation: u64) -> JsValue {
     (generation as f64).into()
 }

@@ -1,4 +1,4 @@
-//! The Durable Object `Metrics`: one for all, it adds up what the isolates send.
+//! The Durable Object `Metrics`: a single object that adds up the counts of all isolates.
 
 use std::rc::Rc;
 
@@ -63,8 +63,8 @@ fn new_epoch() -> String {
     IsolateRng::default().unique_name().unwrap_or_else(|| clock::now().0.to_string())
 }
 
-/// Loads the ledger; one that is missing or cannot be read begins a new epoch, and is saved at once, so
-/// that every reader gets the same epoch.
+/// Loads the ledger. If it is missing or unreadable, begins a new epoch and saves it at once, so that every
+/// reader gets the same epoch.
 fn load(state: &ObjectState) -> Result<Ledger, JsValue> {
     state.run(
         "CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), counts BLOB NOT NULL)",

@@ -1,11 +1,11 @@
-//! Sends what the isolate has counted to the metrics object. What is sent when is decided by
-//! [`Flusher`](crate::isolate::metrics::Flusher).
+//! Sends the isolate's counts to the metrics object. [`Flusher`](crate::isolate::metrics::Flusher) decides
+//! what is sent, and when.
 
 use worker::Env;
 
 use super::{
     context::RequestContext,
-    isolate,
+    globals,
     object_stub::{self, Address, METRICS_BINDING},
     platform::{background, clock},
     timer,
@@ -19,39 +19,39 @@ use crate::{
 /// The name of the one metrics object.
 const NAME: &str = "metrics";
 
-/// Counts what a request was answered with, and sees to it that this is sent.
+/// Counts an answered request, and makes sure that the count is sent.
 pub(super) fn answered(context: &RequestContext, class: ServedAs, started: Instant, now: Instant) {
-    isolate::count(MetricEvent::Answered { class, took: now.since(started) });
+    globals::count(MetricEvent::Answered { class, took: now.since(started) });
     arm(context, now);
 }
 
-/// Sees to it that what is counted now is sent within the interval.
+/// Starts the timer after which the counts are sent, unless it is already running.
 pub(super) fn arm(context: &RequestContext, now: Instant) {
     let interval = context.config.flush_interval;
-    if !isolate::with(|isolate| isolate.flusher.arm(now, interval, OBJECT_TIMEOUT)) {
+    if !globals::with(|globals| globals.flusher.arm(now, interval, OBJECT_TIMEOUT)) {
         return;
     }
     let env = context.env.clone();
     background::spawn(&*context.background, async move {
         timer::sleep(interval).await;
-        isolate::with(|isolate| isolate.flusher.disarm());
+        globals::with(|globals| globals.flusher.disarm());
         let _ = flush(&env, false).await;
     });
 }
 
-/// Sends everything that is counted now, and brings back the counts of all isolates if they are asked for.
-/// Two messages at most: what an earlier attempt has left, then what was counted since.
+/// Sends all counts of this isolate, and returns those of all isolates if `show` is set. Sends at most two
+/// messages: the batch that an earlier attempt left unconfirmed, then the counts since.
 pub(super) async fn flush(env: &Env, show: bool) -> Option<MetricsReply> {
-    let left = isolate::with(|isolate| isolate.flusher.unconfirmed().cloned());
+    let left = globals::with(|globals| globals.flusher.unconfirmed().cloned());
     if let Some(batch) = left {
         deliver(env, Some(batch), false).await?;
     }
-    let batch = isolate::with(|isolate| {
-        let gauges = isolate.gauges();
-        let rng = &mut isolate.rng;
-        // Without entropy the start is the name: good enough to tell two isolates apart.
+    let batch = globals::with(|globals| {
+        let gauges = globals.gauges();
+        let rng = &mut globals.rng;
+        // Without entropy the isolate is named by the current time, which two isolates rarely share.
         let name = || rng.unique_name().unwrap_or_else(|| clock::now().0.to_string());
-        isolate.flusher.next_batch(gauges, show, name)
+        globals.flusher.next_batch(gauges, show, name)
     });
     if batch.is_none() && !show {
         return None;
@@ -59,18 +59,18 @@ pub(super) async fn flush(env: &Env, show: bool) -> Option<MetricsReply> {
     deliver(env, batch, show).await
 }
 
-/// Starts from zero. What this isolate has counted before belongs to the old epoch.
+/// Resets all counters. This isolate's earlier counts are sent first, and so belong to the old epoch.
 pub(super) async fn reset(env: &Env) -> Option<MetricsReply> {
     flush(env, true).await?;
     let reply = ask(env, &MetricsRequest::Reset).await?;
-    isolate::with(|isolate| isolate.flusher.confirmed(None, &reply.epoch));
+    globals::with(|globals| globals.flusher.confirmed(None, &reply.epoch));
     Some(reply)
 }
 
 async fn deliver(env: &Env, batch: Option<Batch>, show: bool) -> Option<MetricsReply> {
     let sequence = batch.as_ref().map(|it| it.sequence);
     let reply = ask(env, &MetricsRequest::Flush { batch, show }).await?;
-    isolate::with(|isolate| isolate.flusher.confirmed(sequence, &reply.epoch));
+    globals::with(|globals| globals.flusher.confirmed(sequence, &reply.epoch));
     Some(reply)
 }
 

@@ -1,7 +1,6 @@
-//! The Cloudflare Worker: it performs what [`crate::isolate`] decides.
+//! The Cloudflare Worker: performs the effects that [`crate::isolate`] decides on.
 //!
-//! `handle` is the whole of it; an embedder calls it from its own handler and re-exports the two
-//! Durable Object classes.
+//! An embedder calls `handle` from its own handler and re-exports the two Durable Object classes.
 
 pub mod platform;
 
@@ -21,12 +20,12 @@ mod cors;
 mod driver;
 #[cfg(feature = "edge")]
 mod forward;
+#[cfg(feature = "edge")]
+mod globals;
 #[cfg(feature = "handler")]
 mod handler;
 #[cfg(feature = "edge")]
 mod helpers;
-#[cfg(feature = "edge")]
-mod isolate;
 #[cfg(feature = "edge")]
 mod keyed_request;
 #[cfg(feature = "edge")]

@@ -9,7 +9,7 @@ use super::{
     response,
 };
 
-/// Answers a message with bytes, or with an empty 400 if it is none.
+/// Answers a message with bytes, or with an empty 400 if the request's body is not a message.
 pub(super) fn answer<F>(request: Request, answer: impl FnOnce(Vec<u8>) -> F + 'static) -> Promise
 where
     F: Future<Output = Result<Option<Vec<u8>>, JsValue>> + 'static,

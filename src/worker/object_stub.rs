@@ -15,21 +15,21 @@ pub(super) const LEASE_BINDING: &str = "REFRESH_LEASE";
 /// The binding of the metrics object.
 pub(super) const METRICS_BINDING: &str = "METRICS";
 
-/// Where a message goes.
+/// The Durable Object that a message is sent to.
 #[derive(Clone)]
 pub(super) struct Address {
     pub(super) binding: &'static str,
     /// The object's name.
     pub(super) name: String,
-    /// Where a new object should live.
+    /// The region in which a new object should be created.
     pub(super) location_hint: Option<String>,
 }
 
 /// The bytes of a reply, or why there is none.
 pub(super) type Replied = Result<Vec<u8>, ObjectError>;
 
-/// Sends bytes to an object and waits for its reply for at most `limit`; after that, returns what may still
-/// reply.
+/// Sends bytes to an object and waits for its reply for at most `limit`. After that, returns the future that
+/// may still yield the reply.
 pub(super) async fn send(
     env: &Env,
     to: Address,
@@ -47,7 +47,7 @@ pub(super) async fn send(
     timer::within(limit, posted).await
 }
 
-/// The platform marks its errors.
+/// Classifies an error by the properties that the platform sets on it.
 fn classify(error: &JsValue) -> ObjectError {
     let is = |mark: &str| Reflect::get(error, &JsValue::from_str(mark)).is_ok_and(|it| it.is_truthy());
     if is("overloaded") {

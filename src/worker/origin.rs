@@ -1,5 +1,5 @@
-//! One call to the origin. The request is built from nothing: of what a client sent, only the canonical body
-//! and the route's keyed headers leave this Worker.
+//! One call to the origin. The request is built from scratch: of the client's request, it contains only the
+//! canonical body and the route's keyed headers.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
 /// The largest body of an origin's 4xx that is relayed.
 const MAX_REFUSAL: usize = 65_536;
 
-/// Calls the origin, and measures from just before the call to the last byte.
+/// Calls the origin, and measures the time from just before the call to the last byte of the body.
 pub(super) async fn compute(keyed: &KeyedRequest, limit: Span) -> Result<Computed, Failure> {
     let unreachable = |_| transient(Reason::OriginUnreachable);
     let (config, route) = (&keyed.context.config, &keyed.route);
@@ -91,7 +91,7 @@ pub(super) fn url(origin: Option<&OriginUrl>, path: &str) -> String {
     format!("{}{path}", origin.map_or("https://origin.internal", OriginUrl::as_str))
 }
 
-/// Sends a request to an origin: by the network, or by the service binding `ORIGIN`.
+/// Sends a request to an origin over the network or, without an origin URL, to the service binding `ORIGIN`.
 pub(super) fn fetch(
     env: &Env,
     origin: Option<&OriginUrl>,
@@ -100,7 +100,7 @@ pub(super) fn fetch(
     bindings::fetch(env, if origin.is_some() { None } else { Some("ORIGIN") }, request)
 }
 
-/// An answer whose head is acceptable.
+/// A response of the origin with an acceptable status and headers; its body is not yet read.
 struct Begun {
     response: Response,
     headers: Headers,
@@ -119,7 +119,7 @@ impl Begun {
         let is_refusal = status == http::Status::Refusal;
         let content_type = response::get(&headers, "content-type").unwrap_or_default();
         let most = if is_refusal { MAX_REFUSAL.min(max_response) } else { max_response };
-        // What is encoded has another length than what is read.
+        // With a content encoding, the announced length is not the length of the decoded body.
         let announced = match response::get(&headers, "content-encoding") {
             None => response::get(&headers, "content-length").and_then(|length| length.parse::<usize>().ok()),
             Some(_) => None,
@@ -143,7 +143,7 @@ impl Begun {
     }
 }
 
-/// An answer with its body, or what of it arrived.
+/// A response of the origin with its body, or the error with which reading the body ended.
 struct Received {
     begun: Begun,
     bytes: Result<Vec<u8>, BodyError>,
@@ -162,17 +162,17 @@ impl Received {
         if begun.announced.is_some_and(|length| length != bytes.len()) {
             return Err(transient(Reason::OriginTruncated));
         }
-        // Validated here, once per computation: what is cached or relayed is JSON for certain.
+        // Validated once per computation, so that only valid JSON is cached or relayed.
         let is_json = http::is_json(&begun.content_type)
             && str::from_utf8(&bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
         let (status, storable) = (begun.response.status(), storable(&begun.headers));
         let (headers, bytes) = match (is_json, begun.is_refusal) {
             (true, _) => (kept(&begun.headers), bytes),
             (false, false) => return Err(transient(Reason::OriginNotJson)),
-            // Its status is relayed, and nothing else.
+            // Only the status of a refusal that is not JSON is relayed.
             (false, true) => Default::default(),
         };
-        // A refusal that is for one client only is passed on like any other such answer.
+        // A refusal that must not be stored is returned uncached, like any other such answer.
         if begun.is_refusal && storable {
             let content_type = if is_json { begun.content_type } else { String::new() };
             let body = String::from_utf8(bytes).unwrap_or_default();

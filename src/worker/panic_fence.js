@@ -1,9 +1,9 @@
-// What happens when the wasm panics: its instance is rebuilt before it is used again, and requests that wait for the
-// lost instance fail with an error at once instead of hanging.
+// Handles panics of the wasm: the instance is rebuilt before it is used again, and requests that wait for the lost
+// instance fail at once instead of hanging.
 
 /**
- * Notes a panic wherever it shows. worker-build's shim, the `worker` crate and this module all report it by setting
- * `criticalError` on `state`, and the shim clears it when it rebuilds the instance.
+ * Creates a fence that notices every panic. worker-build's shim, the `worker` crate and this module all report a panic
+ * by setting `criticalError` on `state`, and the shim clears it when it rebuilds the instance.
  *
  * @param {{ criticalError?: boolean }} state worker-build's own note of a panic
  * @param {(env: unknown, context: unknown) => void} rebuild rebuilds the wasm instance
@@ -24,7 +24,7 @@ export function createFence(state, rebuild) {
 
   return {
     /**
-     * Rebuilds the instance if a panic was noted. To be called before the wasm is.
+     * Rebuilds the instance if it has panicked. Must be called before each call into the wasm.
      *
      * @param {unknown} env
      * @param {unknown} context
@@ -34,7 +34,7 @@ export function createFence(state, rebuild) {
     },
 
     /**
-     * Notes an error on its way out of the wasm, where nothing throws but a panic. Returns it, to be thrown.
+     * Records an error thrown by the wasm as a panic, because only panics throw there. Returns the error to rethrow it.
      *
      * @param {unknown} error
      */
@@ -71,8 +71,8 @@ export function createFence(state, rebuild) {
 }
 
 /**
- * A `queueMicrotask` that leaves no garbage on the runtime's side: the runtime's own makes an object for each task,
- * which only a full collection takes away.
+ * A `queueMicrotask` that uses a promise. The runtime's own function creates an object outside the JavaScript heap for
+ * each task, which only a full garbage collection frees.
  *
  * @param {(error: unknown) => unknown} notePanic
  */

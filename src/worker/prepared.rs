@@ -12,10 +12,11 @@ use web_sys::{Response, ResponseInit};
 use super::{helpers, keyed_request::CacheRequest, response};
 use crate::core::{config::Route, entry::Entry, http::CacheStatus, time::Instant};
 
-/// A larger body is not kept a second time: copying it costs less than the memory is worth.
+/// The largest body, in bytes, of which a copy is kept as a JavaScript array. For a larger one the memory
+/// costs more than a copy per response.
 const MAX_BODY: usize = 8_192;
 
-/// A request's key, and what its last answer was made of.
+/// A request's key, and the JavaScript objects from which its last response was built.
 pub(super) struct Prepared {
     pub(super) request: Rc<CacheRequest>,
     ready: Option<Ready>,
@@ -35,7 +36,8 @@ impl Prepared {
         Self { request, ready: None }
     }
 
-    /// The entry as a response. Age and time to live stand in whole seconds: within one the headers stay.
+    /// Builds a response from the entry. The headers give the age and the remaining TTL in whole seconds, so
+    /// they are reused within one second.
     pub(super) fn response(
         &mut self,
         route: &Route,

@@ -1,4 +1,4 @@
-//! Error answers: `application/problem+json` (RFC 9457) with a stable `code`, and nothing of the inside.
+//! Error responses: `application/problem+json` (RFC 9457) with a stable `code`, without internal details.
 
 use std::borrow::Cow;
 

@@ -7,7 +7,7 @@ use web_sys::Response;
 use super::{
     body::{self, BodyError},
     context::{RequestContext, RequestHead},
-    cors, driver, isolate,
+    cors, driver, globals,
     keyed_request::{CacheRequest, KeyedRequest},
     metrics_sender,
     platform::{background::BoxFuture, clock},
@@ -186,7 +186,7 @@ fn identify(
     let route = &context.config.routes[place];
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
     let raw = RawRequest { route: place, headers, body };
-    if let Some(request) = isolate::with(|isolate| Some(Rc::clone(&isolate.memo.get(&raw)?.request))) {
+    if let Some(request) = globals::with(|globals| Some(Rc::clone(&globals.memo.get(&raw)?.request))) {
         return Ok((request, Some(raw)));
     }
     let is_long =
@@ -200,7 +200,7 @@ fn identify(
     let key = key_of(&context.config, route, &raw.headers, &body);
     let request = Rc::new(CacheRequest { key, body, headers: raw.headers.clone() });
     let prepared = Prepared::new(Rc::clone(&request));
-    let is_remembered = isolate::with(|isolate| isolate.memo.put(&raw, prepared));
+    let is_remembered = globals::with(|globals| globals.memo.put(&raw, prepared));
     Ok((request, is_remembered.then_some(raw)))
 }
 
@@ -299,7 +299,7 @@ fn entry_response(
         return response::not_modified(route, entry, status, now);
     }
     let prepared = raw.and_then(|raw| {
-        isolate::with(|isolate| Some(isolate.memo.get(raw)?.response(route, entry, status, now)))
+        globals::with(|globals| Some(globals.memo.get(raw)?.response(route, entry, status, now)))
     });
     prepared.unwrap_or_else(|| response::of_entry(route, entry, status, now))
 }

@@ -1,12 +1,12 @@
-//! What a request's head says, read in one call into JavaScript: each header read by itself would be a call,
-//! and its name a text that has to be decoded there.
+//! Properties of a request's method and headers, read in one call into JavaScript. Reading each header
+//! separately would cost a call each, and the decoding of the header's name in JavaScript.
 
 use js_sys::Array;
 use web_sys::Request;
 
 use super::helpers;
 
-/// How many bits stand below the length.
+/// Number of bits below the length.
 const BITS: u32 = 8;
 
 /// The flags as one number, made by `helpers.js`: bits, and above them the announced length plus one.
@@ -20,7 +20,7 @@ impl RequestFlags {
         Self(helpers::request_flags(request, credentials) as u64)
     }
 
-    /// All but the length: a body that has come has one of its own.
+    /// The flags without the announced length, which is not needed once the body has been read.
     #[cfg(feature = "handler")]
     pub(super) fn bits(self) -> u8 {
         self.0 as u8
@@ -48,7 +48,7 @@ impl RequestFlags {
         self.has(2)
     }
 
-    /// Whether the content type is `application/json` to the letter; others may mean the same.
+    /// Whether the content type is exactly `application/json`; other values may be acceptable too.
     pub(super) fn has_json_type(self) -> bool {
         self.has(3)
     }
@@ -57,7 +57,7 @@ impl RequestFlags {
         self.has(4)
     }
 
-    /// `Authorization`, `Cookie`, or what is a credential on some route.
+    /// Whether there is `Authorization`, `Cookie`, or another header that is a credential on some route.
     pub(super) fn has_credentials(self) -> bool {
         self.has(5)
     }

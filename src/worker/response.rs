@@ -1,4 +1,4 @@
-//! Builds responses of the web's own types.
+//! Builds responses.
 
 use serde_json::Value;
 use wasm_bindgen::JsValue;
@@ -16,7 +16,7 @@ pub(super) fn headers(pairs: &[(&str, &str)]) -> Headers {
     headers
 }
 
-/// Sets a header. A value that the platform refuses is left out: it can only come from an origin.
+/// Sets a header. A value that the platform rejects is ignored: only an origin can send such a value.
 pub(super) fn set(headers: &Headers, name: &str, value: &str) {
     let _ = headers.set(name, value);
 }

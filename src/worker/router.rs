@@ -8,7 +8,7 @@ use worker::{Context, Env};
 use super::{
     admin, assets,
     context::{RequestContext, RequestHead, RequestTarget},
-    cors, forward, isolate, metrics_sender,
+    cors, forward, globals, metrics_sender,
     platform::{background, clock},
     problem::{self, Problem},
     request,
@@ -47,9 +47,9 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Response {
 
 /// The request's head with the configuration, or what a refused configuration answers.
 pub(super) fn read_head(request: Request, env: &Env) -> Result<RequestHead, Response> {
-    match isolate::config(env) {
+    match globals::config(env) {
         Ok(config) => {
-            let flags = isolate::with(|isolate| RequestFlags::of(&request, &isolate.credentials));
+            let flags = globals::with(|globals| RequestFlags::of(&request, &globals.credentials));
             Ok(RequestHead::new(request, flags, config))
         }
         Err(problem) => Err(refuse(&problem, RequestTarget::parse(request.url()).path())),
@@ -148,7 +148,7 @@ pub(super) fn refuse(refused: &ConfigError, path: &str) -> Response {
     let sentence = refused.to_string();
     web_sys::console::error_1(&format!("configuration refused: {sentence}").into());
     if !path.starts_with("/_xfetch/") {
-        isolate::count(MetricEvent::Answered { class: ServedAs::Rejected, took: Span::ZERO });
+        globals::count(MetricEvent::Answered { class: ServedAs::Rejected, took: Span::ZERO });
     }
     Problem::new(503, "configuration_refused", sentence).response()
 }

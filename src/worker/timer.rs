@@ -1,4 +1,4 @@
-//! Timers, and futures that give up.
+//! Timers, and futures with a time limit.
 
 use futures_util::future::{Either, select};
 use js_sys::Promise;
@@ -15,7 +15,7 @@ impl Sleep {
         Self(helpers::sleep(time.0 as f64))
     }
 
-    /// What ends it early.
+    /// Returns a handle that can end the sleep early.
     pub(super) fn alarm(&self) -> Alarm {
         Alarm(self.0.clone())
     }
@@ -32,8 +32,8 @@ impl Drop for Sleep {
     }
 }
 
-/// Ends a sleep, also one of another request: a promise carries the request that it was made in, and what
-/// waits for it goes on there. A Rust future alone would go on in the request that wakes it.
+/// Ends a sleep early, even a sleep of another request. Code that awaits a promise continues in the request
+/// that created the promise; a Rust future alone would continue in the request that wakes it.
 pub(super) struct Alarm(Promise);
 
 impl Alarm {

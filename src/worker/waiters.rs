@@ -1,4 +1,4 @@
-//! The requests of this isolate that sleep until another task of it wakes them.
+//! The requests of this isolate that sleep until another task of the isolate wakes them.
 
 use std::{cell::Cell, collections::BTreeMap, rc::Rc};
 
@@ -8,10 +8,10 @@ use crate::{
         key::Hash,
         time::{Instant, Span},
     },
-    isolate::{coalesce::Ticket, step::Shared},
+    isolate::{coalesce::WaitTicket, step::Shared},
 };
 
-/// Number of waits above which expired ones are swept: a cancelled request takes none away.
+/// Number of waits above which expired ones are swept: a cancelled request does not remove its wait.
 const MIN_SWEEP: usize = 256;
 /// How much longer than its sleep a wait is kept.
 const GRACE: Span = Span(1_000);
@@ -27,15 +27,15 @@ impl Waiter {
         Rc::new(Self { result: Cell::new(None), alarm })
     }
 
-    /// What it was woken with, if it was.
+    /// The result with which the request was woken, if it was woken.
     pub(super) fn take(&self) -> Option<Shared> {
         self.result.take()
     }
 }
 
-enum Wait {
+enum PendingWait {
     Sleeps(Rc<Waiter>),
-    /// Its result came before it fell asleep.
+    /// The result arrived before the request began to sleep.
     Early(Shared),
 }
 
@@ -43,55 +43,55 @@ enum Wait {
 /// the wasm holds one copy of the code.
 #[derive(Default)]
 pub(super) struct Waiters {
-    waits: BTreeMap<Hash, Box<(Instant, Wait)>>,
+    waits: BTreeMap<Hash, Box<(Instant, PendingWait)>>,
     sweep_at: usize,
 }
 
-fn name(ticket: Ticket) -> Hash {
+fn name(ticket: WaitTicket) -> Hash {
     let mut name = Hash::default();
     name[..8].copy_from_slice(&ticket.to_be_bytes());
     name
 }
 
 impl Waiters {
-    /// A request falls asleep; returns its result if that has come already.
+    /// Registers a request that begins to sleep, or returns its result if that has already arrived.
     pub(super) fn sleeps(
         &mut self,
-        ticket: Ticket,
+        ticket: WaitTicket,
         waiter: &Rc<Waiter>,
         at_most: Span,
         now: Instant,
     ) -> Option<Shared> {
-        if let Some((_, Wait::Early(result))) = self.take(ticket) {
+        if let Some((_, PendingWait::Early(result))) = self.take(ticket) {
             return Some(result);
         }
-        self.insert(ticket, Wait::Sleeps(Rc::clone(waiter)), now.plus(at_most).plus(GRACE), now);
+        self.insert(ticket, PendingWait::Sleeps(Rc::clone(waiter)), now.plus(at_most).plus(GRACE), now);
         None
     }
 
-    /// A sleep has ended.
-    pub(super) fn ended(&mut self, ticket: Ticket) {
+    /// Removes the wait of a request whose sleep has ended.
+    pub(super) fn ended(&mut self, ticket: WaitTicket) {
         self.take(ticket);
     }
 
     /// Wakes a request with this result.
-    pub(super) fn wake(&mut self, ticket: Ticket, result: Shared, now: Instant) {
+    pub(super) fn wake(&mut self, ticket: WaitTicket, result: Shared, now: Instant) {
         match self.take(ticket) {
-            Some((_, Wait::Sleeps(waiter))) => {
+            Some((_, PendingWait::Sleeps(waiter))) => {
                 waiter.result.set(Some(result));
                 waiter.alarm.ring();
             }
-            Some((_, Wait::Early(_))) | None => {
-                self.insert(ticket, Wait::Early(result), now.plus(GRACE), now);
+            Some((_, PendingWait::Early(_))) | None => {
+                self.insert(ticket, PendingWait::Early(result), now.plus(GRACE), now);
             }
         }
     }
 
-    fn take(&mut self, ticket: Ticket) -> Option<(Instant, Wait)> {
+    fn take(&mut self, ticket: WaitTicket) -> Option<(Instant, PendingWait)> {
         self.waits.remove(&name(ticket)).map(|wait| *wait)
     }
 
-    fn insert(&mut self, ticket: Ticket, wait: Wait, until: Instant, now: Instant) {
+    fn insert(&mut self, ticket: WaitTicket, wait: PendingWait, until: Instant, now: Instant) {
         if self.waits.len() >= self.sweep_at.max(MIN_SWEEP) {
             self.waits.retain(|_, wait| wait.0 > now);
             self.sweep_at = self.waits.len() * 2;

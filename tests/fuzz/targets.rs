@@ -1,4 +1,4 @@
-//! What is done with one input of the fuzzer, and what must hold for it.
+//! The fuzz targets: what each does with one input, and the properties that must hold for it.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use xfetch_edge::{
     },
 };
 
-/// The seed that the first byte names, edited as the rest says: three bytes each replace, insert or remove one
-/// byte. From `!` on, the rest stands for itself.
+/// Decodes an input: the first byte selects a seed, and each three bytes that follow insert, remove or
+/// replace one byte of it, or cut its end off. If the first byte is `!`, the rest is used as it is.
 fn edited(seeds: &[Vec<u8>], input: &[u8]) -> Vec<u8> {
     let Some((first, edits)) = input.split_first() else {
         return Vec::new();
@@ -48,7 +48,7 @@ fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
     seeds.iter().map(|it| it.as_bytes().to_vec()).collect()
 }
 
-/// A body is refused or has one canonical form: RFC 8785's, by another implementation of it.
+/// A body is refused, or its canonical form equals that of another implementation of RFC 8785.
 pub(crate) fn key(input: &[u8]) {
     let seeds = texts(&[
         r#"{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}"#,
@@ -63,7 +63,7 @@ pub(crate) fn key(input: &[u8]) {
             Ok(&canonical),
             "it is a fixed point"
         );
-        let value: Value = serde_json::from_slice(&bytes).expect("what is accepted is JSON");
+        let value: Value = serde_json::from_slice(&bytes).expect("an accepted body is JSON");
         assert_eq!(serde_json_canonicalizer::to_string(&value).expect("it has a canonical form"), canonical);
     }
     let fields = ["home_team", "away_team", "match_date"].map(str::to_owned);
@@ -97,8 +97,8 @@ fn example() -> Entry {
     }
 }
 
-/// A stored entry is unreadable, or what it says it is: of this key, and the same when written again. Whatever
-/// its times are, it has an age, a verdict and a copy below any floor.
+/// Stored bytes are unreadable, or decode to an entry of this key that is the same when encoded and decoded
+/// again. Its age, its end and its state under a purge floor can be computed whatever its times are.
 pub(crate) fn entry(input: &[u8]) {
     let written = entry_format::encode(&example());
     let bytes = edited(&[written], input);
@@ -119,8 +119,8 @@ pub(crate) fn entry(input: &[u8]) {
     }
 }
 
-/// Settings are refused with a sentence that names one of them, or are whole: every length of time fits in the
-/// platform's.
+/// Settings are refused with a sentence that names one of them, or give a complete configuration whose times
+/// are within the platform's limits.
 pub(crate) fn settings(input: &[u8]) {
     let seeds = texts(&[
         r#"{"ORIGIN_URL":"https://origin.example","ROUTES":[{"path":"/a","ttl":5}]}"#,
@@ -154,9 +154,9 @@ pub(crate) fn settings(input: &[u8]) {
     }
 }
 
-/// The fields of HTTP that a decision hangs on: no input breaks a parser, and what forbids storing is never
-/// overlooked where it stands by itself in its list. (Quotes in the middle of a token are nobody's syntax: what
-/// they hide may be forbidden, which is the safe side.)
+/// The header fields on which decisions depend: no input makes a parser panic, and a directive that forbids
+/// storing is always found if it is a list member of its own. (Quotes inside a token are invalid; such a
+/// field may be read as forbidding storage, which is safe.)
 pub(crate) fn fields(input: &[u8]) {
     let seeds = texts(&[
         "max-age=60, private, must-revalidate",
@@ -221,8 +221,9 @@ fn messages() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Messages are refused or read as they were written; whatever lengths and tokens they carry, the object's state
-/// takes them without a panic, never goes back in its tokens, and can be stored and read again.
+/// Messages are refused, or are the same when encoded and decoded again. Whatever times and tokens they
+/// carry, the object's state handles them without a panic, its floors never go down, and it can be stored and
+/// read again.
 pub(crate) fn message(input: &[u8]) {
     let bytes = edited(&messages(), input);
     if let Some((reply, rest)) = message::decode_reply(&bytes) {
@@ -255,7 +256,7 @@ fn take(state: &mut lease::State, message: &Message, now: Instant) {
             let granted = |answer| if let Answer::Granted { token } = answer { Some(token) } else { None };
             let first = granted(state.acquire(seen, nonce, request, now));
             if let Some(token) = first {
-                // What was seen more than a day ahead, or beyond all tokens, is not believed.
+                // A generation seen more than a day ahead, or beyond all tokens, is ignored.
                 let most = now.plus(Span::DAY).0.min((1 << 53) - 2);
                 assert!(token > seen || seen > most, "a token below what was seen");
                 assert_eq!(state.commit(token, Span::ZERO, example().lifetime, now).0, Answer::Committed);

@@ -12,7 +12,7 @@ function flagsOf(method, headers = {}, names = []) {
   return requestFlags({ method, headers: new Headers(headers) }, names);
 }
 
-test("each flag says one thing of a request's head", () => {
+test("each flag states one fact about a request's head", () => {
   assert.equal(flagsOf("POST"), FLAGS.POST);
   assert.equal(flagsOf("OPTIONS"), FLAGS.OPTIONS);
   for (const method of ["GET", "HEAD"]) assert.equal(flagsOf(method), FLAGS.GET_OR_HEAD);
@@ -32,7 +32,7 @@ test("each flag says one thing of a request's head", () => {
     assert.equal(flagsOf("PUT", { [name]: value }, ["x-api-key"]), flag, String(name));
 });
 
-test("the announced length stands above the flags, and only where it can be believed", () => {
+test("a plausible Content-Length is stored above the flags, any other is left out", () => {
   const length = (headers) => Math.floor(flagsOf("POST", headers) / LENGTH) - 1;
   assert.equal(length({}), -1);
   assert.equal(length({ "content-length": "0" }), 0);
@@ -89,7 +89,7 @@ test("bytes are copied to their address, also after the memory has grown", () =>
   }
 });
 
-test("a sleep ends by its timer, by being woken, or when nobody waits for it", async () => {
+test("a sleep ends by its timer, when it is woken, or when it is forgotten", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   try {
     const ended = [];

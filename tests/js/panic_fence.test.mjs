@@ -32,7 +32,7 @@ test("requests that wait for the wasm fail at once when it panics, and later one
   assert.equal(await rejectOnPanic(Promise.resolve(1)), 1);
 });
 
-test("the instance is rebuilt once before the next call, whoever has noted the panic", () => {
+test("the instance is rebuilt once before the next call, also when another module has noted the panic", () => {
   const { state, rebuilt, rebuildAfterPanic } = fence();
   rebuildAfterPanic("first", undefined);
   assert.deepEqual(rebuilt, []);

@@ -33,7 +33,7 @@ function world() {
 
 const never = () => new Promise(() => {});
 
-test("a body that has come is answered with its length, and its place is free", async () => {
+test("a complete body is answered with its length, and its place becomes free", async () => {
   const { reader, read } = world();
   const answered = read(Promise.resolve(new ArrayBuffer(7)));
   assert.equal(reader.pending(), 1);
@@ -41,7 +41,7 @@ test("a body that has come is answered with its length, and its place is free", 
   assert.equal(reader.pending(), 0);
 });
 
-test("a body that cannot be read is told from one that can", async () => {
+test("a body that cannot be read is reported as broken", async () => {
   const { read } = world();
   assert.equal((await read(Promise.reject(new Error("reset")))).length, BROKEN);
 });
@@ -68,7 +68,7 @@ test("one watch serves all bodies, and ends when none is being read", async () =
   await kept[0];
 });
 
-test("a watch that has gone with its request is replaced", async () => {
+test("a watch that was cancelled with its request is replaced", async () => {
   const { kept, read } = world();
   read(never());
   mock.timers.setTime(1_000_000 + 4 * TICK);
@@ -85,7 +85,7 @@ test("beyond a number of pending bodies a request is kept alive until its body h
   assert.deepEqual(await kept[1], { length: 0, started: 1_000_000 });
 });
 
-test("a place is used again, and an end that comes twice frees it once", async () => {
+test("a free place is used again, and a body that ends twice frees its place once", async () => {
   const { reader, read } = world();
   await read(Promise.resolve(new ArrayBuffer(1)));
   read(never());

@@ -1,4 +1,4 @@
-//! The settings: each at the ends of its range, and what is refused, by its name.
+//! The settings at the ends of their ranges, and refused values, for which the error names the setting.
 
 use serde_json::{Map, Value, json};
 use xfetch_edge::{
@@ -16,7 +16,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A small good configuration with these settings on top.
+/// A minimal valid configuration, with these settings added or replaced.
 fn vars(more: Value) -> Map<String, Value> {
     let mut vars = object(json!({ "ORIGIN_URL": "https://api.example", "ROUTES": [{ "path": "/a" }] }));
     vars.extend(object(more));
@@ -47,7 +47,7 @@ fn route(more: Value) -> Value {
 }
 
 #[test]
-fn without_settings_of_its_own_a_configuration_is_as_the_readme_says() {
+fn a_minimal_configuration_has_the_documented_defaults() {
     let config = good(json!({}));
     assert!(matches!(&config.origin, Origin::Url(url) if url.as_str() == "https://api.example"));
     assert_eq!(config.cache_version, "1");
@@ -165,7 +165,7 @@ fn configured_numbers_have_their_documented_units() {
 }
 
 #[test]
-fn words_and_lists_are_taken_or_refused_by_name() {
+fn texts_and_lists_are_accepted_or_refused_by_name() {
     let many = |count: usize| (0..count).map(|it| json!(format!("x{it}"))).collect::<Vec<_>>();
     for fine in [
         json!({ "credentials": "bypass" }),
@@ -215,7 +215,7 @@ fn words_and_lists_are_taken_or_refused_by_name() {
 }
 
 #[test]
-fn routes_have_plain_paths_of_their_own() {
+fn route_paths_are_plain_and_unique() {
     for fine in
         ["/a", "/api/v1/brain/calculate", "/a-b_c.d~e", "/a:b@c!d$e&f'g(h)i*j+k,l=m", "/_x", "/...", "/.a"]
     {
@@ -270,7 +270,7 @@ fn a_prefix_is_forwarded_by_whole_segments() {
 }
 
 #[test]
-fn origins_of_pages_are_origins() {
+fn cors_origins_are_web_origins() {
     let config = good(
         json!({ "CORS_ORIGINS": ["*", "https://app.example", "http://localhost:8080", "https://[::1]:1"] }),
     );
@@ -363,12 +363,12 @@ fn a_refused_setting_gives_a_short_error_with_name_value_and_range() {
     let missing =
         Config::parse(&object(json!({ "ORIGIN_URL": "https://api.example" })), false).expect_err("no route");
     assert_eq!((missing.setting.as_str(), missing.value.as_str()), ("ROUTES", "missing"));
-    // Of many the first.
+    // Of several mistakes the first is reported.
     assert_eq!(refused(json!({ "FORWARD": ["x"], "CORS_ORIGINS": ["x"] })), "FORWARD");
 }
 
 #[test]
-fn a_binding_is_closer_than_a_url_and_a_routes_own_origin_closer_still() {
+fn a_binding_takes_precedence_over_a_url_and_a_routes_own_origin_over_both() {
     let with_own = vars(route(json!({ "origin": "https://own.example/" })));
     let config = Config::parse(&with_own, true).expect("it is good");
     assert_eq!(config.origin, Origin::Binding);
@@ -385,7 +385,7 @@ fn a_binding_is_closer_than_a_url_and_a_routes_own_origin_closer_still() {
     assert_eq!(Config::parse(&without, false).expect_err("no origin").setting, "ORIGIN_URL");
 }
 
-/// The address as it is used, if it may be.
+/// The normalised origin URL; `None` if it is refused.
 fn taken(url: &str, development: bool) -> Option<String> {
     let vars = vars(json!({ "ORIGIN_URL": url, "DEVELOPMENT": development }));
     Config::parse(&vars, false).ok().map(|config| match config.origin {

@@ -17,7 +17,7 @@ use xfetch_edge::{
         computation::{Computed, Purpose},
         metrics::CallOutcome,
         miss::{self, Miss, MissOutcome},
-        refresh::{Action, Event, Refresh, Subject},
+        refresh::{Refresh, RefreshAction, RefreshEvent, RefreshInput},
         refresh_gate::{Blocked, RefreshGate},
         refresh_outcome::RefreshOutcome,
     },
@@ -58,14 +58,15 @@ fn computed(status: u16, storable: bool) -> Computed {
     Computed { status, headers, body, delta: Span(900), storable, at: NOW }
 }
 
-/// A computation that has handed in its entry under token 9, having heard of a floor with the grant.
+/// A refresh that has sent its commit under token 9, after a grant that carried this floor.
 fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+    let subject =
+        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
-    refresh.on(Event::Started, NOW);
-    refresh.on(Event::Replied(reply(floor, Answer::Granted { token: 9 }), None), NOW);
-    match refresh.on(Event::Computed(computed(200, true)), NOW) {
-        Action::Commit(entry) => (refresh, entry),
+    refresh.on(RefreshEvent::Started, NOW);
+    refresh.on(RefreshEvent::Replied(reply(floor, Answer::Granted { token: 9 }), None), NOW);
+    match refresh.on(RefreshEvent::Computed(computed(200, true)), NOW) {
+        RefreshAction::Commit(entry) => (refresh, entry),
         other => panic!("it is handed in, but {other:?}"),
     }
 }
@@ -75,30 +76,35 @@ fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
 #[test]
 fn a_rejected_commit_is_stored_nowhere_and_answers_its_own_client() {
     let (mut refresh, entry) = handed_in(Floor::default());
-    let next = refresh.on(Event::Replied(reply(Floor::default(), Answer::Rejected), None), NOW);
-    assert_eq!(next, Action::End(RefreshOutcome::Rejected(entry)));
+    let next = refresh.on(RefreshEvent::Replied(reply(Floor::default(), Answer::Rejected), None), NOW);
+    assert_eq!(next, RefreshAction::End(RefreshOutcome::Rejected(entry)));
 }
 
 #[test]
 fn an_entry_purged_between_commit_and_reply_is_stored_nowhere() {
     for (heard_before, heard_now) in [(hard(0), hard(10)), (hard(10), hard(0))] {
         let (mut refresh, entry) = handed_in(heard_before);
-        let next = refresh.on(Event::Replied(reply(heard_now, Answer::Committed), None), NOW);
-        assert_eq!(next, Action::End(RefreshOutcome::Rejected(entry)), "{heard_before:?} {heard_now:?}");
+        let next = refresh.on(RefreshEvent::Replied(reply(heard_now, Answer::Committed), None), NOW);
+        assert_eq!(
+            next,
+            RefreshAction::End(RefreshOutcome::Rejected(entry)),
+            "{heard_before:?} {heard_now:?}"
+        );
     }
     let (mut refresh, entry) = handed_in(hard(9));
-    let next = refresh.on(Event::Replied(reply(hard(9), Answer::Committed), None), NOW);
-    assert_eq!(next, Action::Store(entry), "at the floor it is not below it");
+    let next = refresh.on(RefreshEvent::Replied(reply(hard(9), Answer::Committed), None), NOW);
+    assert_eq!(next, RefreshAction::Store(entry), "a generation at the floor is not below it");
 }
 
 #[test]
 fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+    let subject =
+        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
-    refresh.on(Event::Started, NOW);
+    refresh.on(RefreshEvent::Started, NOW);
     let newer = Answer::Newer { generation: 7, age: Span::ZERO, ttl: LIFETIME.ttl };
-    let told = Event::Replied(reply(hard(8), newer), Some(Arc::new(entry(7, NOW.0))));
-    assert_eq!(refresh.on(told, NOW), Action::Acquire { seen: 7 });
+    let told = RefreshEvent::Replied(reply(hard(8), newer), Some(Arc::new(entry(7, NOW.0))));
+    assert_eq!(refresh.on(told, NOW), RefreshAction::Acquire { seen: 7 });
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn a_refusal_for_one_client_only_counts_as_a_refusal() {
 }
 
 #[test]
-fn an_ending_knows_its_reason_where_something_has_failed() {
+fn the_outcome_of_a_failed_refresh_gives_the_reason() {
     let timed_out = || Failure::Transient { reason: Reason::OriginTimeout, retry_after: None };
     let backed_off = |failure| RefreshOutcome::BackedOff { failure, retry_after: Span::SECOND };
     for (ending, reason) in [
@@ -129,27 +135,30 @@ fn an_ending_knows_its_reason_where_something_has_failed() {
 #[test]
 fn an_overloaded_object_is_not_asked_again() {
     let mut cold = Miss::new(0, None, NOW);
-    cold.on(miss::Event::Started { led_here: true }, NOW);
-    assert_eq!(cold.on(miss::Event::WaitBroken { is_overloaded: true }, NOW), miss::Action::WatchMemory);
+    cold.on(miss::MissEvent::Started { led_here: true }, NOW);
+    assert_eq!(
+        cold.on(miss::MissEvent::WaitBroken { is_overloaded: true }, NOW),
+        miss::MissAction::WatchMemory
+    );
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
-    cold.on(miss::Event::Started { led_here: true }, NOW);
-    let next = cold.on(miss::Event::WaitBroken { is_overloaded: true }, NOW);
-    assert_eq!(next, miss::Action::Answer(MissOutcome::Fallback(old)));
+    cold.on(miss::MissEvent::Started { led_here: true }, NOW);
+    let next = cold.on(miss::MissEvent::WaitBroken { is_overloaded: true }, NOW);
+    assert_eq!(next, miss::MissAction::Answer(MissOutcome::Fallback(old)));
     let mut cold = Miss::new(0, None, NOW);
-    cold.on(miss::Event::Started { led_here: true }, NOW);
-    let next = cold.on(miss::Event::WaitBroken { is_overloaded: false }, NOW);
-    assert_eq!(next, miss::Action::LookAround, "one that has restarted is");
+    cold.on(miss::MissEvent::Started { led_here: true }, NOW);
+    let next = cold.on(miss::MissEvent::WaitBroken { is_overloaded: false }, NOW);
+    assert_eq!(next, miss::MissAction::LookAround, "a restarted object is asked again");
 }
 
 #[test]
-fn where_answers_must_not_be_stored_the_old_entry_is_kept_in_hand() {
+fn the_old_entry_is_kept_as_a_fallback_if_answers_must_not_be_stored() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let passed = || miss::Event::Led(RefreshOutcome::Failed(Failure::Pass), Floor::default());
+    let passed = || miss::MissEvent::Led(RefreshOutcome::Failed(Failure::Pass), Floor::default());
     let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
-    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(MissOutcome::Uncached(Some(old))));
+    assert_eq!(cold.on(passed(), NOW), miss::MissAction::Answer(MissOutcome::Uncached(Some(old))));
     let mut cold = Miss::new(0, None, NOW);
-    assert_eq!(cold.on(passed(), NOW), miss::Action::Answer(MissOutcome::Uncached(None)));
+    assert_eq!(cold.on(passed(), NOW), miss::MissAction::Answer(MissOutcome::Uncached(None)));
 }
 
 #[test]
@@ -157,12 +166,12 @@ fn a_waiter_learns_of_a_purge_from_the_message_that_wakes_it() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let woken = |floor| {
         let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
-        cold.on(miss::Event::Started { led_here: true }, NOW);
+        cold.on(miss::MissEvent::Started { led_here: true }, NOW);
         let told = Answer::Failed { failure: transient(None), retry_after: Span::SECOND };
-        cold.on(miss::Event::Woken(reply(floor, told), None), NOW)
+        cold.on(miss::MissEvent::Woken(reply(floor, told), None), NOW)
     };
-    assert!(matches!(woken(hard(7)), miss::Action::Answer(MissOutcome::Fallback(_))));
-    assert!(matches!(woken(hard(8)), miss::Action::Answer(MissOutcome::Failed { .. })));
+    assert!(matches!(woken(hard(7)), miss::MissAction::Answer(MissOutcome::Fallback(_))));
+    assert!(matches!(woken(hard(8)), miss::MissAction::Answer(MissOutcome::Failed { .. })));
 }
 
 // The object.
@@ -189,11 +198,11 @@ fn a_soft_purge_bounds_the_lifetime_by_the_age_at_the_purge() {
     let adopted = entry(token, NOW.0).adopted(at(3_000), Span(3_000), Span(2_000));
     assert_eq!((adopted.stored_at, adopted.lifetime.ttl), (NOW, Span(2_000)));
     let adopted = entry(token, NOW.0).adopted(at(3_000), Span(3_000), Span(9_000));
-    assert_eq!(adopted.lifetime.ttl, LIFETIME.ttl, "nor a longer one than they say");
+    assert_eq!(adopted.lifetime.ttl, LIFETIME.ttl, "nor a longer TTL than the bytes state");
 }
 
 #[test]
-fn no_lease_is_longer_than_the_longest_however_much_is_asked_for() {
+fn a_lease_is_never_longer_than_the_maximum_whatever_is_requested() {
     for (asked, length) in [(20_000, 20_000), (25_000, 25_000), (3_600_000, 25_000)] {
         let mut state = State::default();
         let first = granted(&mut state, 0, asked, NOW);
@@ -246,15 +255,15 @@ fn a_mark_is_lengthened_by_its_owner_only() {
             }
             (marks.blocked(&key, at(1_999)), marks.blocked(&key, at(2_000)).is_some())
         };
-        assert_eq!(end(first), (Some(Blocked::UnderWay), false), "the second's stays as it was");
-        assert!(end(second).1, "and is then its own to change");
+        assert_eq!(end(first), (Some(Blocked::UnderWay), false), "the second owner's mark is unchanged");
+        assert!(end(second).1, "and the second owner can replace it");
     }
 }
 
 // Keys and stored bytes.
 
 #[test]
-fn stored_bytes_of_another_key_are_no_entry_however_alike_the_two_are() {
+fn stored_bytes_of_another_key_are_refused_however_similar_the_keys_are() {
     let bytes = entry_format::encode(&entry(7, NOW.0));
     assert!(entry_format::decode(&bytes, "key").is_ok());
     for other in ["kez", "Key", "ke", "keyy", ""] {
@@ -263,7 +272,7 @@ fn stored_bytes_of_another_key_are_no_entry_however_alike_the_two_are() {
 }
 
 #[test]
-fn every_part_of_a_scope_makes_a_key_of_its_own() {
+fn a_change_of_any_part_of_a_scope_changes_the_key() {
     let header = |value: Option<&str>| [("x-a".to_owned(), value.map(str::to_owned))];
     let (one, two, none) = (header(Some("1")), header(Some("2")), header(None));
     let plain = Scope { version: "1", route: "https://a", method: "POST", path: "/a", headers: &one };

@@ -1,6 +1,6 @@
-//! Stored forms, decoded from files: what a released version has written must be decoded, or refused by its
-//! version, for ever. `UPDATE_FORMATS=1` writes the files of a form that has none; those that exist are never
-//! written again.
+//! Stored forms, decoded from committed files: bytes that a released version has written must always be
+//! decoded, or refused by their version. `UPDATE_FORMATS=1` writes missing files, and never changes existing
+//! ones.
 
 use std::{fs, path::PathBuf};
 
@@ -33,7 +33,7 @@ fn whole() -> Entry {
     Entry { global_rate: 30_000, ..entry(1_795_000_000_000, STORED_AT) }
 }
 
-/// The committed file of this name; the form of today must be the same, byte for byte.
+/// The committed file of this name, which must equal the current encoding byte for byte.
 fn frozen(name: &str, current: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/native/formats").join(name);
     if std::env::var_os("UPDATE_FORMATS").is_some() && !path.exists() {
@@ -73,7 +73,7 @@ fn no_byte_of_a_stored_entry_can_change_or_be_cut_off_unnoticed() {
 }
 
 #[test]
-fn a_colos_record_of_version_1_is_decoded_and_its_floor_outlives_a_rotten_entry() {
+fn a_colos_record_of_version_1_is_decoded_and_its_floor_survives_a_corrupt_entry() {
     let now = Instant(STORED_AT + 1_000);
     let floor = Floor { soft: 3, hard: 2 };
     let record = ColoRecord { floor, entry: Some(whole().into()) };

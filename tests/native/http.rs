@@ -1,4 +1,4 @@
-//! The clauses of HTTP, each at its edges, by tables.
+//! Edge cases of the HTTP clauses, as tables.
 
 use xfetch_edge::core::{
     failure::{Failure, Reason},
@@ -21,7 +21,7 @@ fn a_structured_fields_integer_stays_in_its_range() {
 }
 
 #[test]
-fn if_none_match_names_a_validator_weakly_or_all() {
+fn if_none_match_matches_strong_and_weak_validators_and_a_star() {
     let tag = r#""abc""#;
     for field in [tag, "*", " * ", r#"W/"abc""#, r#""x", "abc""#, r#""x",W/"abc" , "y""#] {
         assert!(http::none_match_names(field, tag), "{field}");
@@ -63,7 +63,7 @@ fn only_json_in_utf_8_is_accepted_as_json() {
 }
 
 #[test]
-fn a_lists_members_are_found_in_any_case_and_whole() {
+fn list_members_are_matched_whole_and_in_any_case() {
     for field in ["a", "A", "x, a", "x;v=1 , A;b=c", "a;", ",a,"] {
         assert!(http::list_names(field, "a"), "{field}");
     }
@@ -148,7 +148,7 @@ fn retry_after_is_seconds_or_a_date_read_by_the_clock() {
 }
 
 #[test]
-fn an_origins_status_is_an_answer_a_considered_no_or_a_failure() {
+fn an_origins_status_is_a_success_a_refusal_or_a_failure() {
     use Reason::{OriginBusy, OriginError, OriginRedirect, OriginUnauthorized, OriginUnexpectedStatus};
     for fine in [200, 201, 203, 299] {
         assert_eq!(http::status(fine, None), Status::Success, "{fine}");
@@ -196,7 +196,7 @@ fn a_failure_gives_a_gateway_status_and_one_sentence() {
 }
 
 #[test]
-fn a_path_that_means_two_things_is_none() {
+fn a_path_that_servers_may_read_differently_is_refused() {
     for (path, decoded) in [
         ("/", "/"),
         ("/a/b", "/a/b"),
@@ -239,7 +239,7 @@ fn a_path_that_means_two_things_is_none() {
 }
 
 #[test]
-fn a_path_reads_as_a_route_to_the_forgiving() {
+fn a_path_that_a_lenient_server_takes_for_a_route_is_recognised() {
     for path in ["/a/b", "/A/B", "/a/b/", "/a/b//", "/a/b;x=1", "/a/b/;x"] {
         assert!(http::reads_as(path, "/a/b"), "{path}");
     }

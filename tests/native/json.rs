@@ -1,4 +1,4 @@
-//! JSON at its edges: what is read, and how it is written.
+//! Edge cases of reading and writing JSON.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -22,7 +22,7 @@ fn an_object_of_fields_is_written_in_the_order_of_their_names() {
 }
 
 #[test]
-fn numbers_are_read_as_far_as_a_double_counts_in_whole_ones() {
+fn numbers_are_read_up_to_the_largest_exact_integer_of_a_double() {
     const LARGEST: &str = "9007199254740991";
     for (text, is_read) in [
         (LARGEST, true),

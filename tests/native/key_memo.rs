@@ -1,4 +1,4 @@
-//! The memo of recent questions: never an answer to another question, bounded, and no worse than forgetful.
+//! The memo of recent requests: it never returns the key of another request, is bounded, and may forget.
 
 use proptest::prelude::*;
 use xfetch_edge::isolate::key_memo::{KeyMemo, RawRequest};
@@ -27,7 +27,7 @@ fn only_an_identical_request_is_found_in_the_key_memo() {
 }
 
 #[test]
-fn a_long_question_is_not_remembered() {
+fn a_long_request_is_not_remembered() {
     let mut recent = KeyMemo::default();
     for (length, is_known) in [(1_024, true), (1_025, false)] {
         let asked = question(0, None, &vec![b' '; length]);
@@ -42,7 +42,7 @@ fn a_long_question_is_not_remembered() {
 }
 
 #[test]
-fn it_is_bounded_in_number() {
+fn the_key_memo_is_bounded_in_number() {
     let mut recent = KeyMemo::default();
     let all: Vec<_> = (0..10_000).map(|number| question(0, None, format!("{number}").as_bytes())).collect();
     for (number, asked) in all.iter().enumerate() {
@@ -53,7 +53,7 @@ fn it_is_bounded_in_number() {
 }
 
 #[test]
-fn questions_that_differ_in_little_have_slots_of_their_own() {
+fn similar_requests_have_different_slots() {
     for body in ["{\"match\":NNN}", "NNN{\"home_team\":\"Arsenal\",\"away_team\":\"Chelsea\"}", "NNN"] {
         let mut recent = KeyMemo::default();
         let bodies = (0..256).map(|number| body.replace("NNN", &format!("{number:03}")));
@@ -62,14 +62,14 @@ fn questions_that_differ_in_little_have_slots_of_their_own() {
             recent.put(asked, ());
         }
         let known = all.iter().filter(|asked| recent.get(asked).is_some()).count();
-        // By chance alone 201 of 256 have a slot to themselves in the end, give or take 6.
+        // With random slots 201 of 256 requests are still known at the end, give or take 6.
         assert!(known > 175, "{known} of 256 are known of {body}");
     }
 }
 
 proptest! {
     #[test]
-    fn what_it_knows_is_what_was_last_put(steps in prop::collection::vec((0usize..3, "[ab]{0,3}", any::<bool>()), 1..200)) {
+    fn the_key_memo_returns_the_last_value(steps in prop::collection::vec((0usize..3, "[ab]{0,3}", any::<bool>()), 1..200)) {
         let mut recent = KeyMemo::default();
         let mut last = std::collections::BTreeMap::new();
         for (number, (route, body, puts)) in steps.into_iter().enumerate() {

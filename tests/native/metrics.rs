@@ -1,4 +1,4 @@
-//! The counts at their edges: buckets, sums of isolates, batches.
+//! Edge cases of the metrics: histogram buckets, sums over isolates, batches.
 
 use xfetch_edge::{
     core::{
@@ -30,7 +30,7 @@ fn a_bucket_counts_values_up_to_its_bound() {
         let seen = counters([answered(bound), answered(bound), answered(bound + 1)]).answer_time;
         let mut counts = [0; BUCKETS.len() + 1];
         counts[place] = 2;
-        // A millisecond above 1 is the bound of the next.
+        // Also for the bound 1, because 2 ms is the bound of the next bucket.
         counts[place + 1] = 1;
         assert_eq!(
             (seen.counts().collect::<Vec<_>>(), seen.sum, seen.count()),
@@ -101,7 +101,7 @@ fn each_event_moves_its_own_counters_by_one() {
             }
             cases.push((MetricEvent::Triggered { purpose, trigger }, names));
         }
-        // Nobody triggers a cold computation: it is asked for.
+        // A cold computation has no trigger, so no counter moves.
         cases.push((MetricEvent::Triggered { purpose: Purpose::Cold, trigger }, vec![]));
     }
     for (purpose, calls) in [
@@ -145,22 +145,22 @@ fn a_batch_counts_once_and_only_in_its_own_epoch() {
     book.take(&batch("a", 1, None, 0), Instant(1));
     assert_eq!(requests(&book), 1, "an isolate that knows of no epoch yet");
     book.take(&batch("a", 1, Some("first"), 0), Instant(2));
-    assert_eq!(requests(&book), 1, "it is sent again");
+    assert_eq!(requests(&book), 1, "a repeated batch is not counted");
     book.take(&batch("b", 1, Some("first"), 0), Instant(3));
     book.take(&batch("a", 2, Some("first"), 0), Instant(4));
     assert_eq!(requests(&book), 3);
     book.reset("second".to_owned(), Instant(5));
     assert_eq!((requests(&book), book.since), (0, Instant(5)));
     book.take(&batch("a", 3, Some("first"), 0), Instant(6));
-    assert_eq!(requests(&book), 0, "it belongs to a run that is over");
+    assert_eq!(requests(&book), 0, "a batch of an earlier epoch is not counted");
     book.take(&batch("a", 3, Some("second"), 0), Instant(7));
-    assert_eq!(requests(&book), 0, "its number has been used");
+    assert_eq!(requests(&book), 0, "its sequence number has been used");
     book.take(&batch("a", 4, Some("second"), 0), Instant(8));
     assert_eq!(requests(&book), 1);
 }
 
 #[test]
-fn gauges_are_those_of_isolates_heard_of_within_a_minute() {
+fn gauges_are_those_of_isolates_that_reported_within_a_minute() {
     let mut book = Ledger::new("first".to_owned(), Instant(0));
     book.take(&batch("a", 1, None, 5), Instant(1_000));
     book.take(&batch("b", 1, None, 7), Instant(31_000));
@@ -191,7 +191,7 @@ fn beyond_the_limit_the_isolate_silent_for_longest_is_removed() {
         (MAX_ISOLATES + 2, 2 * MAX_ISOLATES)
     );
     book.take(&batch("0", 2, None, 0), Instant(4));
-    assert_eq!(requests(&book), MAX_ISOLATES + 2, "it has been heard of since");
+    assert_eq!(requests(&book), MAX_ISOLATES + 2, "isolate 0 is still known, so its batch is a repetition");
     book.take(&batch("1", 1, None, 0), Instant(4));
-    assert_eq!(requests(&book), MAX_ISOLATES + 3, "nobody knows it any more");
+    assert_eq!(requests(&book), MAX_ISOLATES + 3, "isolate 1 was removed, so its batch counts again");
 }

@@ -1,4 +1,4 @@
-//! Random inputs: what must hold for all of them. Failures leave their regression file beside this one.
+//! Properties that must hold for all random inputs. A failure leaves a regression file beside this one.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn the_nearer_expiry_the_likelier_a_trigger(
+    fn a_trigger_becomes_more_likely_towards_expiry(
         bits in any::<u64>(), delta in 1_u64..60_000, beta in 0.01_f64..100.0,
         a in 1_u64..100_000, b in 1_u64..100_000,
     ) {
@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn no_changed_byte_of_a_stored_body_is_served(entry in any_entry(), place in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let mut bytes = entry_format::encode(&entry);
-        // Four bytes after it tell of the key's global_rate.
+        // The last four bytes, after the body, hold the key's global rate.
         let end = bytes.len() - 4;
         let body = end - entry.body.len()..end;
         if !body.is_empty() {
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn decoding_strangers_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+    fn decoding_arbitrary_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
         let _ = entry_format::decode(&bytes, "key");
         let _ = decode_message(&bytes);
         let _ = decode_reply(&bytes);
@@ -142,12 +142,12 @@ proptest! {
     }
 
     #[test]
-    fn the_canonical_text_is_the_librarys(value in any_json()) {
+    fn the_canonical_text_equals_that_of_another_library(value in any_json()) {
         prop_assert_eq!(canonical_json::text(&value), serde_json_canonicalizer::to_string(&value).unwrap());
     }
 
     #[test]
-    fn every_finite_double_is_written_as_the_library_does(bits in any::<u64>()) {
+    fn every_finite_double_is_written_as_by_another_library(bits in any::<u64>()) {
         let number = f64::from_bits(bits);
         if number.is_finite() {
             prop_assert_eq!(canonical_json::text(&number.into()), serde_json_canonicalizer::to_string(&number).unwrap());
@@ -180,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn no_setting_makes_the_parser_panic_and_every_refusal_names_it(
+    fn no_setting_makes_the_parser_panic_and_every_refusal_names_the_setting(
         name in prop::sample::select(vec!["ttl", "beta", "origin_timeout", "early_window", "max_request", "fields", "headers", "path", "credentials", "max_waiters", "cache_control"]),
         value in any_json(),
     ) {
@@ -206,7 +206,7 @@ proptest! {
     }
 
     #[test]
-    fn memory_keeps_its_bounds_and_never_goes_back(
+    fn memory_keeps_its_bounds_and_its_generations_never_go_down(
         steps in prop::collection::vec((0_u8..6, 1_u64..20, any::<bool>(), 0_u8..3), 1..80),
     ) {
         let mut memory = Memory::new(4_000, 4);
@@ -228,7 +228,7 @@ proptest! {
             if let Some(entry) = memory.get(&hash, "key", now) {
                 prop_assert!(entry.generation >= floor.hard);
             }
-            prop_assert!(memory.bytes() <= 4_000 && memory.entries() <= 4);
+            prop_assert!(memory.bytes() <= 4_000 && memory.keys() <= 4);
         }
     }
 

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use xfetch_edge::{
-    core::{entry::Lifetime, theory::Law, time::Span},
+    core::{entry::Lifetime, theory::RuleParameters, time::Span},
     isolate::metrics::Counter,
     sim::{self, Burst, Cycle, Faults, OriginFault, Outage, Report, Scenario, Strategy},
 };
 
-/// As many hostile worlds as `npm test` has time for; `npm run simulate` runs any number.
+/// The number of hostile worlds in `npm test`; `npm run simulate` runs any number.
 const SEEDS: u64 = 2_000;
 
 #[test]
@@ -28,14 +28,14 @@ fn every_promise_holds_in_every_hostile_world() {
     });
 }
 
-/// Seeds whose worlds have shown a mistake, each by what holds since.
+/// Seeds whose worlds have revealed a mistake, each with the property that holds since it was corrected.
 #[test]
-fn worlds_that_have_shown_a_mistake_hold() {
+fn seeds_that_revealed_a_mistake_pass() {
     let seeds = [
         (5, "a look into the colo's cache does not make a warm request wait"),
-        (41, "an old entry in hand is not served after somebody else in the isolate has heard of its purge"),
-        (1_778, "what another one's look has found is not served after a purge was heard"),
-        (190, "a clock that steps back while an isolate waits for another's computation keeps nobody away"),
+        (41, "an old entry in hand is not served after another task of the isolate has heard of its purge"),
+        (1_778, "an entry found by another request's lookup is not served after a purge was heard"),
+        (190, "a clock step back during a wait for another isolate's computation blocks no later refresh"),
         (41, "a committed generation that is older in time does not make a warm request wait"),
     ];
     for (seed, what) in seeds {
@@ -53,7 +53,7 @@ fn a_seed_gives_the_same_world_again() {
 }
 
 #[test]
-fn hostile_worlds_are_hostile() {
+fn hostile_worlds_exercise_every_kind_of_failure() {
     let all: Vec<Report> = (1..100).filter_map(|seed| sim::hostile(seed).ok()).collect();
     let sum = |counter: Counter| all.iter().map(|it| it.counters.get(counter)).sum::<u64>();
     for counter in [
@@ -74,7 +74,7 @@ fn hostile_worlds_are_hostile() {
     assert!(all.iter().map(|it| it.lost).sum::<u64>() > 0, "no request was lost");
 }
 
-/// One key, one isolate, no delays: what the closed forms are about.
+/// One key, one isolate, no delays: the conditions of the closed forms.
 fn plain(strategy: Strategy) -> Scenario {
     Scenario {
         strategy,
@@ -118,7 +118,7 @@ fn the_rule_alone_obeys_its_closed_forms_in_every_regime() {
         (10.0, 1.0, 5.0, 300.0),
         (60.0, 0.02, 1.0, 300.0),
     ] {
-        let law = Law { rate, delta, beta, window };
+        let law = RuleParameters { rate, delta, beta, window };
         let cycles = sim::rule_cycles(law, 20_000, 11);
         let what = format!("{law:?}");
         agrees(&what, mean(&cycles, |it| it.gap), law.mean_gap());
@@ -143,7 +143,7 @@ fn the_simulation_obeys_the_closed_forms_of_the_rule() {
     let cycles = &figures.cycles[1..];
     let rate: f64 = 40.0;
     agrees("gap", mean(cycles, |it| it.gap), rate.ln() + 0.577_215_664_9);
-    // Without a lease each trigger is a computation: a cycle has those until its first new value lands.
+    // Without a lease each trigger is a computation, so a cycle has several until its first new value lands.
     let per_computation = figures.calls as f64 / cycles.len() as f64;
     assert!(per_computation > 1.5, "{per_computation} computations per new value");
 }
@@ -158,8 +158,8 @@ fn with_the_lease_a_cycle_has_one_computation_and_contention_follows_theory() {
     agrees("triggers", mean(&figures.cycles[1..], |it| f64::from(it.triggers)), 1.0_f64.exp());
     let contention = counters.get(Counter::XfetchLockContentionEarly) as f64 / figures.cycles.len() as f64;
     assert!((contention - (1.0_f64.exp() - 1.0)).abs() < 0.2, "{contention}");
-    assert_eq!(figures.past_ttl, 0, "so hot a key is always in time");
-    // The first value is waited for, and nothing else.
+    assert_eq!(figures.past_ttl, 0, "a key this hot is always refreshed in time");
+    // Only requests for the first value wait.
     assert!(figures.slow < 100, "{}", figures.slow);
 }
 
@@ -237,7 +237,7 @@ fn drift_4_the_simulator_writes_the_floor_of_a_late_grant_into_the_colo() {
     let duration = Span(600_000);
     let faults = Faults {
         delay: 0.3,
-        delay_most: Span(6_000),
+        max_delay: Span(6_000),
         purges_every: Span(5_000),
         until: duration,
         ..Faults::default()
@@ -281,13 +281,13 @@ fn drift_5_the_simulator_ends_each_wait_within_its_patience() {
         faults,
         ..Scenario::default()
     });
-    // `run` has checked each wait.
+    // `run` has checked the length of each wait.
     assert!(report.errors > 1_000, "{} errors", report.errors);
 }
 
-/// What isolates of other colos see is told to the key's object and comes back with the entry, and who finds
-/// the lease held waits for what comes of it: the world refreshes as early as one place would, not as early as
-/// the most eager of many, and learns of the new value as soon.
+/// Isolates report their rates to the key's object, which returns the sum with the entry, and an isolate that
+/// finds the lease held waits for the committed entry. So many colos together refresh as early as one colo
+/// would, not as early as the earliest of their draws, and each gets the new value as soon.
 #[test]
 fn many_colos_refresh_as_rarely_as_one() {
     let seen_in = |colos, isolates| {
@@ -311,7 +311,7 @@ fn many_colos_refresh_as_rarely_as_one() {
         assert!(many < 1.05 * one, "{colos} colos: {many} computations a TTL, one: {one}");
         assert!(past_ttl < limit, "{colos} colos: {past_ttl} past TTL");
     }
-    // One isolate of each colo speaks, and the rest of its colo's requests are not told of.
+    // In each colo one isolate reports its rate; the requests of the other one are missing from the sum.
     let (many, past_ttl) = seen_in(2, 2);
     assert!(many < 1.15 * one, "two isolates in each of two colos: {many}, one: {one}");
     assert!(past_ttl < 0.005, "two isolates in each of two colos: {past_ttl} past TTL");
@@ -338,7 +338,7 @@ fn the_lease_beats_every_other_strategy_on_the_same_arrivals() {
         let theirs = figures(strategy);
         let name = strategy.as_str();
         assert!(ours.slow <= theirs.slow, "{name}: {} slow answers", theirs.slow);
-        // Only a lock that makes the others wait computes as rarely.
+        // Only the plain lock computes as rarely, but its other requests wait.
         assert!(
             ours.calls < theirs.calls || strategy == Strategy::PlainLock,
             "{name}: {} calls",

@@ -1,5 +1,5 @@
-//! What one isolate decides by itself, at its edges: whether a refresh begins, whether the origin may be asked,
-//! what is remembered of how it ended.
+//! Edge cases of the decisions of one isolate: whether a refresh begins, whether the origin may be called,
+//! and what the isolate remembers of a refresh that has ended.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -15,7 +15,7 @@ use xfetch_edge::{
     isolate::{
         computation::{Purpose, TriggerOutcome},
         memory::Memory,
-        refresh::{Refresh, Subject},
+        refresh::{Refresh, RefreshInput},
         refresh_gate::{Blocked, RefreshGate},
         refresh_outcome::RefreshOutcome,
         state::IsolateState,
@@ -66,7 +66,7 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
 fn refresh(purpose: Purpose, delta: Option<Span>) -> Refresh {
     let key = known();
     let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL };
-    Refresh::new(Subject { key: key.text, lifetime, seen: 7, delta, has_looked: false }, purpose)
+    Refresh::new(RefreshInput { key: key.text, lifetime, seen: 7, delta, has_looked: false }, purpose)
 }
 
 fn failed() -> Failure {
@@ -74,14 +74,14 @@ fn failed() -> Failure {
 }
 
 #[test]
-fn a_refresh_begins_where_none_is_under_way_and_each_has_a_mark_of_its_own() {
+fn a_refresh_begins_unless_one_is_under_way_and_each_has_its_own_mark() {
     let (mut local, route, key) = (local(), route(), known().hash);
     let first = local.trigger(key, &route, NOW).expect("nothing is under way");
     assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention));
     assert_eq!(local.begin(key, NOW, TTL), Err(Blocked::UnderWay));
     let other = local.begin([9; 32], NOW, TTL).expect("another key");
     assert_ne!(first, other);
-    // A mark that was not set blocks nobody, and one of another name ends nothing.
+    // The owner of another key's mark cannot remove this key's mark.
     local.gate.end(&key, other);
     assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention));
     local.gate.end(&key, first);
@@ -130,7 +130,7 @@ fn without_the_object_the_origin_is_called_once_per_computation_time_and_cold_on
     }
 }
 
-/// Whether, and why, a refresh need not begin at this instant, one having ended so.
+/// What blocks the next refresh, this long after one with this purpose has ended with this outcome.
 fn after(purpose: Purpose, ending: &RefreshOutcome, milliseconds: u64) -> Option<Blocked> {
     let (mut local, key, route) = (local(), known().hash, route());
     let owner = local.gate.begin(key, NOW, route.lease());
@@ -153,7 +153,7 @@ fn the_refresh_gate_keeps_each_outcome_for_its_own_time() {
         (Purpose::Cold, backed_off, 4_000),
         (Purpose::Stale, RefreshOutcome::Failed(told(3)), 3_000),
         (Purpose::Cold, RefreshOutcome::Failed(failed()), 1_000),
-        // As long as a computation takes, where the next request would ask a lost object again.
+        // For the time of a computation, so that the next request does not ask the lost object again.
         (Purpose::Stale, RefreshOutcome::ObjectLost, 2_000),
         (Purpose::Early, RefreshOutcome::Uncommitted(Arc::clone(&stored)), 2_000),
     ] {
@@ -161,7 +161,7 @@ fn the_refresh_gate_keeps_each_outcome_for_its_own_time() {
         assert_eq!(after(purpose, &ending, milliseconds), None, "{purpose:?} {ending:?}");
     }
     for (purpose, ending) in [
-        // Who has nothing to serve watches memory meanwhile, and asks again at once.
+        // A cold request polls memory meanwhile, so the next one may ask at once.
         (Purpose::Cold, RefreshOutcome::ObjectLost),
         (Purpose::Cold, RefreshOutcome::Uncommitted(Arc::clone(&stored))),
         (Purpose::Stale, RefreshOutcome::Stored(Arc::clone(&stored))),
@@ -192,7 +192,7 @@ fn a_lease_request_carries_the_lease_the_cost_and_the_arrival_rate() {
 }
 
 #[test]
-fn full_of_live_marks_an_isolate_still_replaces_those_of_its_own_keys() {
+fn a_full_refresh_gate_still_replaces_the_marks_that_it_holds() {
     let mut marks = RefreshGate::new(2);
     for key in [1, 2] {
         marks.begin([key; 32], NOW, TTL);
@@ -202,10 +202,10 @@ fn full_of_live_marks_an_isolate_still_replaces_those_of_its_own_keys() {
     let owner = marks.begin([1; 32], NOW, TTL);
     marks.end_failed([1; 32], owner, &failed(), NOW, TTL);
     let is_backing_off = |it| matches!(it, Some(Blocked::BackingOff { .. }));
-    assert!(is_backing_off(marks.blocked(&[1; 32], NOW)), "a place that is its own");
-    assert_eq!(marks.blocked(&[2; 32], NOW), Some(Blocked::UnderWay), "which costs nobody else his");
+    assert!(is_backing_off(marks.blocked(&[1; 32], NOW)), "key 1 has a mark to replace");
+    assert_eq!(marks.blocked(&[2; 32], NOW), Some(Blocked::UnderWay), "other marks are kept");
     marks.begin([3; 32], NOW.plus(TTL), TTL);
-    assert_eq!(marks.blocked(&[3; 32], NOW.plus(TTL)), Some(Blocked::UnderWay), "the dead make room");
+    assert_eq!(marks.blocked(&[3; 32], NOW.plus(TTL)), Some(Blocked::UnderWay), "expired marks are removed");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn memory_accounts_its_bytes_and_accepts_an_entry_of_the_exact_limit() {
         memory.bytes()
     };
     let bare = weighed(&small) - small.weight();
-    assert!(bare > 0, "floor and rate are there, too");
+    assert!(bare > 0, "floor and rate are counted, too");
     assert_eq!(weighed(&large) - weighed(&small), 1_000);
     let exactly = large.weight() + bare;
     for (room, fits) in [(exactly - 1, false), (exactly, true), (exactly + 1, true)] {
@@ -240,17 +240,17 @@ fn a_colo_entry_enters_memory_unless_it_was_purged() {
     };
     let soft = |soft| Floor { soft, hard: 0 };
     let hard = |hard| Floor { soft: 0, hard };
-    // By the colo's own word.
+    // With the floor in the colo's record.
     assert_eq!(look(&mut local(), Floor::default()), (Some(at(10_000)), Some(at(10_000))));
     assert_eq!(look(&mut local(), soft(8)), (Some(at(1)), Some(at(1))));
     assert_eq!(look(&mut local(), hard(8)), (None, None));
-    // And by what this isolate has heard of, which the colo has not.
+    // With a floor that this isolate has heard of and the colo has not.
     for (floor, left) in [(soft(8), Some(at(1))), (hard(8), None)] {
         let mut local = local();
         assert!(local.hear(known.hash, floor, at(1)));
         assert_eq!(look(&mut local, Floor::default()), (left, left), "{floor:?}");
     }
-    // The floor stays when the colo has nothing else to tell.
+    // The floor of a record without an entry is heard, too.
     let mut local = local();
     assert!(local.adopt_from_colo(known.hash, ColoRecord { floor: hard(8), entry: None }, at(1)).is_none());
     assert_eq!(local.memory.floor(&known.hash), hard(8));
@@ -272,7 +272,7 @@ fn a_looked_up_entry_purged_meanwhile_is_not_served() {
     }
     let mut local = local();
     local.hear(key.hash, Floor { soft: 8, hard: 0 }, NOW);
-    let left = local.after_colo(&key, Some(found), None, at(1)).expect("it is there, but");
+    let left = local.after_colo(&key, Some(found), None, at(1)).expect("the stale entry");
     assert!(left.expiry() <= at(1), "stale");
 }
 
@@ -282,15 +282,15 @@ fn an_entry_used_since_the_last_sweep_is_spared_once() {
     let mut memory = Memory::new(1 << 20, 3);
     let has = |memory: &Memory, number: u8| memory.floor(&[number; 32]).hard > 0;
     let put = |memory: &mut Memory, number: u8| {
-        // A floor shows that a key is known, and looking at it uses nothing.
+        // The floor shows whether a key is known, and reading it does not count as a use.
         memory.hear([number; 32], Floor { soft: 0, hard: 1 }, NOW);
     };
     for number in [1, 2, 3] {
         put(&mut memory, number);
     }
-    assert_eq!(memory.entries(), 3, "as many as there is room for");
+    assert_eq!(memory.keys(), 3, "as many as there is room for");
     put(&mut memory, 4);
-    assert_eq!((memory.entries(), has(&memory, 1)), (3, false), "all were used: the first goes");
+    assert_eq!((memory.keys(), has(&memory, 1)), (3, false), "all keys were used: the first is removed");
     memory.get(&[2; 32], &key.text, NOW);
     put(&mut memory, 5);
     assert_eq!((has(&memory, 2), has(&memory, 3)), (true, false), "the second was used since");
@@ -309,12 +309,12 @@ fn a_large_entry_evicts_only_as_much_as_it_needs() {
     let mut memory = Memory::new(4 * weight, 10);
     for number in 1..=4 {
         memory.accept([number; 32], &small, NOW);
-        assert_eq!((memory.entries(), memory.bytes()), (usize::from(number), usize::from(number) * weight));
+        assert_eq!((memory.keys(), memory.bytes()), (usize::from(number), usize::from(number) * weight));
     }
     memory.accept([5; 32], &large, NOW);
     let free = 4 * weight - (weight + 900);
     let left = free / weight;
     assert!(left < 3, "more than one has to go");
-    assert_eq!((memory.entries(), memory.bytes()), (left + 1, (left + 1) * weight + 900));
+    assert_eq!((memory.keys(), memory.bytes()), (left + 1, (left + 1) * weight + 900));
     assert!(memory.get(&[5; 32], &key.text, NOW).is_some());
 }

@@ -57,7 +57,7 @@ fn expand(tree: &str) -> Vec<String> {
     named.flat_map(|part| expand(part).into_iter().map(|path| format!("{prefix}{path}"))).collect()
 }
 
-/// The modules that a file imports from, the deepest that is a file.
+/// The modules that a file imports from: for each path its longest prefix that is a file.
 fn imports(own: &str, is_folder: bool, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let code: String =
         text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(" ");
@@ -95,7 +95,7 @@ fn imports(own: &str, is_folder: bool, text: &str, modules: &BTreeSet<String>) -
     paths.iter().filter_map(deepest).filter(|it| it != own).collect()
 }
 
-/// Who imports from whom.
+/// The import graph: each module with the modules that it imports from.
 fn graph() -> BTreeMap<String, BTreeSet<String>> {
     let sources = files("src", ".rs");
     let modules: BTreeSet<String> = sources.iter().map(|(path, _)| module(path)).collect();
@@ -132,7 +132,7 @@ fn imports_between_folders_go_one_way_and_worlds_do_not_import_each_other() {
     }
 }
 
-/// Follows imports from a module, and notes each that leads back to one on the way.
+/// Follows the imports of a module depth first, and notes each cycle.
 fn visit<'a>(
     at: &'a str,
     graph: &'a BTreeMap<String, BTreeSet<String>>,
@@ -206,7 +206,7 @@ fn clippy_forbids_clock_and_entropy_everywhere_but_in_the_platforms_modules() {
     }
     for (path, text) in files("src", ".rs") {
         let may = path.starts_with("src/worker/platform/");
-        assert!(may || !text.contains("clippy::disallowed_methods"), "{path} allows itself a clock");
+        assert!(may || !text.contains("clippy::disallowed_methods"), "{path} allows a forbidden call");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tasks step by step: what a request, a refresh or a purge does next, as transcripts of effects. The first
-//! part is named after what once differed between the Worker, the simulator and the search, and is decided
-//! once since then; `tests/worker/decisions.test.mjs` shows the same on the real Worker.
+//! tests are named after decisions that once differed between the Worker, the simulator and the search, which
+//! now share them; `tests/worker/decisions.test.mjs` tests the same on the real Worker.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -20,7 +20,7 @@ use xfetch_edge::{
         metrics::{MetricEvent, ServedAs},
         served::{Answered, Served},
         state::IsolateState,
-        step::{Background, Done, Effect, Event, ObjectError, RefreshOrder, Shared, Step, Subject},
+        step::{Background, Done, Effect, Event, KeyedRoute, ObjectError, RefreshOrder, Shared, Step},
         task::Task,
     },
     protocol::{
@@ -62,7 +62,7 @@ impl Bench {
     }
 
     fn on(&mut self, task: &mut Task, event: Event) -> Step {
-        let subject = Subject { key: &self.key, route: &self.route };
+        let subject = KeyedRoute { key: &self.key, route: &self.route };
         task.on(event, subject, &mut self.isolate, self.now, Chance(Some(u64::MAX)))
     }
 
@@ -131,7 +131,7 @@ fn computed(storable: bool, at: Instant) -> Computed {
     Computed { status: 200, headers, body, delta: Span(900), storable, at }
 }
 
-/// A request with nothing servable that has got to the point where it leads a computation.
+/// A request with nothing servable, after its lookup in the colo: it leads a computation, if it may.
 fn leading(bench: &mut Bench) -> (Task, Step) {
     let mut request = Task::request();
     bench.on(&mut request, Event::Started);
@@ -139,7 +139,7 @@ fn leading(bench: &mut Bench) -> (Task, Step) {
     (request, step)
 }
 
-// What once differed.
+// Decisions that once differed.
 
 #[test]
 fn drift_1_only_a_refused_acquire_uses_up_the_call_without_a_lease() {
@@ -149,7 +149,7 @@ fn drift_1_only_a_refused_acquire_uses_up_the_call_without_a_lease() {
     let step = bench.on(&mut waits, plain(Answer::Held { retry_in: Span(4_000) }));
     assert!(matches!(sent(&step.effect), Message::Wait { seen: 7, max_waiters: 5 }));
     let step = bench.on(&mut waits, plain(Answer::Refused { speaks: 9 }));
-    assert_eq!(step.effect, Effect::Done(Done::Nothing), "it keeps away, and calls nothing");
+    assert_eq!(step.effect, Effect::Done(Done::Nothing), "it ends, and calls nothing");
     let mut refused = Bench::refresh(Purpose::Stale, 7);
     bench.on(&mut refused, Event::Started);
     let step = bench.on(&mut refused, plain(Answer::Refused { speaks: 9 }));
@@ -157,7 +157,7 @@ fn drift_1_only_a_refused_acquire_uses_up_the_call_without_a_lease() {
     let mut next = Bench::refresh(Purpose::Stale, 7);
     bench.on(&mut next, Event::Started);
     let step = bench.on(&mut next, Event::Object(Err(ObjectError::Broken)));
-    assert_eq!(step.effect, Effect::Done(Done::Nothing), "and is used up then");
+    assert_eq!(step.effect, Effect::Done(Done::Nothing), "after which the call is used up");
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn drift_8_a_newer_generation_that_memory_holds_is_not_decoded_once_more() {
     let newer = Answer::Newer { generation: 9, age: Span(2_000), ttl: Span(5_000) };
     // No bytes of an entry travel beside this reply.
     let step = bench.on(&mut refresh, plain(newer));
-    assert_eq!(step.effect, Effect::LookUpColo, "it is stored, and so it was read");
+    assert_eq!(step.effect, Effect::LookUpColo, "the entry from memory is stored");
     let purpose = Purpose::Stale;
     assert_eq!(step.notes.events, [MetricEvent::Triggered { purpose, trigger: TriggerOutcome::RecheckSkip }]);
 }
@@ -279,7 +279,7 @@ fn drift_8_a_purge_clears_the_isolates_refresh_gate() {
     let mut purge = Task::purge(false);
     let step = bench.on(&mut purge, Event::Started);
     assert!(matches!(sent(&step.effect), Message::Purge { hard: false, .. }));
-    // Memory knows the floor from another reply, whose task may be cut off before it has told the colo.
+    // Memory knows the floor from another reply, whose task may be cut off before it writes to the colo.
     let floor = Floor { soft: 9, hard: 0 };
     assert_eq!(bench.on(&mut purge, reply(floor, Answer::Purged)).effect, Effect::LookUpColo);
     let step = bench.on(&mut purge, Event::Colo(None));
@@ -300,7 +300,7 @@ fn a_purge_that_the_object_has_not_confirmed_is_not_called_purged() {
     }
 }
 
-// Whole ways.
+// Whole tasks.
 
 #[test]
 fn a_fresh_hit_is_one_step_without_background_work() {
@@ -416,7 +416,7 @@ fn waiters_of_one_message_get_the_same_reply_and_one_fills_the_colo() {
     assert_eq!(woken.len(), 2);
     let answers = [(&mut first, 1), (&mut second, 0)].map(|(request, adopts)| {
         let step = bench.on(request, Event::Woken(woken[0].clone()));
-        assert_eq!(step.notes.spawn.len(), adopts, "the first that is told fills the colo");
+        assert_eq!(step.notes.spawn.len(), adopts, "the first request that is woken fills the colo");
         let Answered::Entry { entry, status } = &served(&step).answer else { panic!("an entry") };
         assert_eq!(*status, CacheStatus::Collapsed);
         (entry.generation, entry.global_rate)
@@ -425,7 +425,7 @@ fn waiters_of_one_message_get_the_same_reply_and_one_fills_the_colo() {
 }
 
 #[test]
-fn an_isolate_in_which_too_many_wait_refuses_and_an_overloaded_object_is_not_asked_again() {
+fn an_isolate_with_too_many_waiters_refuses_and_an_overloaded_object_is_not_asked_again() {
     let mut bench = Bench::new();
     bench.isolate.gate.begin(bench.key.hash, bench.now, Span(60_000));
     for _ in 0..bench.route.max_waiters {

@@ -40,7 +40,7 @@ fn cycle(rng: &mut Rng, rate: f64, beta: f64, window: f64, start: f64) -> Cycle 
 
 fn run(seed: u64, cycles: usize, rate: f64, beta: f64, window: f64) -> Vec<Cycle> {
     let mut rng = Rng::with_seed(seed);
-    // Early enough that a trigger before it is out of the question.
+    // Early enough that a trigger before the start is practically impossible.
     let start = (beta * (rate * beta).max(1.0).ln() + 20.0 * beta).min(window) + 1.0;
     (0..cycles).map(|_| cycle(&mut rng, rate, beta, window, start)).collect()
 }
@@ -118,7 +118,7 @@ fn with_an_early_window_triggers_follow_their_law() {
 }
 
 #[test]
-fn auto_beta_lands_late_in_the_asked_share_of_cycles() {
+fn auto_beta_lands_late_in_the_requested_share_of_cycles() {
     for (rate, beta, gap) in [
         (1.0, 5.52, 12.62),
         (3.0, 2.35, 5.94),
@@ -144,7 +144,7 @@ fn auto_beta_solves_the_windowed_equation_or_takes_its_bound() {
         let beta = xfetch::auto_beta(rate, Span(1_000), Span(window), 0.01, 50.0);
         let left = rate * beta * ((-1.0 / beta).exp() - (-(window as f64 / 1_000.0) / beta).exp());
         assert!((left - 100.0_f64.ln()).abs() < 1e-6, "beta {beta} gives {left}");
-        // And the share of late cycles is the asked one, with the window.
+        // The share of late cycles with this window is also as requested.
         let cycles = run(6, 20_000, rate, beta, window as f64 / 1_000.0);
         let late = cycles.iter().filter(|it| it.is_late).count() as f64 / cycles.len() as f64;
         assert!((late - 0.01).abs() < 0.005, "late {late}");
@@ -155,7 +155,7 @@ fn auto_beta_solves_the_windowed_equation_or_takes_its_bound() {
     assert!(xfetch::auto_beta(f64::NAN, Span(1_000), Span(2_500), 0.01, 6.0) >= 6.0);
 }
 
-/// What comes very early is freshness thrown away: "auto" cuts it off, and is late as rarely as before.
+/// Very early refreshes waste freshness: `auto` prevents them, and the share of late cycles stays the same.
 #[test]
 fn the_auto_window_cuts_only_the_early_tail() {
     let (delta, widest) = (Span(1_000), Span(30_000));

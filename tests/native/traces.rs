@@ -1,5 +1,5 @@
-//! The ways in which earlier rules of the protocol broke, and the mistakes that the theory lists, each
-//! as a transcript of the object's rules or of the machines. A test is named after what holds now.
+//! Regressions of earlier rules of the protocol, and the mistakes that the theory lists, each as a transcript
+//! of the object's rules or of the state machines. A test is named after the property that holds now.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use xfetch_edge::{
         memory::Memory,
         metrics::{CallOutcome, Counter, Counters, MetricEvent},
         miss::{self, Miss, MissOutcome},
-        refresh::{Action, Event, Refresh, Subject},
+        refresh::{Refresh, RefreshAction, RefreshEvent, RefreshInput},
         refresh_gate::{Blocked, RefreshGate},
         refresh_outcome::RefreshOutcome,
         state::IsolateState,
@@ -45,7 +45,7 @@ pub(super) fn at(ms: u64) -> Instant {
     Instant(NOW.0 + ms)
 }
 
-/// A nonce made of a word, to tell apart who asks.
+/// A nonce made of a word that names the asking isolate.
 fn nonce(word: &str) -> u64 {
     word.bytes().fold(0, |sum, byte| sum << 8 | u64::from(byte))
 }
@@ -91,19 +91,19 @@ fn the_recheck_inside_the_lock_finds_a_commit_made_meanwhile() {
 #[test]
 fn the_check_before_the_lock_compares_generations_and_not_freshness() {
     let subject =
-        || Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
+        || RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
     let start = || {
         let mut refresh = Refresh::new(subject(), Purpose::Early);
-        assert_eq!(refresh.on(Event::Started, NOW), Action::LookInColo);
+        assert_eq!(refresh.on(RefreshEvent::Started, NOW), RefreshAction::LookInColo);
         refresh
     };
     // The same generation, fresh: go on. A higher one, stale: adopt it.
     let same = Arc::new(entry(5, NOW.0));
-    assert_eq!(start().on(Event::LookedInColo(Some(same)), NOW), Action::Acquire { seen: 5 });
+    assert_eq!(start().on(RefreshEvent::LookedInColo(Some(same)), NOW), RefreshAction::Acquire { seen: 5 });
     let newer = Arc::new(entry(6, NOW.0 - 20_000));
     let mut refresh = start();
-    let next = refresh.on(Event::LookedInColo(Some(newer.clone())), NOW);
-    assert_eq!(next, Action::End(RefreshOutcome::AdoptedFromColo(newer)));
+    let next = refresh.on(RefreshEvent::LookedInColo(Some(newer.clone())), NOW);
+    assert_eq!(next, RefreshAction::End(RefreshOutcome::AdoptedFromColo(newer)));
     assert_eq!(refresh.take_trigger(), Some(TriggerOutcome::RecheckSkip));
 }
 
@@ -186,7 +186,7 @@ fn a_corrupt_generation_is_ignored_and_a_plausible_one_ahead_is_accepted() {
     let mut state = State::default();
     let token = grant(&mut state, (1 << 53) - 1, "corrupt", NOW);
     assert_eq!(token, NOW.0);
-    // The clock was three days ahead once: the generation it gave is this object's own.
+    // The clock was once three days ahead. This object granted the generation itself, so it is accepted.
     let (mut state, ahead) = committed(NOW.plus(Span(3 * 86_400_000)));
     assert!(matches!(acquire(&mut state, ahead, "true", NOW), Answer::Granted { token } if token > ahead));
 }
@@ -202,7 +202,7 @@ fn a_dead_holder_delays_the_next_computation_by_one_lease_at_most() {
 }
 
 #[test]
-fn a_clock_that_steps_back_ends_a_lease_and_one_that_steps_ahead_too() {
+fn a_clock_step_in_either_direction_ends_a_lease() {
     for stepped in [NOW.minus(Span(1)), NOW.minus(Span(3_600_000)), at(3_600_000)] {
         let mut state = State::default();
         grant(&mut state, 0, "dies", NOW);
@@ -246,7 +246,7 @@ fn a_purge_wakes_the_waiters() {
 }
 
 #[test]
-fn a_waiter_sleeps_no_longer_than_the_lease_and_there_is_a_most() {
+fn a_waiter_sleeps_no_longer_than_the_lease_and_the_number_of_waiters_is_bounded() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
     assert_eq!(state.wait(0, 0, 10, at(18_000)), WaitDecision::Sleep(Span(2_000)));
@@ -263,7 +263,7 @@ fn a_failing_origin_gets_one_call_per_window_and_all_waiters_get_the_failure() {
     assert_eq!(wake, Wake::With(told));
     assert!(matches!(acquire(&mut state, 0, "b", at(999)), Answer::Failed { .. }));
     assert!(matches!(state.wait(0, 0, 10, at(999)), WaitDecision::Answer(Answer::Failed { .. })));
-    // The second failure in a row waits twice as long, and success forgives.
+    // The second failure in a row doubles the back-off, and a commit resets it.
     let token = grant(&mut state, 0, "c", at(1_000));
     state.fail(token, transient(None), at(1_000), Draw::NEVER_EARLY);
     assert!(matches!(acquire(&mut state, 0, "d", at(2_999)), Answer::Failed { .. }));
@@ -286,7 +286,7 @@ fn retry_after_is_honoured_and_capped() {
 }
 
 #[test]
-fn the_origins_no_is_not_a_back_off_and_is_remembered_as_asked() {
+fn an_origins_refusal_is_no_back_off_and_is_remembered_for_its_ttl() {
     let refused = |ttl| Failure::Negative {
         status: 404,
         content_type: "application/json".to_owned(),
@@ -337,7 +337,7 @@ fn every_answer_carries_the_floor() {
 }
 
 #[test]
-fn a_purge_leaves_a_back_off_and_forgets_an_origins_no() {
+fn a_purge_keeps_a_back_off_and_forgets_a_pass() {
     let mut state = State::default();
     let token = grant(&mut state, 0, "a", NOW);
     state.fail(token, transient(None), NOW, Draw::NEVER_EARLY);
@@ -364,30 +364,31 @@ fn memory_rejects_a_purged_entry() {
     assert!(!memory.hear(hash, floor(0, 9), NOW), "the same floor is no news");
 }
 
-// WaitDecision for somebody else's computation.
+// Waiting for another isolate's computation.
 
-/// A refresh of generation 5 that has been told that the lease is held, for four seconds more.
+/// A refresh that has seen generation 5 and was told that the lease is held, to retry in four seconds.
 fn contending() -> Refresh {
     contending_for(Span(4_000))
 }
 
 fn contending_for(retry_in: Span) -> Refresh {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
+    let subject =
+        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
-    refresh.on(Event::Started, NOW);
-    refresh.on(Event::LookedInColo(None), NOW);
+    refresh.on(RefreshEvent::Started, NOW);
+    refresh.on(RefreshEvent::LookedInColo(None), NOW);
     let next = refresh.on(told(Answer::Held { retry_in }), NOW);
-    assert_eq!(next, Action::Wait { seen: 5 });
+    assert_eq!(next, RefreshAction::Wait { seen: 5 });
     assert_eq!(refresh.take_trigger(), Some(TriggerOutcome::Contention));
     refresh
 }
 
-fn told(answer: Answer) -> Event {
-    Event::Replied(Reply { floor: Floor::default(), global_rate: 0, answer }, None)
+fn told(answer: Answer) -> RefreshEvent {
+    RefreshEvent::Replied(Reply { floor: Floor::default(), global_rate: 0, answer }, None)
 }
 
-fn held(retry_in: u64) -> Action {
-    Action::End(RefreshOutcome::Held { retry_in: Span(retry_in) })
+fn held(retry_in: u64) -> RefreshAction {
+    RefreshAction::End(RefreshOutcome::Held { retry_in: Span(retry_in) })
 }
 
 #[test]
@@ -396,17 +397,17 @@ fn a_request_that_finds_the_lease_held_takes_the_entry_committed_meanwhile() {
     let newer = Arc::new(entry(9, NOW.0));
     let answer = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
     let reply = Reply { floor: Floor::default(), global_rate: 0, answer };
-    let next = refresh.on(Event::Replied(reply, Some(Arc::clone(&newer))), at(700));
-    assert_eq!(next, Action::Store(Arc::clone(&newer)));
-    assert_eq!(refresh.on(Event::Stored, at(700)), Action::End(RefreshOutcome::Adopted(newer)));
-    assert_eq!(refresh.take_trigger(), None, "a trigger has led to one thing");
+    let next = refresh.on(RefreshEvent::Replied(reply, Some(Arc::clone(&newer))), at(700));
+    assert_eq!(next, RefreshAction::Store(Arc::clone(&newer)));
+    assert_eq!(refresh.on(RefreshEvent::Stored, at(700)), RefreshAction::End(RefreshOutcome::Adopted(newer)));
+    assert_eq!(refresh.take_trigger(), None, "each trigger is counted once");
 }
 
 #[test]
-fn who_waits_for_a_computation_that_fails_remembers_the_failure() {
+fn a_refresh_that_waits_for_a_failing_computation_remembers_the_failure() {
     let failed = Answer::Failed { failure: transient(None), retry_after: Span(7_000) };
     let ending = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Span(7_000) };
-    assert_eq!(contending().on(told(failed), at(700)), Action::End(ending));
+    assert_eq!(contending().on(told(failed), at(700)), RefreshAction::End(ending));
 }
 
 #[test]
@@ -414,7 +415,7 @@ fn a_waiter_without_a_result_asks_again_after_retry_in() {
     for answer in [Answer::TooManyWaiters, Answer::Purged, Answer::Refused { speaks: 9 }] {
         assert_eq!(contending().on(told(answer.clone()), at(700)), held(3_300), "{answer:?}");
     }
-    assert_eq!(contending().on(Event::ObjectLost { may_compute: true }, at(700)), held(3_300));
+    assert_eq!(contending().on(RefreshEvent::ObjectLost { may_compute: true }, at(700)), held(3_300));
     let unreadable = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
     assert_eq!(contending().on(told(unreadable), at(3_900)), held(250), "not at once");
     assert_eq!(contending().on(told(Answer::Again), at(700)), held(250), "a purge, or a lease given back");
@@ -423,12 +424,12 @@ fn a_waiter_without_a_result_asks_again_after_retry_in() {
 #[test]
 fn an_expired_wait_is_followed_by_exactly_one_more() {
     let mut refresh = contending_for(Span(12_000));
-    assert_eq!(refresh.on(told(Answer::Again), at(5_000)), Action::Wait { seen: 5 });
+    assert_eq!(refresh.on(told(Answer::Again), at(5_000)), RefreshAction::Wait { seen: 5 });
     assert_eq!(refresh.on(told(Answer::Again), at(10_000)), held(2_000));
     let mut refresh = contending_for(Span(12_000));
-    assert_eq!(refresh.on(told(Answer::Again), at(5_000)), Action::Wait { seen: 5 });
+    assert_eq!(refresh.on(told(Answer::Again), at(5_000)), RefreshAction::Wait { seen: 5 });
     assert_eq!(refresh.on(told(Answer::Again), at(7_000)), held(250), "the lease was closed");
-    assert_eq!(contending().on(told(Answer::Again), at(5_000)), held(250), "it is worth asking by now");
+    assert_eq!(contending().on(told(Answer::Again), at(5_000)), held(250), "the holder should have ended");
 }
 
 #[test]
@@ -438,12 +439,12 @@ fn a_clock_step_during_a_wait_blocks_no_later_request() {
     assert_eq!(contending().on(told(Answer::Again), Instant(NOW.0 - 900_000)), held(250));
 }
 
-// What a computation tells of itself.
+// What a refresh reports.
 
 #[test]
-fn a_computation_knows_its_token_its_floor_and_its_cost() {
+fn a_refresh_reports_its_token_its_floor_and_its_cost() {
     let refresh = |delta: Option<u64>| {
-        let subject = Subject {
+        let subject = RefreshInput {
             key: "key".into(),
             lifetime: LIFETIME,
             seen: 0,
@@ -457,11 +458,11 @@ fn a_computation_knows_its_token_its_floor_and_its_cost() {
         assert_eq!(refresh(delta).pause(), Span(pause), "a second at least");
     }
     let mut refresh = refresh(None);
-    refresh.on(Event::Started, NOW);
+    refresh.on(RefreshEvent::Started, NOW);
     assert_eq!((refresh.token(), refresh.floor()), (None, Floor::default()));
     let floor = Floor { soft: 3, hard: 2 };
     let reply = Reply { floor, global_rate: 0, answer: Answer::Granted { token: 9 } };
-    assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::Compute);
+    assert_eq!(refresh.on(RefreshEvent::Replied(reply, None), NOW), RefreshAction::Compute);
     assert_eq!((refresh.token(), refresh.floor()), (Some(9), floor));
 }
 
@@ -469,16 +470,20 @@ fn a_computation_knows_its_token_its_floor_and_its_cost() {
 fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
     let ended = |remembered: u64| {
         let subject =
-            Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
+            RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
         let mut refresh = Refresh::new(subject, Purpose::Cold);
-        refresh.on(Event::Started, NOW);
+        refresh.on(RefreshEvent::Started, NOW);
         refresh.on(told(Answer::Granted { token: 9 }), NOW);
-        let next = refresh.on(Event::Failed(transient(None)), NOW);
-        assert_eq!(next, Action::Fail(9, transient(None)));
+        let next = refresh.on(RefreshEvent::Failed(transient(None)), NOW);
+        assert_eq!(next, RefreshAction::Fail(9, transient(None)));
         refresh.on(told(Answer::Closed { applied: true, retry_after: Span(remembered) }), NOW)
     };
-    assert_eq!(ended(7_000), Action::End(RefreshOutcome::Failed(transient(Some(Span(7_000))))));
-    assert_eq!(ended(0), Action::End(RefreshOutcome::Failed(transient(None))), "nothing is remembered");
+    assert_eq!(ended(7_000), RefreshAction::End(RefreshOutcome::Failed(transient(Some(Span(7_000))))));
+    assert_eq!(
+        ended(0),
+        RefreshAction::End(RefreshOutcome::Failed(transient(None))),
+        "nothing is remembered"
+    );
 }
 
 // Cold requests.
@@ -486,44 +491,54 @@ fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
 #[test]
 fn a_miss_replaces_the_objects_entry_past_every_window() {
     let mut cold = Miss::new(0, None, NOW);
-    assert_eq!(cold.on(miss::Event::Started { led_here: false }, NOW), miss::Action::Lead { seen: 0 });
+    assert_eq!(
+        cold.on(miss::MissEvent::Started { led_here: false }, NOW),
+        miss::MissAction::Lead { seen: 0 }
+    );
     let dead = Arc::new(entry(7, NOW.0 - 70_000));
-    let next = cold.on(miss::Event::Led(RefreshOutcome::Adopted(dead), Floor::default()), NOW);
-    assert_eq!(next, miss::Action::Lead { seen: 7 });
+    let next = cold.on(miss::MissEvent::Led(RefreshOutcome::Adopted(dead), Floor::default()), NOW);
+    assert_eq!(next, miss::MissAction::Lead { seen: 7 });
 }
 
 #[test]
 fn an_entry_that_cannot_be_read_is_overtaken() {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
+    let subject =
+        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
-    refresh.on(Event::Started, NOW);
+    refresh.on(RefreshEvent::Started, NOW);
     let newer = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
     let reply = Reply { floor: Floor::default(), global_rate: 0, answer: newer };
-    assert_eq!(refresh.on(Event::Replied(reply.clone(), None), NOW), Action::Acquire { seen: 9 });
-    assert_eq!(refresh.on(Event::Replied(reply, None), NOW), Action::End(RefreshOutcome::ObjectLost));
+    assert_eq!(
+        refresh.on(RefreshEvent::Replied(reply.clone(), None), NOW),
+        RefreshAction::Acquire { seen: 9 }
+    );
+    assert_eq!(
+        refresh.on(RefreshEvent::Replied(reply, None), NOW),
+        RefreshAction::End(RefreshOutcome::ObjectLost)
+    );
 }
 
 #[test]
 fn the_stale_entry_answers_when_the_origin_fails_or_exceeds_the_patience() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let fallback = || Miss::new(7, Some(old.clone()), NOW);
-    let led = |ending| miss::Event::Led(ending, Floor::default());
-    let outcome = miss::Action::Answer(MissOutcome::Fallback(old.clone()));
+    let led = |ending| miss::MissEvent::Led(ending, Floor::default());
+    let outcome = miss::MissAction::Answer(MissOutcome::Fallback(old.clone()));
     let failed = RefreshOutcome::Failed(transient(None));
     assert_eq!(fallback().on(led(failed), NOW), outcome);
     let backed_off = RefreshOutcome::BackedOff { failure: transient(None), retry_after: Span::SECOND };
     assert_eq!(fallback().on(led(backed_off), NOW), outcome);
     assert_eq!(fallback().on(led(RefreshOutcome::ObjectLost), NOW), outcome);
-    assert_eq!(fallback().on(miss::Event::TimedOut, NOW), outcome);
+    assert_eq!(fallback().on(miss::MissEvent::TimedOut, NOW), outcome);
 }
 
 #[test]
-fn an_old_entry_in_hand_that_was_purged_meanwhile_answers_nobody() {
+fn a_fallback_that_was_purged_meanwhile_is_not_served_when_the_object_is_lost() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let mut cold = Miss::new(7, Some(old), NOW);
     cold.hear(Floor { soft: 0, hard: 8 });
-    let lost = miss::Event::Led(RefreshOutcome::ObjectLost, Floor::default());
-    assert_eq!(cold.on(lost, NOW), miss::Action::WatchMemory);
+    let lost = miss::MissEvent::Led(RefreshOutcome::ObjectLost, Floor::default());
+    assert_eq!(cold.on(lost, NOW), miss::MissAction::WatchMemory);
 }
 
 #[test]
@@ -532,22 +547,23 @@ fn an_entry_warm_on_arrival_is_served_even_if_the_lookup_fails() {
     let stale = Arc::new(entry(7, NOW.0 - 6_000));
     let older = Arc::new(entry(9, NOW.0 - 60_000));
     let mut local = IsolateState::new(1 << 20, 10);
-    // Memory has nothing any more, or a committed generation that is older in time.
+    // Memory has lost the entry, or holds a higher generation that was computed earlier.
     assert_eq!(local.after_colo(&key, None, Some(stale.clone()), NOW), Some(stale.clone()));
     assert_eq!(local.after_colo(&key, Some(older.clone()), Some(stale.clone()), NOW), Some(stale.clone()));
     assert_eq!(local.after_colo(&key, Some(older.clone()), None, NOW), Some(older));
-    // A purge that was heard meanwhile takes it out of the request's hands.
+    // A purge that was heard meanwhile also removes the copy that the request holds.
     local.hear(key.hash, Floor { soft: 0, hard: 8 }, NOW);
     assert_eq!(local.after_colo(&key, None, Some(stale), NOW), None);
 }
 
 #[test]
-fn a_value_without_a_commit_lives_at_the_generation_seen() {
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+fn an_uncommitted_value_is_kept_at_the_generation_seen() {
+    let subject =
+        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
-    refresh.on(Event::Started, NOW);
-    refresh.on(Event::LookedInColo(None), NOW);
-    assert_eq!(refresh.on(Event::ObjectLost { may_compute: true }, NOW), Action::Compute);
+    refresh.on(RefreshEvent::Started, NOW);
+    refresh.on(RefreshEvent::LookedInColo(None), NOW);
+    assert_eq!(refresh.on(RefreshEvent::ObjectLost { may_compute: true }, NOW), RefreshAction::Compute);
     assert_eq!(refresh.take_trigger(), Some(TriggerOutcome::LockError));
     let computed = Computed {
         status: 200,
@@ -557,25 +573,26 @@ fn a_value_without_a_commit_lives_at_the_generation_seen() {
         storable: true,
         at: NOW,
     };
-    let Action::Store(kept) = refresh.on(Event::Computed(computed.clone()), NOW) else {
+    let RefreshAction::Store(kept) = refresh.on(RefreshEvent::Computed(computed.clone()), NOW) else {
         panic!("it is kept")
     };
     assert_eq!((kept.generation, kept.committed), (4, false));
-    // The same where there was a lease, and its object is lost before the commit.
-    let subject = Subject { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+    // The same if a lease was granted and the object is lost before the commit.
+    let subject =
+        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
-    refresh.on(Event::Started, NOW);
-    refresh.on(Event::LookedInColo(None), NOW);
-    assert_eq!(refresh.on(told(Answer::Granted { token: 9 }), NOW), Action::Compute);
-    let Action::Commit(handed_in) = refresh.on(Event::Computed(computed), NOW) else {
+    refresh.on(RefreshEvent::Started, NOW);
+    refresh.on(RefreshEvent::LookedInColo(None), NOW);
+    assert_eq!(refresh.on(told(Answer::Granted { token: 9 }), NOW), RefreshAction::Compute);
+    let RefreshAction::Commit(handed_in) = refresh.on(RefreshEvent::Computed(computed), NOW) else {
         panic!("it is handed in")
     };
     assert_eq!((handed_in.generation, handed_in.committed), (9, true));
-    let Action::Store(left) = refresh.on(Event::ObjectLost { may_compute: false }, NOW) else {
+    let RefreshAction::Store(left) = refresh.on(RefreshEvent::ObjectLost { may_compute: false }, NOW) else {
         panic!("it is kept")
     };
     assert_eq!(left, kept);
-    assert_eq!(refresh.on(Event::Stored, NOW), Action::End(RefreshOutcome::Uncommitted(left)));
+    assert_eq!(refresh.on(RefreshEvent::Stored, NOW), RefreshAction::End(RefreshOutcome::Uncommitted(left)));
     let old = entry(4, NOW.0 - 6_000);
     assert!(kept.supersedes(&old) && !old.supersedes(&kept));
     assert!(entry(5, NOW.0).supersedes(&kept));
@@ -586,9 +603,10 @@ fn a_fallback_that_was_purged_or_whose_window_ended_meanwhile_is_not_served() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
     let failed = || RefreshOutcome::Failed(transient(None));
     let outcome = |floor: Floor, now: Instant| {
-        Miss::new(7, Some(old.clone()), NOW).on(miss::Event::Led(failed(), floor), now)
+        Miss::new(7, Some(old.clone()), NOW).on(miss::MissEvent::Led(failed(), floor), now)
     };
-    let told = |action: &miss::Action| matches!(action, miss::Action::Answer(MissOutcome::Failed { .. }));
+    let told =
+        |action: &miss::MissAction| matches!(action, miss::MissAction::Answer(MissOutcome::Failed { .. }));
     assert!(told(&outcome(Floor { soft: 0, hard: 8 }, NOW)), "purged");
     assert!(told(&outcome(Floor::default(), at(45_000))), "past stale_if_error");
     assert!(!told(&outcome(Floor::default(), at(44_999))));
@@ -602,11 +620,11 @@ fn an_entry_present_before_the_wait_is_a_hit_and_a_later_one_collapsed() {
     ] {
         let held = Arc::new(entry(7, stored_at));
         let mut cold = Miss::new(0, None, NOW);
-        cold.on(miss::Event::Started { led_here: true }, NOW);
+        cold.on(miss::MissEvent::Started { led_here: true }, NOW);
         let answer = Answer::Newer { generation: 7, age: Span::ZERO, ttl: LIFETIME.ttl };
         let reply = Reply { floor: Floor::default(), global_rate: 0, answer };
-        let action = cold.on(miss::Event::Woken(reply, Some(held.clone())), at(10));
-        assert_eq!(action, miss::Action::Answer(outcome(held)));
+        let action = cold.on(miss::MissEvent::Woken(reply, Some(held.clone())), at(10));
+        assert_eq!(action, miss::MissAction::Answer(outcome(held)));
     }
 }
 
@@ -636,7 +654,7 @@ fn an_older_generation_never_overwrites_a_newer_one() {
     let mut memory = Memory::new(1 << 20, 10);
     assert!(memory.accept([1; 32], &Arc::new(entry(6, NOW.0)), NOW));
     assert!(!memory.accept([1; 32], &Arc::new(entry(5, at(1).0)), NOW));
-    // The same generation with an earlier expiry was purged softly somewhere: take it.
+    // The same generation with an earlier expiry results from a soft purge, so it is accepted.
     let mut expired = entry(6, NOW.0);
     expired.expire(at(1));
     assert!(memory.accept([1; 32], &Arc::new(expired), at(1)));
@@ -648,20 +666,20 @@ fn memory_is_bounded_in_bytes_and_in_keys() {
     for place in 0..100_u8 {
         memory.accept([place; 32], &Arc::new(entry(1, NOW.0)), NOW);
         memory.get(&[0; 32], "key", NOW);
-        assert!(memory.bytes() <= 20_000 && memory.entries() <= 8);
+        assert!(memory.bytes() <= 20_000 && memory.keys() <= 8);
     }
-    assert!(memory.get(&[0; 32], "key", NOW).is_some(), "what is used stays");
-    assert!(memory.get(&[1; 32], "key", NOW).is_none(), "what is not goes");
+    assert!(memory.get(&[0; 32], "key", NOW).is_some(), "a used key stays");
+    assert!(memory.get(&[1; 32], "key", NOW).is_none(), "an unused key is removed");
 }
 
 #[test]
-fn an_entry_under_a_foreign_key_is_no_entry() {
+fn an_entry_of_another_key_is_not_returned() {
     let mut memory = Memory::new(1 << 20, 10);
     memory.accept([1; 32], &Arc::new(entry(1, NOW.0)), NOW);
     assert!(memory.get(&[1; 32], "another key", NOW).is_none());
 }
 
-// RefreshGate.
+// The refresh gate.
 
 #[test]
 fn a_mark_blocks_no_longer_than_the_lease_and_not_from_the_future() {
@@ -684,7 +702,7 @@ fn a_mark_is_removed_by_its_owner_only() {
 }
 
 #[test]
-fn a_flood_of_keys_does_not_grow_the_marks() {
+fn a_flood_of_keys_does_not_grow_the_refresh_gate() {
     let mut marks = RefreshGate::new(4);
     for place in 0..50_u8 {
         marks.begin([place; 32], NOW, Span(1_000));
@@ -721,20 +739,20 @@ fn clean_up_never_comes_between_a_holder_and_its_commit() {
     let mut state = State::default();
     grant(&mut state, 0, "holder", NOW);
     assert!(matches!(state.clean_up(0, at(1)), CleanUp::Later(_)));
-    assert!(matches!(state.clean_up(3, at(200_000_000)), CleanUp::Later(_)), "nor under waiters");
+    assert!(matches!(state.clean_up(3, at(200_000_000)), CleanUp::Later(_)), "nor while messages wait");
 }
 
 #[test]
-fn a_counter_that_a_clock_ahead_has_left_is_not_forgotten() {
+fn a_counter_in_the_future_is_not_forgotten() {
     let (mut state, _) = committed(NOW.plus(Span(10 * 86_400_000)));
-    // The clock is back: by it nothing was touched yet, and the counter is in the future.
+    // By the corrected clock, the last change and the counter are in the future.
     assert!(matches!(state.clean_up(0, NOW), CleanUp::Later(_)));
 }
 
 // Counters.
 
 #[test]
-fn a_refresh_that_dies_is_missing_on_both_sides_of_each_sum() {
+fn triggers_are_the_sum_of_their_outcomes_and_a_cold_acquire_is_not_among_them() {
     let mut tally = Counters::default();
     tally.fold(MetricEvent::Triggered { purpose: Purpose::Early, trigger: TriggerOutcome::Contention });
     tally.fold(MetricEvent::Triggered { purpose: Purpose::Stale, trigger: TriggerOutcome::Started });
@@ -751,7 +769,7 @@ fn a_refresh_that_dies_is_missing_on_both_sides_of_each_sum() {
 }
 
 #[test]
-fn an_abandoned_call_counts_once_and_its_late_result_nothing() {
+fn an_abandoned_call_counts_once_and_its_late_result_is_not_counted() {
     let mut calls = xfetch_edge::isolate::origin_calls::OriginCalls::default();
     let call = calls.begin(Purpose::Early, NOW, Span(20_000));
     assert_eq!(calls.sweep(at(19_999)), []);

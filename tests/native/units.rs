@@ -1,4 +1,4 @@
-//! Small parts by themselves: what only they decide, at the edges where a mistake would not show elsewhere.
+//! Unit tests of small parts, for edge cases in which no other test would notice a mistake.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -19,7 +19,7 @@ use xfetch_edge::{
         coalesce::{Coalesce, Joined, MAX_WAITERS},
         computation::Purpose,
         memory::Memory,
-        miss::{Action, Event, Miss, MissOutcome},
+        miss::{Miss, MissAction, MissEvent, MissOutcome},
         origin_calls::OriginCalls,
         refresh_outcome::RefreshOutcome,
     },
@@ -79,25 +79,25 @@ fn shares_of_a_keys_requests_are_added_up_and_forgotten_after_two_commits() {
     for told in [share(1, 10.0), share(2, 5.0), share(1, 12.0), share(0, 99.0), RateShare::new(2, None)] {
         global_rate.hear(told);
     }
-    assert_eq!(global_rate.total(), 17_000, "the newest of each that is known; none without a name");
+    assert_eq!(global_rate.total(), 17_000, "the newest known rate of each named isolate");
     global_rate.committed();
     global_rate.hear(share(2, 6.0));
     assert_eq!(global_rate.total(), 18_000, "the first is still remembered");
     global_rate.committed();
     assert_eq!(global_rate.total(), 18_000, "and once more");
     global_rate.committed();
-    assert_eq!(global_rate.total(), 6_000, "the first has not spoken for two generations");
+    assert_eq!(global_rate.total(), 6_000, "the first has not reported for two generations");
     global_rate.committed();
     assert_eq!(global_rate.total(), 0);
     assert_eq!(GlobalRate::default(), global_rate);
     for isolate in 1..=MAX_SHARES as u64 + 5 {
         global_rate.hear(share(isolate, 1.0));
     }
-    assert_eq!(global_rate.total(), 1_000 * MAX_SHARES as u32, "no more are kept, and the newest always");
+    assert_eq!(global_rate.total(), 1_000 * MAX_SHARES as u32, "no more are kept, the oldest are removed");
     assert_eq!(global_rate.isolates(), MAX_SHARES);
     global_rate.hear(share(3, 1e12));
     global_rate.hear(share(4, f64::INFINITY));
-    assert_eq!(global_rate.total(), SEVERAL - 1, "no sum is taken for what is not known");
+    assert_eq!(global_rate.total(), SEVERAL - 1, "no sum equals SEVERAL");
 }
 
 #[test]
@@ -105,19 +105,19 @@ fn an_isolate_without_a_rate_counts_as_an_average_one() {
     let mut global_rate = GlobalRate::default();
     let total = |global_rate: &GlobalRate| global_rate.total();
     global_rate.hear(RateShare::new(1, None));
-    assert_eq!(total(&global_rate), 0, "one that does not know is nothing");
+    assert_eq!(total(&global_rate), 0, "one isolate without a rate gives no sum");
     global_rate.hear(RateShare::new(0, None));
     global_rate.hear(RateShare::new(1, None));
-    assert_eq!(total(&global_rate), 0, "nor is the same one twice, or one without a name");
+    assert_eq!(total(&global_rate), 0, "nor does a repeated report, or one without a name");
     global_rate.hear(RateShare::new(2, None));
     assert_eq!(total(&global_rate), SEVERAL);
     global_rate.hear(RateShare::new(1, Some(15.0)));
-    assert_eq!(total(&global_rate), 30_000, "one knows, the other is taken to be like it");
+    assert_eq!(total(&global_rate), 30_000, "the second isolate counts as much as the first");
     for isolate in 3..9 {
         global_rate.hear(RateShare::new(isolate, None));
     }
     assert_eq!(total(&global_rate), 30_000);
-    assert_eq!(global_rate.isolates(), 2, "and who comes when somebody knows is one that is seldom asked");
+    assert_eq!(global_rate.isolates(), 2, "once a rate is known, further isolates without one are not kept");
     global_rate.hear(RateShare::new(2, Some(5.0)));
     assert_eq!(total(&global_rate), 20_000);
     let mut global_rate = GlobalRate::default();
@@ -127,7 +127,7 @@ fn an_isolate_without_a_rate_counts_as_an_average_one() {
     assert_eq!(
         total(&global_rate),
         22_500,
-        "two know, and the third is taken to be as one of them on average"
+        "two rates are known, and the third isolate counts as their average"
     );
     let mut global_rate = GlobalRate::default();
     for isolate in 1..200 {
@@ -138,14 +138,14 @@ fn an_isolate_without_a_rate_counts_as_an_average_one() {
     assert_eq!(
         total(&global_rate),
         2,
-        "a rate that is known is never none, and the others count for as much"
+        "a known rate is at least 1, and the isolates without one add at most as much"
     );
 }
 
 #[test]
 fn until_rates_are_known_auto_assumes_twice_its_own_rate() {
     assert!((lookup_beta(SEVERAL, Some(15.0)) - lookup_beta(0, Some(30.0))).abs() < 1e-9);
-    assert!((lookup_beta(SEVERAL, None) - 1.0).abs() < 1e-9, "twice nothing is nothing");
+    assert!((lookup_beta(SEVERAL, None) - 1.0).abs() < 1e-9, "without its own rate beta is 1");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn the_alarm_looks_again_when_there_is_something_to_do() {
     assert_eq!(state.clean_up(0, body_end.plus(Span(3_600_000))), CleanUp::Later(day.minus(Span(3_600_000))));
     assert_eq!(state.clean_up(0, body_end.plus(day)), CleanUp::Forget);
 
-    // A clock that was ahead has left a token beyond the day.
+    // A clock that was ahead has left a token more than a day in the future.
     let (mut state, token) = committed(Lifetime::default(), NOW.plus(day).0, NOW);
     assert_eq!(token, NOW.plus(day).0 + 1);
     assert_eq!(state.clean_up(0, NOW), CleanUp::DropBody(day));
@@ -204,19 +204,19 @@ fn the_alarm_looks_again_when_there_is_something_to_do() {
 }
 
 #[test]
-fn a_generation_that_leaves_too_few_tokens_is_not_believed() {
+fn a_generation_that_leaves_too_few_tokens_is_ignored() {
     let lifetime = entry(1, NOW).lifetime;
     let (mut state, token) = committed(lifetime, 0, Instant(TOKEN_END));
     assert_eq!(token, TOKEN_END - 1);
     let ask = |state: &mut lease::State, seen, now| state.acquire(seen, None, LeaseRequest::default(), now);
-    assert!(matches!(ask(&mut state, token, Instant(TOKEN_END)), Answer::Newer { .. }), "not believed");
+    assert!(matches!(ask(&mut state, token, Instant(TOKEN_END)), Answer::Newer { .. }), "ignored");
     let half = Instant(TOKEN_END / 2 + 1);
     let (mut state, token) = committed(lifetime, 0, half);
-    assert!(matches!(ask(&mut state, token, half), Answer::Granted { .. }), "believed");
+    assert!(matches!(ask(&mut state, token, half), Answer::Granted { .. }), "accepted");
 }
 
 #[test]
-fn a_soft_purge_does_not_make_a_failing_origin_be_asked_more_often() {
+fn a_soft_purge_does_not_shorten_the_back_off() {
     let sixth_window = |is_purged: bool| {
         let (mut state, _) = committed(entry(1, NOW).lifetime, 0, NOW);
         if is_purged {
@@ -236,7 +236,7 @@ fn a_soft_purge_does_not_make_a_failing_origin_be_asked_more_often() {
         length
     };
     assert_eq!(sixth_window(false), Span(10_000), "no longer than a healthy cycle");
-    assert_eq!(sixth_window(true), Span(30_000), "what was purged tells of no cycle");
+    assert_eq!(sixth_window(true), Span(30_000), "the TTL of a purged entry is not used");
 }
 
 #[test]
@@ -262,13 +262,13 @@ fn a_few_requests_at_one_instant_give_no_rate() {
 }
 
 #[test]
-fn auto_takes_the_larger_of_its_own_rate_and_the_worlds() {
+fn auto_takes_the_larger_of_its_own_and_the_global_rate() {
     let own = lookup_beta(0, Some(15.0));
-    assert!((lookup_beta(15_000, Some(3.0)) - own).abs() < 1e-9, "the world's is larger");
+    assert!((lookup_beta(15_000, Some(3.0)) - own).abs() < 1e-9, "the global rate is larger");
     assert!((lookup_beta(3_000, Some(15.0)) - own).abs() < 1e-9, "its own is larger");
-    assert!((lookup_beta(15_000, None) - own).abs() < 1e-9, "only the world's is known");
+    assert!((lookup_beta(15_000, None) - own).abs() < 1e-9, "only the global rate is known");
     assert!(lookup_beta(30_000, Some(15.0)) < own);
-    assert!((lookup_beta(0, None) - 1.0).abs() < 1e-9, "the paper's, where none is known");
+    assert!((lookup_beta(0, None) - 1.0).abs() < 1e-9, "the paper's beta, if no rate is known");
     for (age, is_chosen) in
         [(0, false), (749, false), (750, true), (999, true), (1_000, false), (5_000, false)]
     {
@@ -287,7 +287,7 @@ fn the_auto_window_is_two_and_a_half_computations_at_any_ttl() {
     }
 }
 
-/// The beta for an entry of this global_rate, half a second before expiry, for an isolate that sees this rate.
+/// The beta half a second before expiry, for the global rate in the entry and the rate that the isolate sees.
 fn lookup_beta(global_rate: u32, rate: Option<f64>) -> f64 {
     beta_at(500, 1.0, global_rate, rate)
 }
@@ -308,7 +308,7 @@ fn route(early_window: f64) -> Rc<Route> {
 }
 
 #[test]
-fn back_off_doubles_up_to_its_end_and_is_no_longer_than_a_healthy_cycle() {
+fn back_off_doubles_up_to_its_maximum_and_is_no_longer_than_a_healthy_cycle() {
     let window = |in_a_row, ttl: Option<u64>, spread| failure::backoff(in_a_row, None, ttl.map(Span), spread);
     for (in_a_row, length) in
         [(1, 1_000), (2, 2_000), (3, 4_000), (5, 16_000), (6, 30_000), (u32::MAX, 30_000)]
@@ -322,7 +322,7 @@ fn back_off_doubles_up_to_its_end_and_is_no_longer_than_a_healthy_cycle() {
     }
     for (asked, granted) in [(0, 1_000), (7_000, 7_000), (120_000, 120_000), (999_000, 120_000)] {
         let wish = |spread| failure::backoff(9, Some(Span(asked)), Some(Span(5_000)), spread);
-        assert_eq!(wish(0.0), Span(granted), "the origin's wish is no window of ours");
+        assert_eq!(wish(0.0), Span(granted), "the TTL does not bound Retry-After");
         assert_eq!(wish(1.0), Span(granted * 11 / 10));
     }
 }
@@ -353,19 +353,19 @@ fn a_purge_floor_removes_generations_below_it_and_keeps_its_own() {
     }
     let soft = Floor { hard: 0, soft: 8 };
     assert_eq!(left(7, true, soft), Some(false), "it has expired");
-    assert_eq!(left(7, false, soft), None, "nobody knows whether it is older than the purge");
+    assert_eq!(left(7, false, soft), None, "an uncommitted value may be older than the purge");
 }
 
 #[test]
 fn a_copy_of_one_generation_supersedes_only_if_it_expires_earlier() {
     let held = entry(5, NOW);
-    assert!(!entry(5, NOW).supersedes(&held), "the same is no news");
+    assert!(!entry(5, NOW).supersedes(&held), "an equal copy does not supersede");
     assert!(!entry(4, NOW.plus(Span(500))).supersedes(&held));
     assert!(entry(6, NOW).supersedes(&held));
     let mut purged = entry(5, NOW);
     purged.expire(NOW.plus(Span(10)));
     assert!(purged.supersedes(&held), "a soft purge");
-    assert!(!held.supersedes(&purged), "which nothing undoes");
+    assert!(!held.supersedes(&purged), "a soft purge is not undone");
     let uncommitted = Entry { committed: false, ..entry(5, NOW.plus(Span(2_000))) };
     assert!(uncommitted.supersedes(&held), "computed to replace it");
     assert!(!held.supersedes(&uncommitted));
@@ -389,9 +389,9 @@ fn an_entry_weighs_its_parts() {
     assert!((30..200).contains(&header), "{header}");
 }
 
-fn failed(cold: &mut Miss, now: Instant) -> Action {
+fn failed(cold: &mut Miss, now: Instant) -> MissAction {
     let failure = Failure::Transient { reason: Reason::OriginError, retry_after: None };
-    cold.on(Event::Led(RefreshOutcome::Failed(failure), Floor::default()), now)
+    cold.on(MissEvent::Led(RefreshOutcome::Failed(failure), Floor::default()), now)
 }
 
 #[test]
@@ -400,9 +400,9 @@ fn a_failed_computation_falls_back_only_on_an_entry_within_its_window() {
     for (age, is_usable) in [(4_000, true), (5_999, true), (6_000, false)] {
         let now = NOW.plus(Span(age));
         let mut cold = Miss::new(3, Some(Arc::clone(&old)), now);
-        cold.on(Event::Started { led_here: false }, now);
+        cold.on(MissEvent::Started { led_here: false }, now);
         let action = failed(&mut cold, now);
-        let fell_back = matches!(action, Action::Answer(MissOutcome::Fallback(_)));
+        let fell_back = matches!(action, MissAction::Answer(MissOutcome::Fallback(_)));
         assert_eq!(fell_back, is_usable, "at an age of {age} ms: {action:?}");
     }
 }
@@ -411,17 +411,20 @@ fn a_failed_computation_falls_back_only_on_an_entry_within_its_window() {
 fn an_unusable_entry_never_replaces_a_usable_one() {
     let now = NOW.plus(Span(4_000));
     let mut cold = Miss::new(3, Some(Arc::new(entry(3, NOW))), now);
-    cold.on(Event::Started { led_here: false }, now);
+    cold.on(MissEvent::Started { led_here: false }, now);
     let brief = Lifetime { ttl: Span(1_000), ..Lifetime::default() };
     let newer = Arc::new(Entry { lifetime: brief, ..entry(4, NOW) });
-    let action = cold.on(Event::Led(RefreshOutcome::Adopted(newer), Floor::default()), now);
-    assert!(matches!(action, Action::Lead { seen: 4 }), "{action:?}");
+    let action = cold.on(MissEvent::Led(RefreshOutcome::Adopted(newer), Floor::default()), now);
+    assert!(matches!(action, MissAction::Lead { seen: 4 }), "{action:?}");
     let action = failed(&mut cold, now);
-    assert!(matches!(&action, Action::Answer(MissOutcome::Fallback(it)) if it.generation == 3), "{action:?}");
+    assert!(
+        matches!(&action, MissAction::Answer(MissOutcome::Fallback(it)) if it.generation == 3),
+        "{action:?}"
+    );
 }
 
 #[test]
-fn memory_is_never_above_its_bytes_however_few_entries_fill_it() {
+fn memory_never_exceeds_its_bytes_even_with_few_large_entries() {
     let body: Arc<[u8]> = Arc::from(vec![0; 10_000]);
     let large = |generation| Entry { body: Arc::clone(&body), ..entry(generation, NOW) };
     for fit in 1..=5 {
@@ -435,9 +438,9 @@ fn memory_is_never_above_its_bytes_however_few_entries_fill_it() {
                 _ => assert!(memory.accept(hash, &Arc::new(large(generation)), NOW)),
             }
             assert!(memory.bytes() <= most, "{} of {most} bytes", memory.bytes());
-            assert!(memory.entries() <= fit, "{} of {fit}", memory.entries());
+            assert!(memory.keys() <= fit, "{} of {fit}", memory.keys());
         }
-        assert_eq!(memory.entries(), fit, "and it is full");
+        assert_eq!(memory.keys(), fit, "and it is full");
     }
 }
 
@@ -445,12 +448,15 @@ fn memory_is_never_above_its_bytes_however_few_entries_fill_it() {
 fn a_waiter_past_its_patience_learns_whether_the_object_was_unreachable() {
     for (is_lost, told) in [(true, "Unavailable"), (false, "TimedOut")] {
         let mut cold = Miss::new(0, None, NOW);
-        cold.on(Event::Started { led_here: false }, NOW);
+        cold.on(MissEvent::Started { led_here: false }, NOW);
         if is_lost {
-            cold.on(Event::Led(RefreshOutcome::ObjectLost, Floor::default()), NOW);
+            cold.on(MissEvent::Led(RefreshOutcome::ObjectLost, Floor::default()), NOW);
         }
-        let action = cold.on(Event::TimedOut, NOW.plus(Span(60_000)));
-        assert!(matches!(&action, Action::Answer(outcome) if format!("{outcome:?}") == told), "{action:?}");
+        let action = cold.on(MissEvent::TimedOut, NOW.plus(Span(60_000)));
+        assert!(
+            matches!(&action, MissAction::Answer(outcome) if format!("{outcome:?}") == told),
+            "{action:?}"
+        );
     }
 }
 
@@ -460,13 +466,13 @@ fn a_miss_keeps_the_objects_usable_entry_as_a_fallback() {
     for (age, falls_back) in [(4_000, true), (6_500, false)] {
         let now = NOW.plus(Span(age));
         let mut cold = Miss::new(0, None, now);
-        cold.on(Event::Started { led_here: false }, now);
+        cold.on(MissEvent::Started { led_here: false }, now);
         let newer = Answer::Newer { generation: 7, age: Span(age), ttl: held.lifetime.ttl };
         let reply = Reply { floor: Floor::default(), global_rate: 0, answer: newer };
-        let action = cold.on(Event::Woken(reply, Some(Arc::clone(&held))), now);
-        assert!(matches!(action, Action::Lead { seen: 7 }), "{action:?}");
+        let action = cold.on(MissEvent::Woken(reply, Some(Arc::clone(&held))), now);
+        assert!(matches!(action, MissAction::Lead { seen: 7 }), "{action:?}");
         let action = failed(&mut cold, now);
-        assert_eq!(matches!(action, Action::Answer(MissOutcome::Fallback(_))), falls_back, "{action:?}");
+        assert_eq!(matches!(action, MissAction::Answer(MissOutcome::Fallback(_))), falls_back, "{action:?}");
     }
 }
 
@@ -486,7 +492,7 @@ fn waiters_that_saw_the_same_entry_share_one_message_and_get_its_answer_once() {
 }
 
 #[test]
-fn a_lost_or_future_message_carries_no_waiter() {
+fn no_waiter_joins_an_expired_message_or_one_from_the_future() {
     let key = [1; 32];
     let began = || {
         let mut sleeps = Coalesce::default();
@@ -504,8 +510,8 @@ fn a_lost_or_future_message_carries_no_waiter() {
         let (mut sleeps, name) = began();
         assert_eq!(sleeps.left(key, 0, later), None);
         let next = owner(sleeps.join(key, 0, 2, 9, LEASE, later)).expect("it sends one of its own");
-        assert!(sleeps.end(key, 0, name).is_empty(), "the answer to the lost one is nobody's any more");
-        assert_eq!(sleeps.end(key, 0, next), heard, "whom the clock has left behind hears the next one");
+        assert!(sleeps.end(key, 0, name).is_empty(), "no waiter is left for the expired message");
+        assert_eq!(sleeps.end(key, 0, next), heard, "waiters from the future hear the next reply");
     }
 }
 
@@ -530,7 +536,7 @@ fn expired_waits_do_not_accumulate() {
 }
 
 #[test]
-fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
+fn the_number_of_waiters_in_an_isolate_is_bounded_over_all_keys() {
     let key = |number: usize| {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(number as u64).to_le_bytes());
@@ -554,12 +560,12 @@ fn so_many_sleep_at_once_in_an_isolate_over_all_keys() {
             "of a known key or a new one"
         );
     }
-    // Whoever is woken leaves a place.
+    // A woken waiter frees its place.
     assert_eq!(sleeps.end(key(1), 0, firsts[1]), [1, 1]);
     assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::Follows);
     assert!(owner(sleeps.join(key(MAX_WAITERS), 0, 0, 9, LEASE, NOW)).is_some());
     assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);
-    // And so do those whom nobody has woken in time, or who sleep by a message of the future.
+    // So do the waiters of an expired message, or of one from the future.
     for later in [NOW.plus(LEASE), Instant(NOW.0 - 1)] {
         let (mut sleeps, _) = full();
         assert_eq!(sleeps.join(key(0), 0, 0, 9, LEASE, NOW), Joined::TooMany);

@@ -1,5 +1,5 @@
-//! Promises that hold natively and in the browser, from one source: the rule at the ends of its range,
-//! verdicts, keys, and what a clock may do.
+//! Promises that are tested natively and in the browser from one source: the rule at the ends of its range,
+//! verdicts, keys, and clock steps.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -49,17 +49,17 @@ fn a_draw_is_never_zero_and_can_be_one() {
 }
 
 #[test]
-fn without_entropy_the_ttl_is_plain() {
+fn without_entropy_an_entry_stays_fresh_until_its_expiry() {
     let entry = entry(1, 100_000);
     assert_eq!(verdict(&entry, 104_999, Draw::NEVER_EARLY), Verdict::Fresh);
     assert_eq!(verdict(&entry, 105_000, Draw::NEVER_EARLY), Verdict::Stale);
 }
 
 #[test]
-fn the_smaller_the_draw_the_earlier_it_triggers() {
+fn the_draw_and_beta_decide_how_early_a_request_triggers() {
     let rule = |beta| Rule { delta: Span(1_000), beta, window: Span(60_000) };
     let draw = Draw::from_bits(u64::MAX / 7);
-    // -ln(1/7) is 1.9459: with beta 1 it triggers from 1,945 ms before expiry on, with 2 from twice that.
+    // -ln(1/7) is 1.9459: with beta 1 the draw triggers from 1,945 ms before expiry, with beta 2 from 3,891.
     assert!(xfetch::triggers(Span(1_945), rule(1.0), draw));
     assert!(!xfetch::triggers(Span(1_947), rule(1.0), draw));
     assert!(xfetch::triggers(Span(3_891), rule(2.0), draw));
@@ -110,7 +110,7 @@ fn stale_if_error_may_be_shorter_than_stale_while_revalidate() {
 }
 
 #[test]
-fn a_clock_that_stepped_back_makes_an_entry_stale_and_nothing_worse() {
+fn an_entry_from_the_future_is_stale_and_its_age_is_zero() {
     let entry = entry(1, 3_600_000);
     assert_eq!(verdict(&entry, 3_595_000, Draw::NEVER_EARLY), Verdict::Fresh);
     assert_eq!(verdict(&entry, 3_594_999, Draw::NEVER_EARLY), Verdict::Stale);
@@ -145,7 +145,7 @@ fn a_body_has_one_canonical_form() {
 }
 
 #[test]
-fn what_cannot_be_keyed_is_refused() {
+fn a_body_without_a_canonical_form_is_refused() {
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
     for text in [
         "",
@@ -169,7 +169,7 @@ fn what_cannot_be_keyed_is_refused() {
 }
 
 #[test]
-fn fields_are_known_scalars_with_a_text() {
+fn fields_are_known_scalars_and_their_texts_are_valid() {
     let fields = ["a".to_owned(), "b".to_owned()];
     let check = |text: &str| key::canonical_body(text.as_bytes(), Some(&fields));
     assert!(check("{\"a\":\"x\",\"b\":null}").is_ok());
@@ -191,7 +191,7 @@ fn fields_are_known_scalars_with_a_text() {
 }
 
 #[test]
-fn nothing_that_differs_shares_a_key() {
+fn requests_that_differ_have_different_keys() {
     let headers = |value: Option<&str>| vec![("x-lang".to_owned(), value.map(str::to_owned))];
     let key = |version: &str, path: &str, value: Option<&str>, body: &str| {
         let headers = headers(value);
@@ -221,7 +221,7 @@ fn nothing_that_differs_shares_a_key() {
 }
 
 #[test]
-fn a_floor_drops_or_expires_what_lies_below() {
+fn a_floor_drops_or_expires_entries_below_it() {
     let now = Instant(101_000);
     let apply = |soft, hard| Floor { soft, hard }.applied(Arc::new(entry(5, 100_000)), now);
     assert_eq!(apply(5, 5), Some(Arc::new(entry(5, 100_000))));

@@ -1,5 +1,5 @@
-// Decisions that once differed between the Worker, the simulator and the search, and are taken once now
-// (`src/isolate/task.rs`): here on real workerd; `tests/native/tasks.rs` has them step by step.
+// Decisions that once differed between the Worker, the simulator and the search, which now share them
+// (`src/isolate/task.rs`), tested on real workerd; `tests/native/tasks.rs` tests them step by step.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -17,7 +17,7 @@ import {
   sleep,
 } from "./world.mjs";
 
-/** Which message it is: the place of its variant, behind version and checksum. */
+/** The kind of a message: the index of its variant, which follows the version and the checksum. */
 const KIND = "new Uint8Array(message[1].body)[8]";
 const [ACQUIRE, WAIT] = [0, 1];
 const SECOND_COLO = 'env.LOCATION_HINT === "weur"';
@@ -145,7 +145,7 @@ test(
       const body = question();
       const leads = one.ask(body);
       await eventually("the first colo computes", () => origin.counts().calls === 1);
-      // Twice the lease of 5.5 s: one sleep of 7 s that nobody ends, and a second one that is cut short.
+      // Patience is twice the lease of 5.5 s: one sleep of 7 s that no reply ends, and a second that is cut short.
       const answer = await two.ask(body);
       assertProblem(answer, 504, "origin_timeout");
       assert.ok(answer.ms > 10_900 && answer.ms < 12_500, `${answer.ms} ms`);

@@ -1,5 +1,5 @@
-// The cache in another Worker, and what a panic of that Worker does to it: the wasm instance is rebuilt,
-// memory is lost, and nothing else.
+// The cache embedded in another Worker, and a panic in that Worker: the wasm instance is rebuilt, and only its
+// memory is lost.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -28,7 +28,7 @@ test(
 );
 
 test(
-  "after a panic with others in flight the next request works, no key is locked, calls are bounded",
+  "after a panic with other requests in flight the next one works, no key stays locked, origin calls are bounded",
   inWorld(
     { folder, prelude: breaksIn(7), route: { origin_timeout: 1 }, origin: { latency: 500 } },
     async ({ client, origin }) => {
@@ -39,7 +39,7 @@ test(
       const headers = { "content-type": "application/json" };
       const broken = await client.raw("POST", PATH, { body: warm, headers });
       assert.equal(broken.status, 500);
-      assert.doesNotMatch(broken.text, /sabotage|wasm/, "nothing of the inside is told");
+      assert.doesNotMatch(broken.text, /sabotage|wasm/, "no internals are shown");
       const after = await client.ask(warm);
       assert.match(after.cacheStatus, /hit/, "from the colo or the object");
       assert.equal(after.text, first.text);
@@ -47,7 +47,7 @@ test(
       const answer = await client.ask(cold);
       assert.equal(answer.status, 200);
       assert.ok(Date.now() - began < 8_500, "one lease of 6 s at most");
-      // Those in flight belong to the instance that is gone: nothing answers them.
+      // The requests in flight belong to the lost instance, so nothing answers them.
       await sleep(200);
       assert.ok(origin.counts().calls <= 3, `${origin.counts().calls} calls`);
       assert.equal((await client.raw("POST", PATH, { body: cold, headers })).status, 200);

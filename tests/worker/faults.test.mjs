@@ -1,6 +1,6 @@
-// Faults of the platform and of the origin on real workerd, each by its number in the list of what must hold.
-// Those with tests elsewhere, by the same numbers: F4, F6, F15, F18, F23 in protocol, F16 also in embed, F21 in surface;
-// duplication, reordering and alarms (F8, F19) in the simulation and the search, too.
+// Faults of the platform and of the origin on real workerd, each under its number in docs/internals/faults.md.
+// Other files test more of them: protocol has F4, F6, F15, F18 and F23, embed has F16, surface has F21. The simulation
+// and the search also cover duplication, reordering and alarms (F8, F19).
 
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -42,7 +42,7 @@ async function staleEntry(client) {
   return { body, first };
 }
 
-/** Sends this much of a body, and resets the connection after so many milliseconds: the runtime cancels the request. */
+/** Sends `sent` bytes of a body, and resets the connection after `after` ms: the runtime cancels the request. */
 function reset(url, body, { sent = body.length, after }) {
   return new Promise((resolve) => {
     const socket = beginOf(url, body, sent);
@@ -56,7 +56,7 @@ function reset(url, body, { sent = body.length, after }) {
 
 const times = (count, make) => Promise.all(Array.from({ length: count }, (_, place) => make(place)));
 
-/** Asks again and again for a while: every answer a hit, none slow. */
+/** Repeats a request for `ms`; every answer must be a fast hit. Returns the answers that differ from `first`. */
 async function servedMeanwhile(client, body, first, ms) {
   const end = Date.now() + ms;
   const answers = [];
@@ -83,7 +83,7 @@ describe("F1 and F2: the origin does not answer, or fails", () => {
   ];
   for (const [name, change, counter, status] of ways) {
     test(
-      `${name}: stale stays and is served, one call per window, cold requests get their problem`,
+      `${name}: the stale entry is kept and served, one call per back-off, cold requests get a problem document`,
       inWorld({ route: { ...STALE, origin_timeout: 1 }, origin: { latency: 50 } }, async ({ client, origin }) => {
         const { body, first } = await staleEntry(client);
         origin.set(change);
@@ -120,7 +120,7 @@ describe("F1 and F2: the origin does not answer, or fails", () => {
   );
 });
 
-describe("F3: a body that is no answer is never stored, and counted by reason", () => {
+describe("F3: an invalid body is never stored, and is counted by its reason", () => {
   /** @type {any[][]} */
   const ways = [
     ["truncate", "failed_origin_truncated"],
@@ -163,7 +163,7 @@ describe("F3: a body that is no answer is never stored, and counted by reason", 
 describe("F7: the key's object", () => {
   for (const mode of ["throw", "garbage", "unknown", "deaf"]) {
     test(
-      `${mode === "unknown" ? "of another version (F17)" : mode}: warm is served and refreshed in bounds, cold gets one call`,
+      `${mode === "unknown" ? "of another version (F17)" : mode}: warm keys are served and refreshed within a bound, a cold key gets one call`,
       inWorld(
         { saboteur: true, route: { ...STALE, origin_timeout: 2 }, origin: { latency: 100 } },
         async ({ client, origin, runtime }) => {
@@ -174,7 +174,7 @@ describe("F7: the key's object", () => {
           const calls = origin.counts().calls - before;
           assert.ok(calls >= 1 && calls <= 4, `${calls} calls without a lease in 2.6 s`);
           const { memory, colo } = await inspect(client, body).catch(() => ({ memory: {}, colo: {} }));
-          assert.equal(memory.entry?.committed ?? false, false, "what has no lease is committed nowhere");
+          assert.equal(memory.entry?.committed ?? false, false, "a value computed without a lease is not committed");
           assert.ok(!colo.entry || colo.entry.committed);
           const cold = question();
           const coldBefore = origin.counts().calls;
@@ -233,7 +233,7 @@ describe("F7: the key's object", () => {
 });
 
 const messages = (runtime) => runtime.logs.filter((it) => it.message.startsWith("message ")).length;
-/** So many messages have been sent, and no more follow. */
+/** Waits until `count` messages have been sent, and checks that no more follow. */
 async function sent(runtime, count) {
   await eventually(`${count} messages`, () => messages(runtime) >= count);
   await sleep(300);
@@ -244,7 +244,7 @@ describe("F7: what the platform says of a failed message", () => {
   const failing = (mark) => meddling(`async () => { throw Object.assign(new Error("sabotage"), { ${mark}: true }); }`);
 
   test(
-    "overloaded: nobody asks again, one direct call answers all",
+    "overloaded: the object is not asked again, one direct call answers all requests",
     inWorld({ prelude: failing("overloaded"), origin: { latency: 300 } }, async ({ client, origin, runtime }) => {
       const answers = await client.burst(20, question());
       assert.ok(answers.every((it) => it.status === 200 && it.text === answers[0].text));
@@ -255,7 +255,7 @@ describe("F7: what the platform says of a failed message", () => {
   );
 
   test(
-    "worth asking again: once, and no more",
+    "retryable: the message is repeated once",
     inWorld({ prelude: failing("retryable"), origin: { latency: 100 } }, async ({ client, origin, runtime }) => {
       assert.equal((await client.ask(question())).status, 200);
       assert.equal(origin.counts().calls, 1);
@@ -417,7 +417,7 @@ describe("F12: clocks that jump", () => {
 });
 
 test(
-  "F13: without entropy it is a plain cache with a TTL, and the failure is counted",
+  "F13: without entropy nothing is refreshed early, and the failure is counted",
   inWorld(
     {
       prelude: 'crypto.getRandomValues = () => { throw new Error("sabotage"); };',
@@ -453,7 +453,7 @@ test(
       const before = await times();
       for (let round = 0; round < 15; round += 1) {
         await Promise.all(Array.from({ length: 100 }, () => client.ask(question())));
-        assert.match((await client.ask(warm)).cacheStatus, /hit/, "what is used is not what goes");
+        assert.match((await client.ask(warm)).cacheStatus, /hit/, "a used key is not evicted");
       }
       const after = await times();
       const { gauges } = await client.admin("GET", "metrics");
@@ -464,7 +464,7 @@ test(
   ),
 );
 
-/** Lets a background task live for 150 ms, and then cuts it off with its request, while this is switched on. */
+/** Cuts background tasks off after 150 ms, from 0.5 s to 4 s after the first task began. */
 const CUT_OFF = `
 let began;
 globalThis.wrapContext = (context) => ({
@@ -564,13 +564,13 @@ describe("a client that resets its connection releases what its request held", (
   );
 
   test(
-    "bodies that are waited for",
+    "the places of bodies that are being read",
     inWorld({}, async ({ client, runtime }) => {
       const body = question();
       await times(80, (place) => reset(runtime.url, body, { sent: 10, after: 100 + place }));
       await sleep(300);
       const patient = beginOf(runtime.url, body, 10);
-      // After those that nobody sends any more have been given up.
+      // By then the incomplete bodies of the reset requests are no longer read.
       setTimeout(() => patient.write(body.slice(10)), 9_000);
       assert.match(await answered(patient), /^HTTP\/1\.1 200 /, "a body that takes its time is read");
       assertSums(await counters(client));
@@ -586,7 +586,7 @@ describe("a client that resets its connection releases what its request held", (
         route({ fields: undefined, ttl: 1, stale_while_revalidate: 0, stale_if_error: 0, max_request: 1 << 18 }),
       ],
     };
-    // Whole collections only: what the engine has yet to free is not held.
+    // Full garbage collections only, so that memory which is not yet collected does not count as held.
     const worker = await serve([edge({ vars })], { v8Flags: ["--gc-global"] });
     const memory = async () =>
       Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${worker.pid}/status`, "utf8"))[1]) / 1024;
@@ -599,7 +599,7 @@ describe("a client that resets its connection releases what its request held", (
       for (let place = 0; place < 4; place += 1) await round(place);
       const before = await memory();
       for (let place = 0; place < 8; place += 1) await round(place);
-      // Held for ever, their bodies alone would be 92 MiB.
+      // If their bodies were never freed, these alone would take 92 MiB.
       const grown = (await memory()) - before;
       assert.ok(grown < 60, `${grown.toFixed(0)} MiB more after 480 requests that were reset`);
     } finally {
@@ -656,7 +656,7 @@ test("F4 and F23: killed three times in the middle of a refresh, nothing that wa
 });
 
 test(
-  "F16: a panic while a body is answered costs that request, and others get a new instance, the next and one that is on its way",
+  "F16: a panic fails only its own request; the next one, and one whose body is still arriving, get a new instance",
   inWorld({ prelude: breaksIn(4) }, async ({ client, origin, runtime }) => {
     const body = question();
     const first = await client.ask(body);
@@ -673,7 +673,7 @@ test(
     const after = await client.ask(body);
     assert.equal(after.text, first.text, "from the colo or the object");
     assert.equal(origin.counts().calls, 1);
-    // The counts of the instance that is gone are lost on both sides of every sum.
+    // The counts of the lost instance are missing on both sides of every sum.
     assertSums(await counters(client));
   }),
 );

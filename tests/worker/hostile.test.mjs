@@ -1,6 +1,6 @@
-// What strangers and broken origins send, as one table against one running Worker: each line a request, the status
-// and code it must get, how often the origin may hear of it, and how many keys the cache may remember of it.
-// After every line both are compared; at the end the sums are.
+// Hostile requests and broken origin answers, as tables against one running Worker. Each line has a request, the
+// status and code that it must get, and how many origin calls and cached keys it may add. Both numbers are compared
+// after every line, the sums of the metrics at the end.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -11,15 +11,15 @@ import { everything, send } from "./wire.mjs";
 const JSON_TYPE = { "content-type": "application/json" };
 const ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
 
-/** A body that is warm in this world, in the spelling in which it was asked first. */
-const WARM = { home_team: "Arsenal", away_team: "Chelsea", match_date: "caf\u00e9 😀 1" };
+/** A body that is warm in this world, spelled as in its first request. */
+const WARM = { home_team: "Arsenal", away_team: "Chelsea", match_date: "caf\u00e9 😀 1/2" };
 const warm = JSON.stringify(WARM);
 const spelled = (from, to) => warm.replace(from, to);
 
-/** The largest body here, in bytes. */
+/** The largest body that the route accepts here, in bytes. */
 const LIMIT = 24_576;
 
-/** Nothing of it may reach the origin or the cache. */
+/** A request that is refused: it reaches neither the origin nor the cache. */
 const refused = (name, status, code, request) => ({
   name,
   status,
@@ -28,7 +28,7 @@ const refused = (name, status, code, request) => ({
   keys: 0,
   request: { method: "POST", path: PATH, headers: JSON_TYPE, ...request },
 });
-/** It is the warm key. */
+/** A request that must hit the warm key. */
 const same = (name, request) => ({
   name,
   status: 200,
@@ -37,7 +37,7 @@ const same = (name, request) => ({
   keys: 0,
   request: { method: "POST", path: PATH, headers: JSON_TYPE, body: warm, ...request },
 });
-/** It is a key of its own. */
+/** A request that must have a key of its own. */
 const other = (name, body) => ({
   name,
   status: 200,
@@ -57,7 +57,8 @@ const BODIES = [
   same("an escaped letter", { body: spelled("Arsenal", "\\u0041rsenal") }),
   same("an escaped letter beyond ASCII", { body: spelled("é", "\\u00e9") }),
   same("an escaped surrogate pair", { body: spelled("😀", "\\ud83d\\ude00") }),
-  same("an escaped slash is no other slash", { body: spelled("Chelsea", "\\u0043helsea") }),
+  same("an escaped letter in another field", { body: spelled("Chelsea", "\\u0043helsea") }),
+  same("an escaped slash", { body: spelled("/", "\\/") }),
   other("NFD instead of NFC", spelled("é", "e\u0301")),
   other("a zero-width space", spelled("caf", "caf\u200b")),
   other("a non-breaking space", spelled("caf", "\u00a0caf")),
@@ -115,7 +116,7 @@ const BODIES = [
   refused("one byte over the limit", 413, "body_too_large", {
     body: warm.padEnd(LIMIT + 1 - Buffer.byteLength(warm) + warm.length),
   }),
-  // No more than what the runtime still reads of a body that nobody wants: beyond it, the connection may break first.
+  // No larger, because the runtime reads only so much of a refused body; beyond it, the connection may break first.
   refused("twice the limit", 413, "body_too_large", { body: Buffer.alloc(2 * LIMIT, 0x20) }),
   refused("streamed over the limit", 413, "body_too_large", {
     body: () => /** @type {any} */ (ReadableStream).from([Buffer.alloc(LIMIT - 10, 0x20), Buffer.from(warm)]),
@@ -175,7 +176,7 @@ const HEADERS = [
       body: warm,
     }),
   ),
-  refused("has passed here", 508, "loop_detected", {
+  refused("a request that has passed this cache", 508, "loop_detected", {
     headers: { ...JSON_TYPE, "cdn-loop": "a, XFETCH-EDGE; v=1" },
     body: warm,
   }),
@@ -204,7 +205,7 @@ const PATHS = [
     "/favicon.ico",
     "/.well-known/x",
   ].map((path) => refused(`path ${path}`, 404, "not_found", { path, body: warm })),
-  // What the runtime's own parser of URLs resolves is the path that it resolves to.
+  // The runtime's URL parser resolves dot segments and backslashes before the Worker sees the path.
   ...["/x/../brain", "/%2e/brain", "/x/%2e%2e/brain", "\\brain"].map((segment) =>
     same(`resolved ${segment}`, { path: PATH.replace("/brain", segment) }),
   ),
@@ -284,7 +285,7 @@ const ADMINS = [
   ),
 ];
 
-/** What an origin may answer to a cold key, and what the client then gets. Nothing of it is kept. */
+/** Answers of an origin to a cold key, and what the client then gets. None of them is stored. */
 const ORIGINS = [
   ["set-cookie", { mode: "cookie" }, 200],
   ["private", { mode: "private" }, 200],
@@ -299,8 +300,8 @@ const ORIGINS = [
   ["403", { mode: "status", status: 403 }, 502, "origin_unauthorized"],
   ["404", { mode: "status", status: 404 }, 404],
   ["404 in HTML", { mode: "no-html" }, 404, "origin_refused"],
-  ["404 that says it is JSON", { mode: "no-garbage" }, 404, "origin_refused"],
-  ["404 with much to say", { mode: "no-huge" }, 502, "origin_body_too_large"],
+  ["404 with invalid JSON", { mode: "no-garbage" }, 404, "origin_refused"],
+  ["404 with a large body", { mode: "no-huge" }, 502, "origin_body_too_large"],
   ["405", { mode: "status", status: 405 }, 405],
   ["407", { mode: "status", status: 407 }, 502, "origin_unauthorized"],
   ["429", { mode: "status", status: 429 }, 502, "origin_busy"],
@@ -354,12 +355,12 @@ describe("hostile input", () => {
     if (request.isPlain) assert.equal(answer.text, world.plain ?? (world.plain = answer.text), "the same bytes");
     assert.equal(answer.headers["set-cookie"], undefined);
     if (answer.status >= 400) {
-      assert.equal(answer.headers["cache-control"], "no-store", "an error is nobody's to keep");
+      assert.equal(answer.headers["cache-control"], "no-store", "an error must not be stored");
       assert.equal(answer.headers["x-content-type-options"], "nosniff");
-      assert.doesNotMatch(answer.text, /panicked|wasm|\.rs:|RuntimeError|stack/i, "nothing of the inside shows");
+      assert.doesNotMatch(answer.text, /panicked|wasm|\.rs:|RuntimeError|stack/i, "no internals are shown");
     }
-    assert.equal(origin.counts().calls - callsBefore, calls, `${name}: what the origin saw`);
-    assert.equal((await remembered()) - keysBefore, keys, `${name}: what the cache remembers`);
+    assert.equal(origin.counts().calls - callsBefore, calls, `${name}: calls of the origin`);
+    assert.equal((await remembered()) - keysBefore, keys, `${name}: keys in the cache`);
   }
 
   for (const [what, table] of Object.entries({
@@ -375,7 +376,7 @@ describe("hostile input", () => {
     });
   }
 
-  test("what poisons other caches: an answer that was computed for a strange request is the plain one", async () => {
+  test("cache poisoning: an answer that was computed for a request with hostile headers is the plain one", async () => {
     const body = question();
     const strange = {
       ...JSON_TYPE,
@@ -391,7 +392,7 @@ describe("hostile input", () => {
     assert.equal(
       seen.last_body,
       JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(body)).sort())),
-      "nothing but the canonical body went out",
+      "only the canonical body was sent",
     );
     for (const name of ["x-forwarded-host", "origin", "x-forwarded-scheme", "accept-language"])
       assert.equal(seen.last_headers[name], undefined);
@@ -399,15 +400,15 @@ describe("hostile input", () => {
     const second = await world.client.raw("POST", PATH, { body, headers: JSON_TYPE });
     assert.match(second.headers["cache-status"], /; hit/);
     assert.equal(second.text, first.text);
-    assert.equal(second.headers["access-control-allow-origin"], undefined, "no page's permission is cached");
+    assert.equal(second.headers["access-control-allow-origin"], undefined, "CORS headers are not cached");
   });
 
-  test("what tricks parsers: requests that no two servers read alike end at the runtime or in a refusal", async () => {
+  test("request smuggling: a request that servers may read differently is refused or read in one way", async () => {
     const head = `POST ${PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n`;
     const bytes = Buffer.byteLength(warm);
     const length = `Content-Length: ${bytes}\r\n`;
     const chunked = (body) => `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n0\r\n\r\n`;
-    // What each could be mistaken for is the warm key, or this one, which nobody has asked for.
+    // Each could be mistaken for a request for the warm key, or for this key, which was never requested.
     const other = question();
     const refusals = [
       `${head}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n${chunked(warm.padEnd(LIMIT + 1))}`,
@@ -418,7 +419,7 @@ describe("hostile input", () => {
       `${head}Transfer-Encoding: chunked, gzip\r\n\r\n${chunked(warm)}`,
       `${head}Transfer-Encoding : chunked\r\n${length}\r\n${warm}`,
     ];
-    // Read one way or refused, and never as somebody else's request or another key.
+    // Refused or read in one way, and never as a second request or as another key.
     const plain = [
       `POST ${PATH} HTTP/1.1\r\nContent-Type: application/json\r\n${length}Host: x\r\nHost: y\r\n\r\n${warm}`,
       `${head}${length}Content-Length: ${bytes + 1}\r\n\r\n${warm} `,
@@ -433,7 +434,7 @@ describe("hostile input", () => {
     assert.match(
       await ask(`${head}Content-Length: 1000000000\r\n\r\n{`),
       /^HTTP\/1\.1 413 /,
-      "what is announced is refused before it comes",
+      "a body that announces too much is refused before it arrives",
     );
     for (const request of refusals) assert.doesNotMatch(await ask(request), /HTTP\/1\.1 2/, request.slice(0, 300));
     for (const request of plain) {
@@ -446,7 +447,7 @@ describe("hostile input", () => {
     assert.match(
       (await world.client.raw("POST", PATH, { body: warm, headers: JSON_TYPE })).headers["cache-status"],
       /; hit/,
-      "neighbours are served as before",
+      "other requests are served as before",
     );
   });
 

@@ -1,5 +1,5 @@
-// The page in real Chromium: served by the running Worker, and as files alone. Screenshots of every view are
-// left in tests/artifacts, for somebody to look at.
+// The page in real Chromium: served by the running Worker, and as static files. Screenshots of every view are
+// written to tests/artifacts, for inspection.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -30,7 +30,7 @@ const freePort = () =>
     });
   });
 
-/** The folder as any static server would serve it. */
+/** Serves the folder `www` as a static server does. */
 async function serveFiles() {
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url, "http://host").pathname);
@@ -114,7 +114,7 @@ function which(program) {
     });
 }
 
-/** A page that complains to nobody: any message on its console fails the test. */
+/** Opens a page; any error or warning on its console fails the test, unless it is allowed. */
 /** @param {string} url @param {{ width?: number, scheme?: "light" | "dark", run?: (page: import("playwright-core").Page) => Promise<void>, allow?: RegExp }} options */
 async function open(url, { width = 1280, scheme = "light", run, allow } = {}) {
   const context = await browser.newContext({
@@ -164,7 +164,7 @@ async function accessible(page) {
 const shot = (page, name) => page.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true });
 
 describe("the laboratory, served as files", () => {
-  test("shows every strategy on the same requests, and says in words what it shows", () =>
+  test("shows every strategy on the same requests, and states the result in words", () =>
     open(files.url, {
       run: async (page) => {
         await ready(page);
@@ -201,7 +201,7 @@ describe("the laboratory, served as files", () => {
           /over ([\d,]+) cycles the first refresh began ([\d.]+) s before expiry on average \(theory: ([\d.]+) s/.exec(
             words,
           ) ?? [];
-        // The closed form without a window, of theory; the standard deviation of a gap is 1.2825 beta delta.
+        // The theory's closed form without an early window; the standard deviation of a gap is 1.2825 beta delta.
         const closed = Math.log(40) + 0.5772;
         assert.ok(Math.abs(Number(law) - closed) < 0.02 * closed, `${law} against ${closed}`);
         assert.ok(
@@ -211,7 +211,7 @@ describe("the laboratory, served as files", () => {
       },
     }));
 
-  test("each story runs, and its address gives the same figures again", () =>
+  test("each preset runs, and its address reproduces its figures", () =>
     open(files.url, {
       run: async (page) => {
         await ready(page);
@@ -234,7 +234,7 @@ describe("the laboratory, served as files", () => {
       },
     }));
 
-  test("a changed control runs again, and a wrong one is refused in words", () =>
+  test("a changed control starts a new run, and a wrong value is refused with a sentence", () =>
     open(files.url, {
       run: async (page) => {
         await ready(page);
@@ -272,7 +272,7 @@ describe("the laboratory, served as files", () => {
       },
     }));
 
-  test("what it shows can be taken away as CSV and PNG", () =>
+  test("the results can be downloaded as CSV and PNG", () =>
     open(files.url, {
       run: async (page) => {
         await ready(page);
@@ -287,7 +287,7 @@ describe("the laboratory, served as files", () => {
       },
     }));
 
-  test("the views keep each other's state, and the last of two runs is the one that is shown", () =>
+  test("each view keeps its state, and of several runs the last one is shown", () =>
     open(`${files.url}#live`, {
       run: async (page) => {
         assert.equal(new URL(page.url()).hash, "#live");
@@ -362,7 +362,7 @@ describe("the live view, served by the Worker", () => {
   });
   after(() => worker?.close());
 
-  test("a strict policy stands on the page, and unknown paths stay problems", async () => {
+  test("the page has a strict Content-Security-Policy, and unknown paths get problem documents", async () => {
     const page = await fetch(worker.url);
     assert.match(
       page.headers.get("content-security-policy"),
@@ -372,7 +372,7 @@ describe("the live view, served by the Worker", () => {
     assert.deepEqual([unknown.status, unknown.headers.get("content-type")], [404, "application/problem+json"]);
   });
 
-  test("a burst at this server takes one computation, and the entry's life is told", () =>
+  test("a burst at this server costs one computation, and the page shows the entry's state", () =>
     open(`${worker.url}#live`, {
       run: async (page) => {
         await page.waitForSelector("#live-parts:not([hidden])");
@@ -403,7 +403,7 @@ describe("the live view, served by the Worker", () => {
       },
     }));
 
-  test("the description of the surface is served, and says what the Worker does", async () => {
+  test("the OpenAPI description is served, and the Worker behaves as it says", async () => {
     const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
     const document = await (await fetch(`${worker.url}_xfetch/openapi.json`, { headers })).json();
     assert.equal(document.openapi, "3.1.0");
@@ -420,7 +420,7 @@ describe("the live view, served by the Worker", () => {
             body: bodies[operationId] && JSON.stringify(bodies[operationId]),
             ...change,
           });
-        // The token is a credential, which a cached route lets pass uncached.
+        // The token is a credential: with it, a request to a cached route would bypass the cache.
         const good = await ask(security?.length === 0 ? { headers: { "content-type": "application/json" } } : {});
         assert.ok(good.ok && String(good.status) in responses, `${method} ${path}: ${good.status}`);
         const types = Object.keys(responses[good.status].content ?? {});
@@ -446,7 +446,7 @@ describe("the live view, served by the Worker", () => {
     }
   });
 
-  test("a wrong token and a wrong body are refused in words", async () => {
+  test("a wrong token and a wrong body are refused with a sentence", async () => {
     const context = await browser.newContext({ viewport: { width: 360, height: 800 }, colorScheme: "dark" });
     const page = await context.newPage();
     await page.goto(`${worker.url}#live`);

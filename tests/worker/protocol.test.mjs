@@ -29,7 +29,7 @@ const generation = async (client, body) => (await inspect(client, body)).memory.
 
 describe("warm keys", () => {
   test(
-    "fresh, early, stale, past the window: each verdict as served",
+    "an entry is served fresh, refreshed early, served stale, and computed again past its window",
     inWorld(
       { route: { ttl: 2, stale_while_revalidate: 2, early_window: 1, beta: 100 }, origin: { latency: 100 } },
       async ({ client, origin }) => {
@@ -232,7 +232,7 @@ describe("cold keys", () => {
 
 describe("generations", () => {
   test(
-    "they increase, over two colos, and the other colo takes the newer one over",
+    "generations increase over two colos, and the other colo adopts the newer one",
     inWorld({ colos: [{}, {}], route: { ttl: 1 } }, async ({ clients: [one, two], origin }) => {
       const body = question();
       await one.ask(body);
@@ -256,7 +256,7 @@ describe("generations", () => {
   );
 
   test(
-    "a purge in one colo reaches the other at its next word with the object",
+    "a purge in one colo reaches the other at its next exchange with the object",
     inWorld({ colos: [{}, {}], route: { ttl: 1 } }, async ({ clients: [one, two] }) => {
       const body = question();
       await one.ask(body);
@@ -282,7 +282,7 @@ describe("generations", () => {
       await purge(client, body, true);
       const answer = await early;
       assert.equal(answer.status, 200);
-      assert.equal(answer.cacheStatus, "xfetch-edge; fwd=miss", "its own client is answered, nobody else");
+      assert.equal(answer.cacheStatus, "xfetch-edge; fwd=miss", "only its own client is answered");
       const held = await inspect(client, body);
       assert.deepEqual([held.memory.entry, held.colo.entry, held.object.holds.generation], [null, null, null]);
       assert.equal((await counters(client)).commits_rejected, 1);
@@ -312,7 +312,7 @@ test(
   }),
 );
 
-describe("objects and runtimes that go", () => {
+describe("evicted objects and killed runtimes", () => {
   test(
     "F6: an object evicted between acquire and commit judges the commit by its stored token",
     inWorld({ origin: { latency: 800 } }, async ({ client, origin, runtime }) => {
@@ -432,7 +432,7 @@ describe("an origin that fails", () => {
   );
 
   test(
-    "the origin's 404 is relayed to all, and remembered only as asked",
+    "the origin's 404 is relayed to all clients, and not remembered by default",
     inWorld({ origin: { latency: 300 } }, async ({ client, origin }) => {
       const body = question({ home_team: "Nobody" });
       const answers = await client.burst(10, body);
@@ -444,7 +444,7 @@ describe("an origin that fails", () => {
   );
 
   test(
-    "with a negative_ttl it is remembered",
+    "with a negative_ttl the origin's 404 is remembered",
     inWorld({ route: { negative_ttl: 60 } }, async ({ client, origin }) => {
       const body = question({ home_team: "Nobody" });
       assert.equal((await client.ask(body)).status, 404);
@@ -455,7 +455,7 @@ describe("an origin that fails", () => {
 
   for (const mode of ["cookie", "private", "no-store", "vary"]) {
     test(
-      `${mode}: a refusal with it goes to the client that asked, and to nobody else`,
+      `${mode}: a refusal with this header goes only to the client that asked`,
       inWorld({ route: { negative_ttl: 60 }, origin: { latency: 300 } }, async ({ client, origin }) => {
         origin.set({ mode });
         const body = question({ home_team: "Nobody" });
@@ -467,7 +467,7 @@ describe("an origin that fails", () => {
           assert.equal(answer.headers["set-cookie"], undefined);
           assert.equal(answer.headers["cache-control"], "no-store");
         }
-        assert.equal(origin.counts().calls, answers.length, "each has asked for itself");
+        assert.equal(origin.counts().calls, answers.length, "each request has called the origin");
         const c = await counters(client);
         assert.deepEqual([c.compute_calls, c.compute_failed], [answers.length, answers.length]);
         assertSums(c);
@@ -499,7 +499,7 @@ describe("an origin that fails", () => {
 
 describe("metrics", () => {
   test(
-    "they agree with the origin's own count over a mixed run, in two colos",
+    "the counters agree with the origin's own count over a mixed run in two colos",
     inWorld({ colos: [{}, {}], route: { ttl: 1 }, origin: { latency: 100 } }, async ({ clients, origin }) => {
       const bodies = Array.from({ length: 5 }, () => question());
       let asked = 0;

@@ -1,5 +1,5 @@
-// Every line of the HTTP surface, and what it does with a request that is not quite right; `hostile` has the rest of
-// its wrong side. After each refusal the origin has seen nothing.
+// Every row of the HTTP surface, with valid and with slightly wrong requests; `hostile` has more wrong ones. A refused
+// request never reaches the origin.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -38,7 +38,7 @@ describe("a configured route", () => {
   const post = (body, headers = {}, path = PATH) =>
     world.client.raw("POST", path, { body, headers: { ...JSON_TYPE, ...headers } });
 
-  /** The request is refused so, and the origin has seen nothing of it. */
+  /** Checks that a request gets this status and code, and that it does not reach the origin. */
   async function refused(answer, status, code) {
     const calls = world.origin.counts().calls;
     const got = await answer();
@@ -96,7 +96,7 @@ describe("a configured route", () => {
     assert.match(answer.headers["cache-status"], /hit/);
     assert.equal(answer.text, plain.text);
     assert.equal(answer.headers["access-control-allow-origin"], undefined);
-    // Nor do they reach the origin when they come with the first request.
+    // The headers of a first request do not reach the origin either.
     await post(question(), headers);
     const seen = world.origin.counts().last_headers;
     for (const name of Object.keys(headers).filter((it) => it !== "accept")) assert.equal(seen[name], undefined, name);
@@ -143,7 +143,7 @@ describe("a configured route", () => {
     assert.equal((await post(question(), { "content-type": "Application/JSON; charset=UTF-8" })).status, 200);
   });
 
-  test("the limit of the body's size is exact, announced or not", async () => {
+  test("the limit of the body's size is exact, with and without Content-Length", async () => {
     const sized = (size) => {
       const text = question();
       return text + " ".repeat(size - text.length);
@@ -172,11 +172,11 @@ describe("a configured route", () => {
     assert.equal(world.origin.counts().last_headers.cookie, undefined);
   });
 
-  test("a request that has passed here before is 508", async () => {
+  test("a request that has passed this cache before gets 508", async () => {
     await refused(() => post(question(), { "cdn-loop": "other, xfetch-edge; v=1" }), 508, "loop_detected");
   });
 
-  test("a forwarded prefix passes with method, query and body, less what belongs to a connection", async () => {
+  test("a forwarded request keeps its method, query and body, and loses hop-by-hop headers", async () => {
     const seen = [];
     const target = createServer((request, response) => {
       const chunks = [];
@@ -216,7 +216,7 @@ describe("a configured route", () => {
           assert.deepEqual(
             [answer.headers["x-hop"], answer.headers["proxy-authenticate"]],
             [undefined, undefined],
-            "of one connection",
+            "hop-by-hop headers",
           );
           const [request] = seen;
           assert.deepEqual([request.method, request.url, request.body], ["PUT", "/open/a?b=1", "text"]);
@@ -237,7 +237,7 @@ describe("a configured route", () => {
           assert.equal(seen.length, 1);
           const moved = await client.raw("GET", "/open/moved");
           assert.deepEqual([moved.status, moved.headers.location], [302, "/open/elsewhere"]);
-          assert.equal(seen.length, 2, "a redirect is the client's to follow");
+          assert.equal(seen.length, 2, "redirects are left to the client");
         },
       )();
     } finally {
@@ -245,16 +245,16 @@ describe("a configured route", () => {
     }
   });
 
-  test("a keyed header has as many bytes as a field at most", async () => {
+  test("a keyed header has at most 1,024 bytes, as a field has", async () => {
     await refused(() => post(question(), { "x-lang": "x".repeat(1_025) }), 431, "header_too_large");
     assert.equal((await post(question(), { "x-lang": "x".repeat(1_024) })).status, 200);
-    assert.equal((await post(question(), { "x-other": "x".repeat(1_025) })).status, 200, "others are nobody's");
+    assert.equal((await post(question(), { "x-other": "x".repeat(1_025) })).status, 200, "other headers are ignored");
   });
 
-  test("a forwarded GET may announce that it has no body, and may not have one", async () => {
+  test("a forwarded GET may have Content-Length: 0, but no body", async () => {
     const ask = (method, rest) => answered(send(world.client.base, `${method} /open/x HTTP/1.1\r\nHost: x\r\n${rest}`));
     for (const method of ["GET", "HEAD"]) {
-      // The development origin does not know the path: its own answer is what comes.
+      // The development origin does not know the path, so its 404 is passed on.
       const passed = await ask(method, "Content-Length: 0\r\n\r\n");
       assert.match(passed, /^HTTP\/1\.1 404 /);
       assert.match(passed, /fwd=bypass/i);
@@ -267,7 +267,7 @@ describe("a configured route", () => {
     }
   });
 
-  test("admin paths need the token; health tells little without it", async () => {
+  test("admin paths need the token; health shows only its status without it", async () => {
     const brief = await world.client.raw("GET", "/_xfetch/health");
     assert.deepEqual([brief.status, JSON.parse(brief.text)], [200, { status: "ok" }]);
     for (const [method, path] of [
@@ -343,7 +343,7 @@ describe("a configured route", () => {
     );
   }
 
-  test("inspect shows each tier, purge moves all of them", async () => {
+  test("inspect shows each tier, and a purge reaches all of them", async () => {
     const body = question();
     await post(body);
     const entry = (await inspect(world.client, body)).memory.entry;
@@ -378,17 +378,17 @@ describe("a configured route", () => {
     assertProblem(await world.client.raw("GET", "/_xfetch/metrics?format=xml", { headers }), 400, "unknown_format");
   });
 
-  test("a body that is sent slowly is 408 after ten seconds, one as well as many, in chunks as well, and holds nobody up", async () => {
+  test("a slow body gets 408 after ten seconds, with a length or in chunks, and delays no other request", async () => {
     const slow = async (length, sent) => {
       const began = performance.now();
       const socket = begin(world.client.base, length, sent);
-      // It goes on coming, one byte at a time.
+      // The body continues, one byte at a time.
       const timer = setInterval(() => socket.write(length.startsWith("Transfer") ? "1\r\n \r\n" : " "), 3_000);
       socket.on("close", () => clearInterval(timer));
       return { text: await answered(socket), ms: performance.now() - began };
     };
     const announced = () => slow("Content-Length: 100", "{");
-    // Whoever watches over the bodies goes away.
+    // Resets the request whose `waitUntil` runs the watch over slow bodies, so that another must take it over.
     const watch = begin(world.client.base, "Content-Length: 100", "{").on("error", () => {});
     setTimeout(() => watch.resetAndDestroy(), 1_500);
     const first = announced();
@@ -434,7 +434,7 @@ test("without a token configured the admin paths do not exist", async () => {
   }
 });
 
-test("F21: a binding that is missing is named", async () => {
+test("F21: the refusal for a missing binding names it", async () => {
   for (const binding of ["REFRESH_LEASE", "METRICS"]) {
     const prelude = `globalThis.wrapEnv = (env) => Object.create(env, { ${binding}: { value: undefined } });`;
     await inWorld({ prelude }, async ({ client, origin }) => {
@@ -499,7 +499,7 @@ test("an origin that is this Worker itself is refused", async () => {
   const first = await startOrigin();
   await first.close();
   await inWorld({}, async ({ runtime }) => {
-    // A Worker that is asked under the very name of its origin.
+    // The request's Host is the host of the Worker's own origin.
     const client = new Client(runtime.url, { path: PATH });
     const host = new URL((await inspectOrigin(runtime)) ?? runtime.url).host;
     const answer = await client.raw("POST", PATH, { body: question(), headers: { ...JSON_TYPE, host } });
@@ -516,7 +516,7 @@ async function inspectOrigin(runtime) {
   return JSON.parse(answer.canonical)[1];
 }
 
-test("without the page's files, or with the page off, there is nothing at /", async () => {
+test("without the page's files, or with the page off, / is not found", async () => {
   for (const vars of [{ PAGE: true }, {}]) {
     await inWorld({ vars }, async ({ client }) => assertProblem(await client.raw("GET", "/"), 404, "not_found"))();
   }

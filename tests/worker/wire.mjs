@@ -1,10 +1,10 @@
-// HTTP by hand: requests that no client would send, and some that are sent slowly or cut off.
+// Raw HTTP over sockets: requests that no HTTP client would send, or that are sent slowly or cut off.
 
 import { connect } from "node:net";
 
 import { PATH } from "./world.mjs";
 
-/** A connection on which this has been sent. */
+/** Opens a connection, and sends this text. */
 export function send(url, text) {
   const { port, hostname } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -19,7 +19,7 @@ export const begin = (url, length, sent) =>
 /** Opens a connection, and sends a request with only the first `bytes` of its body. */
 export const beginOf = (url, body, bytes) => begin(url, `Content-Length: ${body.length}`, body.slice(0, bytes));
 
-/** The first that comes back. Nobody listens for more. */
+/** The first data that comes back; the connection is then closed. */
 export const answered = (socket) =>
   new Promise((resolve, reject) => {
     socket.on("error", reject);

@@ -1,5 +1,5 @@
-// What the tests against real workerd share: a scripted origin, the Worker in one or more colos, and
-// waiting for a condition with a deadline.
+// Shared by the tests against real workerd: a scripted origin, the Worker in one or more colos, and waiting for
+// a condition with a deadline.
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -22,7 +22,7 @@ export function question(change = {}) {
 }
 
 /**
- * Runs a test in a world of its own, and takes it down whatever happens.
+ * Runs a test in a world of its own, which is shut down also when the test fails.
  *
  * @param {any} options
  * @param {(world: any) => Promise<unknown>} run
@@ -51,7 +51,7 @@ export function inWorld(options, run) {
   };
 }
 
-/** A world that several tests share: it stands until its `end` is called. */
+/** A world that several tests share: it runs until its `end` is called. */
 export async function openWorld(options) {
   const ready = Promise.withResolvers();
   /** @type {PromiseWithResolvers<void>} */
@@ -71,7 +71,7 @@ export async function openWorld(options) {
   };
 }
 
-/** Waits until the condition gives something true, and gives it. */
+/** Waits until the condition returns a truthy value, and returns that value. */
 export async function eventually(what, condition, ms = 10_000) {
   const end = Date.now() + ms;
   for (;;) {
@@ -107,7 +107,7 @@ export function assertProblem(answer, status, code) {
 /**
  * The source of bindings through which every message to a key's object passes `meddle(send, place)`: `send` delivers
  * it, `place` counts the messages from 1. The source also sees `stub` and `message`, the arguments of `fetch`. The log
- * has a line for each message when it is sent, and one when it has ended; its request is kept until then.
+ * has a line for each message when it is sent, and one when its reply arrives; its request is kept alive until then.
  */
 export const meddling = (meddle, isMeddled = "true") => `
   let place = 0;
@@ -132,7 +132,7 @@ export const meddling = (meddle, isMeddled = "true") => `
     return Object.create(env, { REFRESH_LEASE: { value: { getByName } } });
   };`;
 
-/** In the request of this number the runtime breaks under the function that answers, once. */
+/** The source of a panic: in the request of this number, the second call of `Date.now` throws a RuntimeError, once. */
 export const breaksIn = (number) => `
 const now = Date.now;
 let requests = 0;

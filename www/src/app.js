@@ -1,4 +1,4 @@
-// The page: which of its two views is shown.
+// The page's entry point: shows one of its two views.
 
 import "./style.css";
 

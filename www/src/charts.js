@@ -1,4 +1,4 @@
-// Plots by uPlot, each in a figure with its caption, the values under the pointer, and a table behind it.
+// Charts by uPlot, each in a figure with a caption, the values under the pointer, and a table of the data.
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
@@ -20,7 +20,7 @@ const resized = new ResizeObserver((entries) => {
   }
 });
 
-/** Takes away charts whose figures are gone. */
+/** Destroys charts whose figures are no longer in the document. */
 export function sweepCharts() {
   for (const it of live) {
     if (it.figure.isConnected) continue;
@@ -31,8 +31,9 @@ export function sweepCharts() {
 }
 
 /**
- * A figure. `data` is [x, …series], `series` their names with `kind` "line", "bars", "points" or "steps" and a
- * colour; `x` and `y` name the axes with units. Gives the figure and a function that shows other data.
+ * Creates a chart. `data` is [x, …series]; each of `series` has a label, a colour and a `kind`: "line", "bars",
+ * "points" or "steps". `x` and `y` name the axes with units. Returns an object with the `figure` and with `show`, which
+ * replaces the data.
  */
 /** @param {any} options */
 export function chart({ title, caption, x, y, data, series, height = 120, tall = false, sync, logX = false, yMost }) {
@@ -132,7 +133,7 @@ export function chart({ title, caption, x, y, data, series, height = 120, tall =
       host,
     );
   };
-  // Drawn once it has a width.
+  // Draw when the figure is in the document and has a width.
   requestAnimationFrame(() => {
     if (!own.figure.isConnected) return;
     own.draw();

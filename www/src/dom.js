@@ -1,8 +1,8 @@
-// Elements by a word each.
+// Creates and finds elements, and formats numbers.
 
 /**
- * An element: its tag with classes ("p.note"), its attributes, its children. Which kind of element it is depends on the
- * tag, so its type is open.
+ * Creates an element from its tag with classes ("p.note"), its attributes and its children. The kind of element depends
+ * on the tag, so the type is `any`.
  *
  * @param {string} name
  * @param {Record<string, any>} attributes
@@ -23,7 +23,7 @@ export function el(name, attributes = {}, ...children) {
 }
 
 /**
- * The element of this id, which the page has; which kind it is depends on the id.
+ * The element with this id, which must exist. The kind of element depends on the id, so the type is `any`.
  *
  * @param {string} id
  * @returns {any}
@@ -62,7 +62,7 @@ export function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
 }
 
-/** A number as a person reads it: three figures that count. */
+/** Formats a number for people, with about three significant digits. */
 export function nice(number) {
   if (!Number.isFinite(number)) return "–";
   const size = Math.abs(number);

@@ -1,4 +1,4 @@
-// The laboratory: settings, one run of every strategy on the same arrivals, and what it shows.
+// The laboratory: settings, one run of every strategy on the same arrivals, and the results.
 
 import { chart, sweepCharts } from "./charts.js";
 import { byId, el, milliseconds, nice, percent, save, table } from "./dom.js";
@@ -13,7 +13,7 @@ const GROUPS = {
   faults: "Faults",
   rule: "Rule and windows",
 };
-/** Cycles that the histograms are made of, and each point of the curves. */
+/** Number of simulated cycles for the histograms, and for each point of the curves. */
 const CYCLES = 4_000;
 const CYCLES_OF_A_POINT = 1_000;
 const BETAS = [0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1, 1.5, 2.2, 3.3, 5, 7, 10];
@@ -23,7 +23,7 @@ let strategies = [];
 let shown;
 let cards = [];
 let playing;
-/** Counts runs, so that what an older one brings is not shown. */
+/** Counts runs, so that the results of an older run are not shown. */
 let turn = 0;
 let lawCharts = [];
 
@@ -109,7 +109,7 @@ function show(settings) {
   );
 }
 
-/** What the form holds; undefined, with a sentence, where a value cannot be. */
+/** The settings in the form; if a value is not allowed, shows a message and returns undefined. */
 function read() {
   const settings = {};
   let wrong;
@@ -143,7 +143,7 @@ function complain(text) {
 
 // The run.
 
-/** The address of these settings, where the laboratory is what is shown. */
+/** Puts the settings into the link to the laboratory, and into the page's address while the laboratory is shown. */
 function keepAddress(settings) {
   byId("to-lab").href = address(settings);
   if (!location.hash.startsWith("#live")) history.replaceState(null, "", address(settings));
@@ -194,7 +194,7 @@ function cancelRun() {
   byId("status").textContent = shown ? "Cancelled: what is shown belongs to the run before." : "Cancelled.";
 }
 
-// What it shows.
+// The results.
 
 function present() {
   const { settings, results } = shown;
@@ -231,7 +231,7 @@ function headline(results) {
     it.p999,
   ]);
   const texts = [nice, (it) => `${nice(it)} ×`, nice, nice, percent, (it) => `${nice(it)} s`, nice, milliseconds];
-  // The mean age has no best: younger costs calls.
+  // No strategy is best in mean age, because younger answers cost more calls.
   const mark = (column, value) => {
     const all = values.map((row) => row[column]);
     if (column === 5 || Math.max(...all) === Math.min(...all)) return "";
@@ -312,7 +312,7 @@ function showUntil(second) {
   }
 }
 
-// The rule against its laws.
+// The simulated rule against its closed forms.
 
 async function presentLaws(settings, results, isCurrent) {
   const rate = results.find((it) => it.strategy === OURS).hot_rate;
@@ -390,7 +390,7 @@ function triggerChart(cycles, law) {
   });
 }
 
-/** A figure of the cycles against its law, over all betas, "auto" marked: it has a window of its own. */
+/** Charts a figure of the cycles and its closed form over all betas. "auto" is marked, and has its own window. */
 function sweepChart(swept, auto, { title, caption, y, of, law }) {
   const x = swept.map((it) => it.beta);
   const seen = swept.map((it) => it.cycles.reduce((sum, cycle) => sum + of(cycle), 0) / it.cycles.length);
@@ -482,7 +482,7 @@ function csv() {
   save("xfetch-edge.csv", new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
 }
 
-/** All pictures of the laboratory on one sheet, under their settings. */
+/** Saves all charts of the laboratory as one image, headed by their settings. */
 function png() {
   const all = [
     ...cards.flatMap(({ result, charts }) =>

@@ -1,5 +1,5 @@
-// The running Worker: health, counters, bursts at it, the life of an entry, purges, and the origin's
-// controls where the development origin runs.
+// The view of the running Worker: health, counters, bursts of requests, the life of an entry, purges, and the controls
+// of the development origin if that is running.
 
 import { chart, sweepCharts } from "./charts.js";
 import { byId, el, milliseconds, nice, percent, table } from "./dom.js";
@@ -9,7 +9,7 @@ const PATH = "/api/v1/brain/calculate";
 const QUESTION = { home_team: "Arsenal", away_team: "Chelsea", match_date: "2026-12-01" };
 const MODES = ["ok", "status", "reset", "hang", "truncate", "garbage", "html", "huge", "empty", "redirect", "private"];
 
-/** The token stays in this variable, and goes with the page. */
+/** The admin token is kept only in this variable, so it is lost when the page is closed. */
 let token = "";
 let before;
 let routes = [];
@@ -52,7 +52,7 @@ function counters(metrics) {
 
 // A burst.
 
-/** What a Cache-Status says, in words (RFC 9211). */
+/** Describes a Cache-Status in words (RFC 9211). */
 export function decoded(field) {
   if (!field) return "no Cache-Status: not an answer of this cache";
   const has = (word) => new RegExp(`; ?${word}(;|$)`).test(field);
@@ -81,7 +81,7 @@ async function one(body) {
   }
 }
 
-/** The question as JSON; undefined, with a word about it in this place, when it is none. */
+/** The form's request body as JSON; if it is not JSON, shows a message in this element and returns undefined. */
 function question(place) {
   try {
     return JSON.parse(byId("question").value);
@@ -91,7 +91,7 @@ function question(place) {
   }
 }
 
-/** The origin calls that were counted, once no lease is held for the question any more. */
+/** Waits until no lease is held for this body's key, then returns the number of computations counted. */
 async function settledCalls(body) {
   const end = Date.now() + 25_000;
   while (Date.now() < end) {
@@ -469,7 +469,7 @@ async function look() {
   }
 }
 
-/** Builds the view; gives a function that is told whether it is shown. */
+/** Builds the view, and returns a function to call with whether the view is shown. */
 export function openLive() {
   byId("live-body").append(...frame());
   byId("admin").addEventListener("submit", useToken);

@@ -1,4 +1,4 @@
-// Stories: settings that show one thing each.
+// The laboratory's presets: each is a set of settings that shows one effect.
 
 export const PRESETS = [
   { id: "hot", label: "Hot key", tells: "One answer that everybody wants, 60 times a second.", settings: {} },

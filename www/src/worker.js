@@ -1,16 +1,16 @@
-// The made-up world, off the page's own thread: runs jobs in pieces, tells how far they are, and stops when
-// it is told to.
+// The Web Worker that runs simulations: in pieces, so that it can report progress, and stop when the page cancels the
+// run.
 
 import init, { Run, auto_beta, auto_window, cycles, fields, laws, probability, strategies } from "demo";
 
 const ready = init({ module_or_path: new URL("./demo_bg.wasm", import.meta.url) });
-/** Events between two looks at the messages. */
+/** Number of simulated events in one piece. */
 const PIECE = 20_000;
 let current = 0;
 
 const breath = () => new Promise((resolve) => setTimeout(resolve));
 
-/** Runs all jobs in their order; undefined when another call has taken its place. */
+/** Runs all jobs in their order; undefined if a later run or a cancellation has replaced this run. */
 async function run(id, jobs) {
   const results = [];
   for (const [index, settings] of jobs.entries()) {

@@ -5,9 +5,9 @@ use std::fmt;
 /// A refused setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Its name, with the route's place in front where it belongs to one.
+    /// The setting's name; a route's setting has the prefix `ROUTES[index].`.
     pub setting: String,
-    /// What it was set to, shortened; secrets are never shown.
+    /// The refused value as JSON, shortened, or `missing`; a secret is never shown.
     pub value: String,
     /// What is allowed.
     pub allowed: String,

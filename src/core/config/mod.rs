@@ -22,12 +22,12 @@ use names::{RESERVED_HEADERS, is_header_name, is_plain_path};
 use origin::origin_url;
 use reader::{Reader, Refusal};
 
-/// Where the routes' requests go unless a route says otherwise.
+/// The origin of the routes that set none of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// By the network.
+    /// Called over the network.
     Url(OriginUrl),
-    /// By the service binding `ORIGIN`.
+    /// Called through the service binding `ORIGIN`.
     Binding,
 }
 
@@ -53,7 +53,7 @@ pub struct Config {
     pub development: bool,
     /// How long counters are gathered before they are sent.
     pub flush_interval: Span,
-    /// Where new objects should live, a hint of the platform's list.
+    /// The platform's location hint for new Durable Objects.
     pub location_hint: Option<String>,
     /// The token of the paths under `/_xfetch/`; without one they do not exist.
     pub admin_token: Option<String>,
@@ -79,13 +79,13 @@ pub const SETTINGS: [&str; 12] = [
     "MEMORY_BYTES",
 ];
 
-/// Where the platform lets an object be asked to live.
+/// The location hints that the platform accepts for a Durable Object.
 const LOCATION_HINTS: [&str; 9] = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"];
 
 impl Config {
     /// Parses the settings. `has_binding`: a service binding named `ORIGIN` exists.
     ///
-    /// A setting may stand in its own type, or as JSON text, as `--var` gives it.
+    /// A value may have its own type or be JSON text, because `wrangler --var` can only pass strings.
     ///
     /// # Errors
     /// The first refused setting.
@@ -127,8 +127,8 @@ impl Config {
         self.place(path).map(|place| &self.routes[place])
     }
 
-    /// The place of this path's route among all, matched exactly: nothing is decoded or trimmed, so that no
-    /// other spelling of a path opens a key space of its own.
+    /// The index of this path's route in `routes`. The path must match exactly, without decoding or trimming,
+    /// so that two spellings of a path never have separate entries.
     #[must_use]
     pub fn place(&self, path: &str) -> Option<usize> {
         self.routes.iter().position(|route| route.path == path)
@@ -154,7 +154,7 @@ impl Config {
     }
 }
 
-/// A binding is closer than a name: it wins over a URL that is set as well.
+/// The default origin: the service binding if it exists, even if `ORIGIN_URL` is set too.
 fn origin(reader: &Reader<'_>, development: bool, has_binding: bool) -> Origin {
     match origin_url(reader, "ORIGIN_URL", development) {
         Some(url) if !has_binding => Origin::Url(url),

@@ -30,7 +30,7 @@ pub(super) fn is_header_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
 }
 
-/// Whether it is a path that reads the same however it is normalised.
+/// Whether normalisation leaves `path` unchanged: it has no escapes, empty segments or dot segments.
 pub(super) fn is_plain_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.as_bytes().windows(2).any(|pair| pair == b"//")

@@ -13,7 +13,8 @@ impl OriginUrl {
     /// Parses a URL.
     ///
     /// # Errors
-    /// What is allowed, for anything but `https://host[:port]`, or in development `http` to loopback.
+    /// A phrase that says what is allowed, unless `url` is `https://host[:port]` with a public host or, in
+    /// development, an http or https URL with a loopback host.
     pub fn parse(url: &str, development: bool) -> Result<Self, &'static str> {
         const HTTPS: &str = "an https URL such as https://api.example";
         let (scheme, rest) = url.split_once(':').ok_or(HTTPS)?;
@@ -116,8 +117,8 @@ impl Host {
             }
             IpAddr::V6(ip) => {
                 let first = ip.segments()[0];
-                // Only 2000::/3 is global; of it, documentation and the NAT64 and 6to4 ranges carry
-                // an IPv4 address, or none.
+                // Only 2000::/3 is global. In it, 6to4 (2002::/16) and Teredo (2001::/32) addresses embed an
+                // IPv4 address, which may be private, and 2001:db8::/32 is for documentation.
                 first >> 13 != 1
                     || first == 0x2002
                     || (first == 0x2001 && matches!(ip.segments()[1], 0 | 0xdb8))
@@ -133,7 +134,8 @@ fn is_port(port: Option<&str>) -> bool {
     })
 }
 
-/// An origin's URL, where one is set. User info is a secret: nothing is shown of such a URL.
+/// The origin's URL, if the setting exists and is valid. A refused URL with user info is not shown, because
+/// it may contain a password.
 pub(super) fn origin_url(reader: &Reader<'_>, name: &str, development: bool) -> Option<OriginUrl> {
     let url = reader.optional_text(name, "an https URL")?;
     match OriginUrl::parse(&url, development) {

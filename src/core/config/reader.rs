@@ -1,8 +1,7 @@
 //! Typed reads from a table of settings, each with one sentence for what is refused.
 //!
-//! A read never fails: it notes the first refusal, gives any value in its place, and the whole
-//! configuration is thrown away at the end. So each setting is one line, and there is no half-built
-//! configuration on the way to its error.
+//! A read returns no error: it records the first refusal and returns a placeholder, and `Config::parse`
+//! discards the whole configuration at the end. So the code of each setting is one line.
 
 use std::cell::RefCell;
 
@@ -14,7 +13,7 @@ use crate::core::{canonical_json, time::Span};
 /// The first refusal, shared by the readers of all tables.
 pub(super) type Refusal = RefCell<Option<ConfigError>>;
 
-/// A table of settings, and the words in front of their names.
+/// A table of settings, and the prefix of their names in errors: empty, or `ROUTES[index].`.
 pub(super) struct Reader<'a> {
     prefix: String,
     table: &'a Map<String, Value>,
@@ -26,7 +25,7 @@ impl<'a> Reader<'a> {
         Self { prefix, table, refusal }
     }
 
-    /// Of another table, with the same memory for refusals.
+    /// A reader of another table, which records its refusals in the same place.
     pub(super) fn of<'b>(&'b self, prefix: String, table: &'b Map<String, Value>) -> Reader<'b> {
         Reader { prefix, table, refusal: self.refusal }
     }
@@ -111,7 +110,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A secret that is unset or empty does not exist.
+    /// A secret; `None` if it is unset or empty.
     pub(super) fn secret_text(&self, name: &str, allowed: &str) -> Option<String> {
         match self.table.get(name) {
             None => None,
@@ -135,7 +134,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn number(&self, name: &str, default: f64, least: f64, most: f64, unit: &str) -> f64 {
-        // Within a route numbers are numbers; at the top level `--var` makes texts of them.
+        // At the top level a number may be a string, as `--var` passes it; within a route it may not.
         let value = if self.prefix.is_empty() { self.json(name) } else { self.table.get(name).cloned() };
         let number = value.map_or(Some(default), |value| value.as_f64());
         match number.filter(|number| (least..=most).contains(number)) {

@@ -14,13 +14,13 @@ use crate::core::{entry::Lifetime, time::Span};
 /// How eager the early refresh is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Beta {
-    /// The paper's factor.
+    /// This value of the paper's beta.
     Fixed(f64),
     /// Chosen from the key's request rate and cost.
     Auto {
-        /// The share of the cycles in which the new value may land late.
+        /// The share of the cycles in which the new value may arrive after expiry, in (0, 1).
         late_share: f64,
-        /// The largest beta that is chosen.
+        /// The largest beta that may be chosen.
         max_beta: f64,
     },
 }
@@ -41,15 +41,15 @@ pub enum Credentials {
 pub struct Route {
     /// The exact path.
     pub path: String,
-    /// Its own origin.
+    /// The route's own origin; `None` for the default origin.
     pub origin: Option<OriginUrl>,
-    /// The body fields allowed and keyed.
+    /// The only body fields allowed, all part of the key; `None` allows any JSON body.
     pub fields: Option<Vec<String>>,
     /// Request headers that are forwarded and keyed, lower-case.
     pub headers: Vec<String>,
-    /// What becomes of credentials.
+    /// How a request with credentials is handled.
     pub credentials: Credentials,
-    /// Further headers that are credentials, lower-case.
+    /// Headers that count as credentials beside `Authorization` and `Cookie`, lower-case.
     pub credential_headers: Vec<String>,
     /// How long entries may be served.
     pub lifetime: Lifetime,
@@ -65,9 +65,9 @@ pub struct Route {
     pub max_response: u32,
     /// How long an origin's 4xx is remembered.
     pub negative_ttl: Span,
-    /// How many requests may wait for one key.
+    /// How many requests of one isolate may wait for a key, and how many messages may wait at its object.
     pub max_waiters: u32,
-    /// How many origin calls one isolate may have under way, over all keys.
+    /// How many origin calls one isolate may have in progress, over all keys.
     pub max_origin_calls: u32,
     /// The `Cache-Control` of the answers.
     pub cache_control: String,
@@ -80,15 +80,15 @@ impl Route {
         self.origin_timeout.plus(LEASE_BEYOND_TIMEOUT)
     }
 
-    /// After this long a cold request is no longer made to wait.
+    /// The longest wait of a request for a computation, when it has nothing to serve.
     #[must_use]
     pub fn patience(&self) -> Span {
         self.lease().plus(self.origin_timeout).plus(LEASE_BEYOND_TIMEOUT)
     }
 }
 
-/// The key holds the body once more, its quotes escaped: with the largest answer it must fit in the
-/// 2 MB of an object's row.
+/// The largest `max_request`, in bytes. A key contains the request body with its quotes escaped; the key and
+/// the largest response must together fit into the 2 MB of a Durable Object's row.
 const MAX_REQUEST: u32 = 262_144;
 /// How long the Worker waits for the object.
 pub const OBJECT_TIMEOUT: Span = Span(2_000);
@@ -202,7 +202,7 @@ fn fields(reader: &Reader<'_>) -> Option<Vec<String>> {
 fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Option<Vec<String>> {
     const ALLOWED: &str =
         "a list of at most 20 header names, none of those that the cache sets or drops itself";
-    // Once is as good as twice; their order is the key's.
+    // A duplicate changes nothing, so it is dropped. The order is kept: the key lists the headers in it.
     let mut names: Vec<String> = Vec::new();
     for mut name in reader.texts(name, ALLOWED)? {
         name.make_ascii_lowercase();
@@ -228,8 +228,8 @@ fn credentials(reader: &Reader<'_>) -> Credentials {
     }
 }
 
-/// Chosen from the figures of `auto_beta` over traffic from 0.01 to 1,000 requests per delta; the
-/// README says what both cost.
+/// The defaults of `auto`, chosen from the results of `auto_beta` for 0.01 to 1,000 requests per delta;
+/// `docs/concepts.md` states what they cost.
 const LATE_SHARE: f64 = 0.01;
 const MAX_BETA: f64 = 6.0;
 

@@ -7,20 +7,20 @@ pub const CACHE_NAME: &str = "xfetch-edge";
 /// other (RFC 9211, section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStatus {
-    /// From an entry, with the seconds until its expiry; negative when stale.
+    /// An existing entry, not a new computation.
     Hit {
-        /// Remaining freshness in whole seconds.
+        /// Remaining freshness in whole seconds; negative after expiry.
         ttl: i64,
-        /// Past its expiry.
+        /// Whether it was judged stale.
         is_stale: bool,
     },
-    /// Own computation, stored for others.
+    /// This request's own computation, stored.
     Stored,
-    /// Own computation or its failure, not stored.
+    /// This request's own computation or its failure, not stored.
     Miss,
-    /// Woken by another request's computation.
+    /// The result of another request's computation, for which this request waited.
     Collapsed,
-    /// Waited, then fell back on an old entry.
+    /// An old entry, because no new one could be computed in time.
     FellBack {
         /// Remaining freshness in whole seconds, negative.
         ttl: i64,

@@ -2,8 +2,9 @@
 
 use percent_encoding::percent_decode;
 
-/// A path decoded until it has no escapes, if every decoder reads it the same way: none of its escapes
-/// gives a separator, a dot segment or a control character, and three rounds are enough.
+/// Decodes a path until it has no escapes. `None` if servers could read it differently: if it contains an
+/// empty or dot segment, a control character, a backslash or an escaped separator, if it is not UTF-8, or if
+/// three rounds are not enough.
 #[must_use]
 pub fn unambiguous(path: &str) -> Option<String> {
     const ROUNDS: usize = 3;
@@ -29,8 +30,8 @@ pub fn unambiguous(path: &str) -> Option<String> {
     None
 }
 
-/// Whether a decoded path reads like a route's to somebody who forgives a trailing slash, a parameter
-/// or the case of letters.
+/// Whether a decoded path equals `route` for a server that ignores trailing slashes, path parameters (`;a=b`)
+/// and the case of letters.
 #[must_use]
 pub fn reads_as(decoded: &str, route: &str) -> bool {
     let plain = decoded.split(';').next().unwrap_or(decoded).trim_end_matches('/');

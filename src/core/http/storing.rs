@@ -1,6 +1,6 @@
 //! May an answer be stored? (RFC 9111, section 3)
 
-/// What an origin's answer says of storing it.
+/// The header fields of an origin's answer that decide whether it may be stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoringHeaders<'a> {
     /// `Cache-Control`.
@@ -22,9 +22,9 @@ impl StoringHeaders<'_> {
     }
 }
 
-/// Whether a `Cache-Control` has one of the two directives. One that is badly made is read as its author may have
-/// meant it: where anything else stands for the comma, where a directive is quoted that is no argument, and where a
-/// quoted string has no end, after which the quoting is ambiguous.
+/// Whether a `Cache-Control` contains `private` or `no-store`. A malformed field is read so that a directive
+/// is found rather than missed: any character that is not part of a name or `=` separates directives, a
+/// quoted directive counts, and a quoted argument without an end forbids storing.
 fn forbids_storing(field: &str) -> bool {
     let forbids = |directive: &str| {
         let name = directive.split('=').next().unwrap_or_default();
@@ -34,7 +34,8 @@ fn forbids_storing(field: &str) -> bool {
     without_arguments(field).is_none_or(|field| field.split(separates).any(forbids))
 }
 
-/// The field without its quoted arguments, in which a comma separates nothing; `None` where one of them has no end.
+/// The field without its quoted arguments, whose commas do not separate directives. `None` if a quoted
+/// argument has no end.
 fn without_arguments(field: &str) -> Option<String> {
     let mut outside = String::with_capacity(field.len());
     let mut rest = field.chars();

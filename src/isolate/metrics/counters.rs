@@ -1,7 +1,7 @@
 //! Counters and histograms, as a fold over events.
 //!
-//! One event moves both sides of a sum and is folded when its outcome is known, so the sums hold at every
-//! moment; what is lost is missing on both sides:
+//! An event is counted when its outcome is known, and then changes both sides of a sum. So the sums hold at
+//! every moment, and a lost event is missing on both sides:
 //! - `total_requests = cache_hit_fresh + cache_hit_stale + cache_miss + bypass + rejected`
 //! - `xfetch_triggers = xfetch_early_triggers + xfetch_stale_triggers = refreshes_started +
 //!   xfetch_lock_contention_total + xfetch_recheck_skips_total + refresh_lock_errors +
@@ -264,7 +264,7 @@ fn served_as(class: ServedAs) -> Counter {
     }
 }
 
-/// The counter of a reason; a call that was never made has failed nowhere.
+/// The counter of a reason; `None` for a call that was never made.
 fn failed(reason: Reason) -> Option<Counter> {
     Some(match reason {
         Reason::OriginUnreachable => Counter::FailedOriginUnreachable,

@@ -8,7 +8,7 @@ use crate::{
     isolate::computation::{Computed, Purpose, TriggerOutcome},
 };
 
-/// How a request was answered: by what was *served*, from whatever tier.
+/// How a request was answered: the class depends on what was *served*, not on the tier that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServedAs {
     /// An entry before its expiry; an early refresh behind it changes nothing.

@@ -1,7 +1,7 @@
-//! Counts on their way to the metrics object: gathered in the isolate, sent in batches.
+//! Gathers the counts of one isolate, and decides what to send to the metrics object and when.
 //!
-//! A batch that may or may not have arrived is sent again as it is, under its old number, so the object
-//! counts it once. What is sent when is decided here; the Worker only sends.
+//! A batch that may or may not have arrived is sent again unchanged, under its old number, so that the object
+//! counts it once.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,16 +32,16 @@ pub enum MetricsRequest {
 /// The metrics object's reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricsReply {
-    /// Names the run of counters.
+    /// The name of the epoch, the time since the counters last started from zero.
     pub epoch: String,
-    /// When it began.
+    /// The instant at which the epoch began.
     pub since: Instant,
     /// The counts and gauges of all isolates, if they were asked for.
     pub shown: Option<(Counters, Gauges)>,
 }
 
 impl MetricsReply {
-    /// What the ledger says at this instant.
+    /// The reply for this ledger; `show`: with the counts and the gauges at `now`.
     #[must_use]
     pub fn new(ledger: &Ledger, show: bool, now: Instant) -> Self {
         let shown = show.then(|| (ledger.counters.clone(), ledger.gauges(now)));
@@ -66,8 +66,8 @@ impl Flusher {
         self.counters.fold(event);
     }
 
-    /// Whether a timer must be started now, so that what is counted is sent within `interval`: one per
-    /// isolate. A timer that was cut off with its request leaves no trace but its age, so one that is
+    /// Whether a timer must be started now, so that the counts are sent within `interval`; an isolate has one
+    /// timer. A timer that the platform cancels with its request does not report it, so a timer that is
     /// overdue by `grace` is replaced.
     pub fn arm(&mut self, now: Instant, interval: Span, grace: Span) -> bool {
         let is_armed = self.armed_at.is_some_and(|at| at.covers(interval.plus(grace), now));
@@ -89,8 +89,8 @@ impl Flusher {
         self.unconfirmed.as_ref()
     }
 
-    /// The next batch to send: the unconfirmed one, or what was counted since. `show`: also an empty one,
-    /// for its gauges. `name` names the isolate, and is kept from the first batch on.
+    /// The next batch to send: the unconfirmed one, or the new counts. With `show` a batch is sent even
+    /// without counts, for its gauges. `name` gives the isolate's name, and is called once.
     pub fn next_batch(&mut self, gauges: Gauges, show: bool, name: impl FnOnce() -> String) -> Option<Batch> {
         let isolate = self.isolate.get_or_insert_with(name).clone();
         if self.unconfirmed.is_none() && (show || !self.counters.is_empty()) {

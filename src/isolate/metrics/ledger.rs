@@ -1,5 +1,5 @@
-//! The counts of all isolates, added up: each sends what it has counted since, in batches that may be lost, come
-//! twice, or belong to a run of counters that has been reset.
+//! The sum of the counts of all isolates. Each isolate sends its new counts in batches, which may be lost,
+//! arrive twice, or belong to an epoch that a reset has ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub struct Gauges {
 pub struct Batch {
     /// The isolate's own name.
     pub isolate: String,
-    /// Counts its batches from 1.
+    /// The number of the batch among the isolate's, from 1.
     pub sequence: u64,
     /// The epoch that the counts belong to; `None` from an isolate that knows of none yet.
     pub epoch: Option<String>,
@@ -43,9 +43,9 @@ struct IsolateRecord {
 /// All counts of all isolates, since an instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// Names this run of counters: it changes whenever they start from zero.
+    /// The name of the epoch; it changes whenever the counters start from zero.
     pub epoch: String,
-    /// When they did.
+    /// The instant at which the epoch began.
     pub since: Instant,
     /// The counts.
     pub counters: Counters,
@@ -54,18 +54,18 @@ pub struct Ledger {
 
 /// The gauges of an isolate expire after this time without a report.
 const GAUGES_KEPT: Span = Span(60_000);
-/// So many isolates are remembered, to know their batches again.
+/// The number of isolates whose last batch is remembered, to recognise a repeated batch.
 const MAX_ISOLATES: usize = 2_000;
 
 impl Ledger {
-    /// A book that begins now. The epoch's name must be new.
+    /// A ledger whose epoch begins now. The epoch's name must be new.
     #[must_use]
     pub fn new(epoch: String, now: Instant) -> Self {
         Self { epoch, since: now, counters: Counters::default(), isolates: Vec::new() }
     }
 
-    /// Takes a batch once, however often it is sent. Counts of another epoch are dropped whole: they
-    /// belong to a run that has been reset.
+    /// Adds a batch once, however often it is sent. The counts of another epoch are dropped: a reset has
+    /// ended that epoch.
     pub fn take(&mut self, batch: &Batch, now: Instant) {
         let place = self.isolates.iter().position(|isolate| isolate.name == batch.isolate);
         let known = place.map_or(0, |place| self.isolates.remove(place).sequence);
@@ -73,7 +73,7 @@ impl Ledger {
         if batch.sequence > known && is_ours {
             self.counters.merge(&batch.counters);
         }
-        // Kept in the order in which they were heard of, so that the first is the one to forget.
+        // Ordered by their last batch, so that the first isolate is the one to forget.
         let sequence = known.max(batch.sequence);
         self.isolates.push(IsolateRecord {
             name: batch.isolate.clone(),
@@ -93,7 +93,7 @@ impl Ledger {
         self.counters = Counters::default();
     }
 
-    /// The sum of the gauges of the isolates that are alive.
+    /// The sum of the gauges of the isolates that have sent a batch within the last minute.
     #[must_use]
     pub fn gauges(&self, now: Instant) -> Gauges {
         let alive = self.isolates.iter().filter(|it| it.seen.covers(GAUGES_KEPT, now));

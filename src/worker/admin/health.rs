@@ -1,5 +1,5 @@
-//! `GET /_xfetch/health`: without a token only whether it runs; with it, what works and what does not.
-//! Always within two seconds.
+//! `GET /_xfetch/health`: without the admin token, only that the Worker runs; with the token, the state of
+//! each part that it depends on. Always answers within two seconds.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -19,7 +19,7 @@ use crate::{
     worker::{
         cache_api,
         context::RequestContext,
-        isolate, metrics_sender,
+        globals, metrics_sender,
         object_stub::{self, Address, LEASE_BINDING},
         origin,
         platform::clock,
@@ -34,12 +34,12 @@ thread_local! {
     static ORIGIN: RefCell<Option<(Instant, bool)>> = const { RefCell::new(None) };
 }
 
-/// It runs, and its configuration is not refused: a refused one does not get here.
+/// The answer without the admin token. A request is answered earlier if the configuration is refused.
 pub(super) fn brief() -> Response {
     response::json(200, &canonical_json::object([("status", "ok".into())]))
 }
 
-/// Every part, tried now.
+/// The answer with the admin token: checks every part that the Worker depends on.
 pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
     let (config, at) = (&context.config, Rc::clone(context));
     let colo = check(async move { cache_api::works(at.target().host()).await });
@@ -58,7 +58,7 @@ pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
         .routes
         .iter()
         .map(|route| {
-            let delta = isolate::with(|isolate| isolate.state.measured_delta(route));
+            let delta = globals::with(|globals| globals.state.measured_delta(route));
             canonical_json::object([
                 ("path", route.path.as_str().into()),
                 ("ttl", route.lifetime.ttl.as_seconds().into()),
@@ -88,7 +88,7 @@ async fn check(works: impl Future<Output = bool> + 'static) -> bool {
     timer::within(MAX_CHECK, Box::pin(works)).await.unwrap_or(false)
 }
 
-/// Both objects, each asked something that changes nothing.
+/// Whether a key's object and the metrics object reply. Neither message changes an entry or a lease.
 async fn objects(env: &Env) -> (bool, bool) {
     let (lease_env, metrics_env) = (env.clone(), env.clone());
     let to = Address { binding: LEASE_BINDING, name: "health".to_owned(), location_hint: None };
@@ -101,13 +101,13 @@ async fn objects(env: &Env) -> (bool, bool) {
     futures_util::future::join(lease, metrics).await
 }
 
-/// Whether computations take so long, by what this isolate has measured, that requests are in the early
-/// window nearly all the time: the rule uses no larger share of the TTL as cost.
+/// Whether the cost that this isolate has measured exceeds [`MAX_DELTA_SHARE`] of the TTL, the largest cost
+/// that the rule uses. A request is then in the early window nearly all the time.
 fn is_near_ttl(route: &Route, delta: Span) -> bool {
     delta > route.lifetime.ttl.share(MAX_DELTA_SHARE)
 }
 
-/// Any status counts; the answer is remembered for ten seconds.
+/// Whether the origin answers, with any status. The result is remembered for ten seconds.
 async fn origin_answers(context: &Rc<RequestContext>) -> bool {
     let now = clock::now();
     let known = ORIGIN.with_borrow(|known| *known);

@@ -24,8 +24,8 @@ fn gauges(gauges: Gauges) -> [(&'static str, &'static str, u64); 3] {
     ]
 }
 
-/// All counters, as JSON or as Prometheus text. What this isolate has counted is sent first, so that
-/// the answer includes every request it has answered before.
+/// All counters, as JSON or as Prometheus text. This isolate sends its own counts first, so that the answer
+/// includes every request that it has answered before.
 pub(super) async fn read(context: &RequestContext) -> Response {
     let Some(reply) = metrics_sender::flush(&context.env, true).await else {
         return unavailable();
@@ -44,7 +44,7 @@ pub(super) async fn read(context: &RequestContext) -> Response {
     }
 }
 
-/// Zeros, and a new epoch.
+/// Resets all counters to zero and begins a new epoch.
 pub(super) async fn reset(context: &RequestContext) -> Response {
     match metrics_sender::reset(&context.env).await {
         Some(reply) => response::json(
@@ -79,7 +79,7 @@ fn as_json(reply: &MetricsReply) -> Response {
     )
 }
 
-/// Cumulative, as Prometheus has them: `le` in milliseconds, the last one null.
+/// A histogram with cumulative buckets, as in Prometheus; `le` is in milliseconds, and null for the last one.
 fn histogram(histogram: &Histogram) -> Value {
     let bounds = BUCKETS.iter().map(|bound| Value::from(*bound)).chain([Value::Null]);
     let mut count = 0;
@@ -97,9 +97,8 @@ fn histogram(histogram: &Histogram) -> Value {
     ])
 }
 
-/// The text format 0.0.4 of Prometheus. All values are whole numbers and the names are ours, so there
-/// is nothing to escape but the epoch, which is hexadecimal; the crates that write this format cost
-/// an eighth of the wasm.
+/// The Prometheus text format 0.0.4, without a crate: the crates that write it cost an eighth of the wasm.
+/// Nothing needs escaping: names are constants, values are whole numbers, and the epoch is hexadecimal.
 fn as_text(reply: &MetricsReply) -> Response {
     let (counters, current) = reply.shown.clone().unwrap_or_default();
     let mut text = String::new();
@@ -122,7 +121,7 @@ fn as_text(reply: &MetricsReply) -> Response {
         sample(&mut text, &format!("{name}_sum"), counted.sum);
         sample(&mut text, &format!("{name}_count"), counted.count());
     }
-    // The epoch is a label of one gauge: a counter that starts anew is told from one that fell.
+    // The epoch is a label of this gauge, so that a reset can be told from a counter that decreased.
     family(&mut text, "metrics_since_seconds", "Begin of this epoch.", "gauge");
     let since = format!("metrics_since_seconds{{epoch=\"{}\"}}", reply.epoch);
     sample(&mut text, &since, reply.since.0 / 1_000);

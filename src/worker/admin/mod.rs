@@ -1,5 +1,5 @@
-//! Everything under `/_xfetch/`. All but `health` needs the admin token; without a token configured
-//! these paths do not exist.
+//! The paths under `/_xfetch/`. All except `health` require the admin token; if no token is configured,
+//! they are answered with 404.
 
 mod health;
 mod metrics;
@@ -57,8 +57,8 @@ fn wrong_method(allowed: &str) -> Response {
         .response()
 }
 
-/// Whether the request carries the admin token; `None` when there is none to carry. The comparison
-/// takes the same time wherever the texts differ.
+/// Whether the request carries the admin token; `None` if no token is configured. The time of the comparison
+/// does not depend on where the two tokens differ.
 fn is_admin(context: &RequestContext) -> Option<bool> {
     let expected = context.config.admin_token.as_ref()?;
     let given = context.header("authorization").unwrap_or_default();

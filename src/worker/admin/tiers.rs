@@ -29,7 +29,7 @@ use crate::{
     worker::{
         body, cache_api,
         context::RequestContext,
-        driver, isolate,
+        driver, globals,
         keyed_request::{CacheRequest, KeyedRequest},
         object_stub,
         platform::clock,
@@ -38,17 +38,17 @@ use crate::{
     },
 };
 
-/// What a request must look like.
+/// The form that a request must have, for error messages.
 const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}";
-/// The largest request: a body within a JSON text.
+/// The largest request, in bytes: it contains the body of a request to a cached route as JSON.
 const MAX_REQUEST: usize = 2 << 20;
 
-struct Subject {
+struct TierRequest {
     keyed: Rc<KeyedRequest>,
     hard: bool,
 }
 
-async fn subject(context: &Rc<RequestContext>) -> Result<Subject, Problem> {
+async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
     let bad = |why: String| Problem::new(400, "bad_body", format!("{SHAPE}: {why}."));
     let bytes = body::read(context.request.body(), MAX_REQUEST).await;
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -72,10 +72,11 @@ async fn subject(context: &Rc<RequestContext>) -> Result<Subject, Problem> {
         .ok_or_else(|| bad(format!("the headers of this route's keys are {:?}", route.headers)))?;
     let key = request::key_of(&context.config, &route, &headers, &canonical);
     let request = Rc::new(CacheRequest { key, body: canonical, headers });
-    Ok(Subject { keyed: Rc::new(KeyedRequest { context: Rc::clone(context), route, request }), hard })
+    Ok(TierRequest { keyed: Rc::new(KeyedRequest { context: Rc::clone(context), route, request }), hard })
 }
 
-/// The route's keyed headers out of an object of texts; `None` when there are others in it, or one twice.
+/// Reads the values of the route's keyed headers from a JSON object; `None` if a value is not a string, or a
+/// name is not a keyed header or occurs twice.
 fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<String>)>> {
     let empty = serde_json::Map::new();
     let given = if given.is_null() { &empty } else { given.as_object()? };
@@ -89,9 +90,9 @@ fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<Str
     Some(headers)
 }
 
-/// The object first: what is dropped here before that could be brought back from it.
+/// Purges the object first: a nearer tier, if purged before it, could take the old entry from it again.
 pub(super) async fn purge(context: &Rc<RequestContext>) -> Response {
-    let Subject { keyed, hard } = match subject(context).await {
+    let TierRequest { keyed, hard } = match subject(context).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
@@ -114,13 +115,13 @@ pub(super) async fn purge(context: &Rc<RequestContext>) -> Response {
 
 /// What each tier holds. Changes nothing.
 pub(super) async fn inspect(context: &Rc<RequestContext>) -> Response {
-    let Subject { keyed, .. } = match subject(context).await {
+    let TierRequest { keyed, .. } = match subject(context).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
     let (route, key, now) = (&keyed.route, &keyed.request.key, clock::now());
-    let (memory, memory_floor, rate) = isolate::with(|isolate| {
-        let memory = &isolate.state.memory;
+    let (memory, memory_floor, rate) = globals::with(|globals| {
+        let memory = &globals.state.memory;
         let entry = memory.peek(&key.hash, &key.text, now);
         (entry, memory.floor(&key.hash), memory.rate(&key.hash, route.lifetime.ttl))
     });
@@ -182,12 +183,12 @@ fn held(inspection: &Inspection) -> Value {
 
 fn described(entry: &Entry, route: &Route, rate: Option<f64>) -> Value {
     let now = clock::now();
-    // As it will be in the early window, where it is not there yet.
+    // `auto` is resolved only in the early window, so take the eagerness at an instant in it.
     let at = now.max(entry.expiry().minus(Span(1)));
     let eagerness = freshness::eagerness(Some(entry), at, route, || rate);
     let rule = freshness::rule(entry, eagerness);
     let probability = xfetch::probability(entry.expiry().since(now), rule);
-    // Without a draw: whether it refreshes early is chance, and shown as such.
+    // The verdict without an early refresh, which is a matter of chance: `probability` shows it.
     let verdict = freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY);
     let global_rate = if entry.global_rate == SEVERAL { 0 } else { entry.global_rate };
     canonical_json::object([

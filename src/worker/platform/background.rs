@@ -1,4 +1,4 @@
-//! Work that goes on behind an answer, in `waitUntil`.
+//! Work that may outlast the response, in `waitUntil`.
 
 use std::{future::Future, pin::Pin};
 
@@ -18,10 +18,10 @@ extern "C" {
     fn wait_until(this: &ExecutionContext, promise: &Promise) -> Result<(), JsValue>;
 }
 
-/// A future whose type no longer matters: one piece of code runs them all.
+/// A type-erased future, so that the wasm holds one copy of the code that runs futures.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// The context of a request, as the `worker` crate wraps it or as it is.
+/// The context of a request: the `worker` crate's wrapper, or the platform's own object.
 pub(crate) trait Background {
     /// Keeps the request alive until the future has ended.
     fn wait_until(&self, future: BoxFuture<()>);
@@ -43,14 +43,14 @@ impl Background for ExecutionContext {
     }
 }
 
-/// Keeps a request alive until this has ended, whether or not its client still waits for it. Where the
-/// platform cancels a request, its futures are never polled again, and what they hold is never given back.
+/// Keeps a request alive until the promise has settled, even if the client disconnects. Without this, the
+/// platform cancels the request: its futures are never polled again, and what they hold is never freed.
 pub(crate) fn keep(context: &ExecutionContext, promise: &Promise) {
-    // It fails for a request that has ended already, and that one has nothing to hold open.
+    // It fails only for a request that has already ended, which need not be kept alive.
     let _ = context.wait_until(promise);
 }
 
-/// Runs a future behind the answer.
+/// Runs a future in the background, in `waitUntil`.
 pub(crate) fn spawn(context: &dyn Background, future: impl Future<Output = ()> + 'static) {
     context.wait_until(Box::pin(future));
 }
@@ -69,7 +69,7 @@ pub(crate) fn spawn_detached<T: 'static>(
     output
 }
 
-/// The promise of a future.
+/// Converts a future into a promise.
 pub(crate) fn promise(future: BoxFuture<Result<JsValue, JsValue>>) -> Promise {
     future_to_promise(future)
 }

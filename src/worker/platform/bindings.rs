@@ -54,7 +54,7 @@ pub(crate) async fn post(
     if let Some(hint) = location_hint {
         Reflect::set(&options, &"locationHint".into(), &hint.into())?;
     }
-    // A new stub for each message: one that has failed once may fail for ever.
+    // A new stub for each message, because a stub that has failed once may fail for all later messages.
     let stub = namespace.unchecked_ref::<Namespace>().get_by_name(name, &options)?;
     let init = RequestInit::new();
     init.set_method("POST");

@@ -1,4 +1,4 @@
-//! The isolate's clock: the only place that reads one.
+//! The isolate's clock: the only module of the Worker that reads the time.
 
 use crate::core::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the platform gives: clock, entropy, bindings, background work, an object's storage.
+//! The platform's services: clock, entropy, bindings, background work, and the storage of Durable Objects.
 
 #[cfg(feature = "edge")]
 pub(crate) mod background;

@@ -40,12 +40,12 @@ extern "C" {
 }
 
 impl ObjectState {
-    /// Runs statements for what they change.
+    /// Runs statements, and ignores the rows that they return.
     pub(crate) fn run(&self, query: &str, bindings: &[JsValue]) -> Result<(), JsValue> {
         self.query(query, bindings).map(drop)
     }
 
-    /// Runs a statement; the bytes in its first row and column, if they are bytes.
+    /// Runs a statement, and returns the first column of its first row, if that is a blob.
     pub(crate) fn first_bytes(&self, query: &str, bindings: &[JsValue]) -> Result<Option<Vec<u8>>, JsValue> {
         let rows = self.query(query, bindings)?.raw()?.to_array()?;
         let value = rows.get(0).dyn_into::<Array>().map_or(JsValue::UNDEFINED, |row| row.get(0));

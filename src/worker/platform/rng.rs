@@ -1,5 +1,5 @@
-//! Randomness for one isolate: one call for entropy, then a small generator. Much cheaper than one call per
-//! request, and XFetch needs no secrets.
+//! Randomness for one isolate: one call for entropy seeds a small generator. This is much cheaper than a call
+//! per request, and XFetch does not need unpredictable numbers.
 
 use fastrand::Rng;
 
@@ -18,7 +18,7 @@ impl IsolateRng {
         Chance(self.bits())
     }
 
-    /// A number of this isolate's own, above 0, always the same; 0 without entropy.
+    /// A random number above 0 that identifies this isolate and never changes; 0 without entropy.
     pub fn name(&mut self) -> u64 {
         if self.name == 0 {
             self.name = self.bits().map_or(0, |bits| bits | 1);
@@ -26,7 +26,7 @@ impl IsolateRng {
         self.name
     }
 
-    /// Sixteen hexadecimal digits that nothing else has been named by; `None` without entropy.
+    /// A new random name of sixteen hexadecimal digits; `None` without entropy.
     pub fn unique_name(&mut self) -> Option<String> {
         Some(canonical_json::hex(&self.bits()?.to_le_bytes()))
     }

@@ -1,15 +1,15 @@
-//! A world in which everything that can happen next is a choice: requests and purges in isolates of two
-//! colos, with crashes, lost, late and repeated messages, an origin that fails, refuses or forbids storing,
-//! leases that run out, entries that leave their windows, and clocks that differ.
+//! The model of the exhaustive search, in which every possible next event is a choice: requests and purges in
+//! isolates of two colos, with crashes, lost, late and repeated messages, an origin that fails, refuses or
+//! forbids storing, leases that run out, entries that leave their windows, and clocks that differ.
 //!
 //! The tasks and the object are the deployed ones, down to the bytes that they send and store. The model is
 //! one more world around them: one loop around [`Task::on`], and one `match` in which each effect becomes
 //! something to be delivered, lost or repeated.
 //!
 //! Checked in every state: L1, L2, L3, L5, L7, L8, I1, I3, I4; that an uncommitted value stays in its
-//! isolate's memory; and that from here the key is free after a lease and a back-off, and what is then
-//! computed is taken (L4). Checked on every path to its end: every request is answered and every task ends.
-//! For that each path must have an end: no run comes back to a state that it has been in.
+//! isolate's memory; and that from this state the key is free after a lease and a back-off, and the next
+//! commit is accepted (L4). Checked on every complete path: every request is answered and every task ends.
+//! This needs finite paths, so no run may return to an earlier state.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -35,7 +35,7 @@ use xfetch_edge::{
         computation::Computed,
         served::{Answered, Served},
         state::IsolateState,
-        step::{Done, Effect, Event, ObjectError, Step, Subject},
+        step::{Done, Effect, Event, KeyedRoute, ObjectError, Step},
         task::Task,
     },
     protocol::{
@@ -49,17 +49,17 @@ use xfetch_edge::{
 pub(super) const START: u64 = 1_000_000_000;
 /// A lease lasts two ticks, a request is patient for four, a message at the object sleeps for two at most.
 pub(super) const TICK: u64 = 2_550;
-/// A coarse tick, for worlds of three: a lease lasts one, a request is patient for two.
+/// A coarse tick, for worlds of three requests: a lease lasts one tick, a request waits for two at most.
 pub(super) const LEASE_TICK: u64 = 5_100;
 /// The longest computation, by a holder that may be paused: longer than a lease.
 const MAX_COMPUTATION: Span = Span(7_650);
 const ORIGIN_TIMEOUT: Span = Span(100);
-/// The longest back-off that a failure leads to, and more.
+/// Longer than any lease and any back-off.
 const AT_REST: Span = Span(200_000);
 /// A tick fresh, then stale for ever.
 const LONG: Lifetime =
     Lifetime { ttl: Span(TICK), stale_while_revalidate: Span(1_000 * TICK), stale_if_error: Span(0) };
-/// A tick fresh, a tick stale, then of use where a computation fails.
+/// Fresh for a tick, stale for a tick, then served only if a computation fails.
 const SHORT: Lifetime =
     Lifetime { ttl: Span(TICK), stale_while_revalidate: Span(TICK), stale_if_error: Span(1_000 * TICK) };
 /// How long the origin's 4xx is remembered.
@@ -73,7 +73,7 @@ pub(super) fn lifetime(is_short: bool) -> Lifetime {
     if is_short { SHORT } else { LONG }
 }
 
-/// The settings of the one route. It is made anew where it is needed: a route is not shared by threads.
+/// The only route. Each thread builds its own, because a `Route` cannot be shared between threads.
 fn route(is_short: bool) -> Route {
     let settings = serde_json::json!({ "ORIGIN_URL": "https://o.example", "ROUTES": [{ "path": "/a" }] });
     let config = Config::parse(settings.as_object().expect("a table"), false).expect("good settings");
@@ -90,14 +90,14 @@ thread_local! {
     static ROUTES: [Route; 2] = [route(false), route(true)];
 }
 
-/// Who takes part.
+/// What a participant does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
-    /// A request in an isolate that holds the entry; time goes on when it has begun.
+    /// A request in an isolate that holds the entry. It begins before time passes, unless it is the last one.
     Warm,
     /// A request in an isolate and a colo that hold nothing.
     Cold,
-    /// A request in an isolate that holds the entry, at any time.
+    /// A request in an isolate that holds the entry. It may begin at any time.
     Asks,
     /// A purge.
     Purge { hard: bool },
@@ -108,9 +108,9 @@ pub(super) enum Role {
 enum Waits {
     /// A message on its way to the object; whether its late reply is wanted.
     Message(Vec<u8>, bool),
-    /// A message that sleeps at the object, until then at most.
+    /// A message that sleeps at the object, until this time at most.
     AtObject(u64),
-    /// A reply on its way back, or the news that there is none.
+    /// A reply on its way back, or the error in its place.
     Reply(Result<Vec<u8>, ObjectError>),
     /// A lookup in the colo's cache.
     Look,
@@ -118,8 +118,8 @@ enum Waits {
     Write(Vec<u8>),
     /// The origin.
     Origin,
-    /// A sleep under this ticket, until then at most.
-    Sleep(coalesce::Ticket, u64),
+    /// A sleep under this ticket, until this time at most.
+    Sleep(coalesce::WaitTicket, u64),
 }
 
 /// A task under way.
@@ -134,7 +134,7 @@ struct Run {
     ticks: u8,
 }
 
-/// One of those who take part.
+/// A participant: one request or one purge.
 #[derive(Clone, Debug, PartialEq, Hash)]
 struct Participant {
     role: Role,
@@ -165,7 +165,7 @@ impl Isolate {
     }
 }
 
-/// All but request rates, which decide when and not what, and numbers still to be given.
+/// Omits the request rates, which decide only when a refresh begins, and the numbers not yet assigned.
 impl Hash for Isolate {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let IsolateState { gate, calls, looks, waits, .. } = &self.state;
@@ -238,12 +238,12 @@ pub(super) struct World {
     pub(super) is_warm: bool,
     pub(super) crashes: u8,
     pub(super) losses: u8,
-    /// What a lost message looks like.
+    /// The error that a lost message gives.
     pub(super) loss: ObjectError,
     pub(super) lates: u8,
     pub(super) repeats: u8,
     pub(super) failures: u8,
-    /// The length of a tick, in milliseconds, and how many come by themselves.
+    /// The length of a tick, in milliseconds, and how many ticks may pass while no task sleeps.
     pub(super) tick: u64,
     pub(super) ticks: u64,
     /// The origin may refuse instead of failing.
@@ -256,7 +256,7 @@ pub(super) struct World {
     pub(super) is_together: bool,
     /// By how much each isolate's clock is off, in turn.
     pub(super) skews: &'static [i64],
-    /// How somebody must come to end on some path: what the world is for.
+    /// Two outcomes that must each occur on some path: the purpose of the world.
     pub(super) reaches: [&'static str; 2],
 }
 
@@ -265,19 +265,19 @@ impl State {
         Instant(self.now.saturating_add_signed(self.isolates[isolate].skew))
     }
 
-    /// Runs tasks until each of them waits for something that is a choice.
+    /// Runs tasks until each of them waits for an event that is a choice of the search.
     fn run(&mut self, first: Vec<(u64, Event)>) {
         let mut queue: VecDeque<(u64, Event)> = first.into();
         while let Some((id, event)) = queue.pop_front() {
             let Some(Run { isolate, parent, task, .. }) = self.runs.get_mut(&id) else { continue };
             let (isolate, parent) = (*isolate, *parent);
-            // A request's draw never refreshes early; all else uses the bits as a nonce, or for no pause at all.
+            // A request's draw never refreshes early. Other tasks use the bits as a nonce or a zero pause.
             let is_arrival = matches!((&task, &event), (Task::Request(_), Event::Started));
             let chance = Chance(Some(if is_arrival { u64::MAX } else { ((self.granted % 127) << 4) | id }));
             let now = Instant(self.now.saturating_add_signed(self.isolates[isolate].skew));
             let is_short = self.is_short;
             let Step { effect, notes } = ROUTES.with(|routes| {
-                let subject = Subject { key: &KEY, route: &routes[usize::from(is_short)] };
+                let subject = KeyedRoute { key: &KEY, route: &routes[usize::from(is_short)] };
                 task.on(event, subject, &mut self.isolates[isolate].state, now, chance)
             });
             if let Some(log) = notes.log {
@@ -344,8 +344,8 @@ impl State {
         }
     }
 
-    /// With a colo that takes no time nobody comes between lookup and write: then it never goes back, unless
-    /// its isolates disagree on whether what it holds is past its lifetime.
+    /// If the colo takes no time, no other task runs between lookup and write. Then its generation never goes
+    /// down, unless its isolates' clocks differ on whether its entry is past its physical lifetime.
     fn write_colo(&mut self, colo: usize, bytes: Vec<u8>) {
         let record = |bytes: Option<&Vec<u8>>| {
             bytes.map(|it| ColoRecord::decode(it, &KEY.text, Instant::EPOCH).0).unwrap_or_default()
@@ -423,7 +423,7 @@ impl State {
                 Output::StoreEntry { generation, bytes } => self.entry = Some((generation, bytes)),
                 Output::DropEntry => self.entry = None,
                 Output::DeleteAll => (self.stored, self.entry) = (None, None),
-                // It is due long after the end of every path.
+                // The alarm is due long after the end of every path.
                 Output::SetAlarm(_) => {}
                 Output::Reply { to, bytes } if to == own => reply = Some(bytes.to_vec()),
                 Output::Reply { to, bytes } => {
@@ -507,8 +507,8 @@ impl State {
         }
     }
 
-    /// A reply that tells of nothing which somebody else could change meanwhile is heard at once: that its
-    /// reader comes late is the same as that its next message, or the origin's answer, does.
+    /// Delivers a reply at once if no other task can change its meaning meanwhile: a delay of its reader is
+    /// equivalent to a delay of the reader's next message or of the origin's answer.
     fn hear_what_is_no_news(&mut self, id: u64) {
         let Some(Run { waits: Waits::Reply(Ok(bytes)), .. }) = self.runs.get(&id) else { return };
         let answer = message::decode_reply(bytes).map(|(reply, _)| reply.answer);
@@ -522,7 +522,7 @@ impl State {
         }
     }
 
-    /// Time goes on by a tick: sleeps end in their order.
+    /// Advances time by a tick; sleeps that end in it end in the order of their times.
     fn tick(&mut self) {
         let end = self.now + self.tick;
         loop {
@@ -558,7 +558,7 @@ impl State {
         token > seen && lease.commit(token, Span::ZERO, LONG, now.plus(Span(TICK))).0 == Answer::Committed
     }
 
-    /// I4: the generation in a memory goes down only where a purge has taken an entry away.
+    /// I4: the generation in an isolate's memory goes down only if a purge has removed the entry.
     fn check_memories(&mut self, last: &Self) {
         for (before, after) in last.isolates.iter().zip(&self.isolates) {
             let generation = |it: &Isolate| it.entry().map_or(0, |entry| entry.generation);
@@ -618,7 +618,8 @@ fn negative() -> Failure {
 }
 
 impl World {
-    /// An object that has committed an entry: it has just expired; or, long ago, so that only the TTL matters.
+    /// The stored state of an object that has committed an entry, and the entry. It expires at [`START`] in a
+    /// world with short windows, otherwise a tick earlier.
     fn warm(&self) -> (Vec<u8>, Entry) {
         let before = Instant(START - if self.is_short { TICK } else { 2 * TICK });
         let lifetime = lifetime(self.is_short);
@@ -755,16 +756,16 @@ impl Model for World {
             }
         }
         actions.extend((0..state.late.len()).map(Act::HearLate));
-        // Time goes on when everybody has begun who must; only those who ask at any time may come later.
+        // Time passes once all participants have begun, except those that may begin later.
         let have_begun = state.participants.iter().enumerate().all(|(place, it)| {
             let is_last = place + 1 == state.participants.len();
             it.has_begun || place > 0 && (it.role == Role::Asks || is_last && self.is_warm)
         });
         let is_early = have_begun && state.now < START + self.ticks * self.tick;
-        // Whoever sleeps needs time to wake up, however late it is.
+        // A sleep ends only if time passes, so while a task sleeps a tick is possible at any time.
         let sleeps = |run: &Run| matches!(run.waits, Waits::AtObject(_) | Waits::Sleep(..));
         let is_under_way = !state.has_ended();
-        // What is under way arrives within a tick, and a computation ends within three: longer than a lease.
+        // A message or a lookup takes a tick at most, a computation `MAX_COMPUTATION`: longer than a lease.
         let longest = (MAX_COMPUTATION.0.div_ceil(self.tick)) as u8;
         let is_due = |run: &Run| run.ticks >= if run.waits == Waits::Origin { longest } else { 1 };
         let nothing_is_due = !state.runs.values().any(is_due);
@@ -794,7 +795,7 @@ impl Model for World {
                 match action {
                     Act::LoseReply(_, error) => {
                         state.losses += 1;
-                        // Where its connection is gone, a message sleeps at the object for nobody.
+                        // The message may still sleep at the object, but no task waits for its reply.
                         state.wait(id, Waits::Reply(Err(error)));
                     }
                     Act::DelayReply(_) => {
@@ -870,16 +871,16 @@ impl Model for World {
         vec![
             Property::always("no promise is broken", |_, state: &State| state.broken.is_none()),
             Property::always(
-                "L4: the key is free in the end, and what is computed is taken",
+                "L4: the key is free in the end, and the next commit is accepted",
                 |_, state: &State| state.is_free_in_the_end(),
             ),
             Property::eventually("every request is answered and every task ends", |_, state: &State| {
                 state.has_ended()
             }),
-            Property::sometimes("somebody ends in the first way", |world: &World, state: &State| {
+            Property::sometimes("the first outcome of `reaches` occurs", |world: &World, state: &State| {
                 state.reaches(world.reaches[0])
             }),
-            Property::sometimes("somebody ends in the second way", |world: &World, state: &State| {
+            Property::sometimes("the second outcome of `reaches` occurs", |world: &World, state: &State| {
                 state.reaches(world.reaches[1])
             }),
         ]

@@ -1,5 +1,5 @@
-//! The worlds that are searched. Each prints how many states it has (`npm test -- native` shows them), and
-//! names two ways in which somebody must come to end: what the world is for.
+//! The worlds that are searched. Each prints its number of states (`npm test -- native` shows it), and names
+//! two outcomes that must occur: the purpose of the world.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ const fn quiet(tick: u64, ticks: u64) -> World {
 
 /// In fine ticks.
 const QUIET: World = quiet(TICK, 3);
-/// In coarse ticks, so that all orders of three can be searched.
+/// In coarse ticks, so that all orders of three requests can be searched.
 const COARSE: World = quiet(LEASE_TICK, 2);
 
 fn warm(count: usize) -> Vec<Role> {
@@ -64,8 +64,8 @@ fn explore(name: &str, world: World) {
     checker.assert_properties();
 }
 
-/// A run that comes back to where it has been, if there is one: a depth-first search meets a state of its own
-/// path.
+/// A state at which a run closes a cycle, if there is one: the depth-first search then meets a state of its
+/// own path.
 fn goes_round(world: &World) -> Option<State> {
     let name = |state: &State| {
         let mut hasher = DefaultHasher::new();
@@ -98,7 +98,7 @@ fn goes_round(world: &World) -> Option<State> {
             }
         }
     }
-    println!("{} states, on no circle", is_on_path.len());
+    println!("{} states, none on a cycle", is_on_path.len());
     None
 }
 
@@ -160,7 +160,7 @@ fn a_late_grant_against_a_purge() {
 }
 
 #[test]
-fn lookups_and_writes_in_a_colo_that_take_time() {
+fn lookups_and_writes_in_a_slow_colo() {
     explore("warm x3, slow colo", World { roles: warm(3), is_colo_slow: true, ..COARSE });
     for hard in [false, true] {
         let roles = with(warm(2), Role::Purge { hard });
@@ -236,7 +236,7 @@ fn an_origin_that_forbids_storing() {
 }
 
 #[test]
-fn the_way_without_the_object() {
+fn requests_without_a_reachable_object() {
     let roles = with(warm(2), Role::Cold);
     let world = World { roles, losses: 2, reaches: ["uncommitted", "stored"], ..COARSE };
     explore("warm x2 + cold, losses", world);
@@ -246,7 +246,7 @@ fn the_way_without_the_object() {
 }
 
 #[test]
-fn the_way_without_the_object_against_a_purge() {
+fn requests_without_a_reachable_object_against_a_purge() {
     let roles = with(warm(2), Role::Purge { hard: true });
     let world = World { roles, losses: 2, reaches: ["uncommitted", "purged"], ..COARSE };
     explore("warm x2 + purge, losses", world);

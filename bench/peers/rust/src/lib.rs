@@ -1,4 +1,5 @@
-//! What a Worker in Rust costs before it does anything: each feature is one Worker that answers 2 KB.
+//! Minimal Workers in Rust, one per feature: three show the base cost of a Worker that answers, and `driver`
+//! loads the cache's objects.
 
 /// The answer's body.
 pub fn filler() -> Vec<u8> {
@@ -21,7 +22,7 @@ mod hello {
     }
 }
 
-/// On the web's own types, reading the body: the least that a cache for POST requests in Rust can cost.
+/// Uses the web's own types and reads the body: the least cost of a cache for POST requests in Rust.
 #[cfg(feature = "raw")]
 mod raw {
     use wasm_bindgen_futures::JsFuture;
@@ -62,9 +63,9 @@ mod object {
     }
 }
 
-/// Leases and commits against the cache's own objects: `/?objects=N&lanes=N&cycles=N` takes so many cycles of
-/// acquire and commit in each of so many lanes at once, over so many objects in turn, and tells how many went
-/// through and how long it took.
+/// Load on the cache's own objects: `/?objects=N&lanes=N&cycles=N` runs `lanes` lanes at once, each with
+/// `cycles` cycles of acquire and commit on `objects` objects in turn, and returns the number of accepted
+/// commits and the duration.
 #[cfg(feature = "driver")]
 mod driver {
     use std::sync::Arc;
@@ -116,10 +117,10 @@ mod driver {
         for cycle in 0..cycles {
             let name = format!("{run} {}", (lane * cycles + cycle) % objects);
             let physical = LIFETIME.physical();
-            // Every lane is an isolate, and tells how often it asks.
+            // Every lane counts as an isolate, and reports a request rate.
             let share = RateShare::new(lane + 1, Some(1.0));
             let request = LeaseRequest { lease: Span(10_000), expected: Span(1), physical, share };
-            // What was seen is above whatever is there: the object must grant, or tell that it is held.
+            // `seen` is above any stored generation, so the object replies with a grant or with `Held`.
             let seen = Date::now().as_millis() + 60_000 + cycle;
             let acquire = Message::Acquire { seen, nonce: Some(lane * cycles + cycle), request };
             let Some(Answer::Granted { token }) = ask(namespace, &name, &acquire, &[]).await? else {

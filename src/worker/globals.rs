@@ -1,5 +1,5 @@
-//! What one isolate keeps between requests: plain data only, as promises and streams cannot be shared
-//! between requests. All of it may vanish at any moment, and nothing of it is needed for correctness.
+//! The state that one isolate keeps between requests. All of it may be lost at any moment, and correctness
+//! does not depend on it.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-pub(super) struct Isolate {
+pub(super) struct Globals {
     config: Option<Result<Rc<Config>, ConfigError>>,
     pub(super) state: IsolateState,
     pub(super) memo: KeyMemo<Prepared>,
@@ -39,38 +39,38 @@ pub(super) struct Isolate {
 }
 
 thread_local! {
-    static ISOLATE: RefCell<Option<Isolate>> = const { RefCell::new(None) };
+    static GLOBALS: RefCell<Option<Globals>> = const { RefCell::new(None) };
 }
 
-/// Runs on the isolate's state. Never across an await, so it is never borrowed twice.
-pub(super) fn with<T>(run: impl FnOnce(&mut Isolate) -> T) -> T {
-    ISOLATE.with_borrow_mut(|slot| run(slot.get_or_insert_with(Isolate::new)))
+/// Runs a function on the isolate's state. The function cannot await, so the state is never borrowed twice.
+pub(super) fn with<T>(run: impl FnOnce(&mut Globals) -> T) -> T {
+    GLOBALS.with_borrow_mut(|slot| run(slot.get_or_insert_with(Globals::new)))
 }
 
 /// The configuration, parsed at the first request of the isolate.
 pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
-    with(|isolate| {
-        if isolate.config.is_none() {
+    with(|globals| {
+        if globals.config.is_none() {
             let config = read(env).map(Rc::new);
             let memory_bytes = config.as_ref().map_or(0, |config| config.memory_bytes);
-            isolate.state = IsolateState::new(memory_bytes, MAX_KEYS);
+            globals.state = IsolateState::new(memory_bytes, MAX_KEYS);
             let routes = config.iter().flat_map(|config| &config.routes);
-            isolate.credentials = routes
+            globals.credentials = routes
                 .flat_map(|route| &route.credential_headers)
                 .map(|name| JsValue::from_str(name))
                 .collect();
-            isolate.config = Some(config);
+            globals.config = Some(config);
         }
-        isolate.config.clone().unwrap_or_else(|| read(env).map(Rc::new))
+        globals.config.clone().unwrap_or_else(|| read(env).map(Rc::new))
     })
 }
 
 /// Counts an event.
 pub(super) fn count(event: MetricEvent) {
-    with(|isolate| isolate.flusher.fold(event));
+    with(|globals| globals.flusher.fold(event));
 }
 
-impl Isolate {
+impl Globals {
     fn new() -> Self {
         Self {
             config: None,
@@ -83,7 +83,7 @@ impl Isolate {
         }
     }
 
-    /// The randomness of one step. With it the isolate gets its name, which needs entropy too.
+    /// The randomness of one step. The first call also names the isolate, because the name needs entropy too.
     pub(super) fn chance(&mut self) -> Chance {
         if self.state.name == 0 {
             self.state.name = self.rng.name();
@@ -91,14 +91,14 @@ impl Isolate {
         self.rng.chance()
     }
 
-    /// Counts the origin calls that were cut off, and tells what the isolate holds.
+    /// Counts the origin calls that were abandoned since the last time, and returns the isolate's gauges.
     pub(super) fn gauges(&mut self) -> Gauges {
         for purpose in self.state.calls.sweep(clock::now()) {
             self.flusher.fold(MetricEvent::Called { purpose, call: CallOutcome::Abandoned });
         }
         Gauges {
             computations_in_flight: self.state.calls.under_way() as u64,
-            memory_entries: self.state.memory.entries() as u64,
+            memory_entries: self.state.memory.keys() as u64,
             memory_bytes: self.state.memory.bytes() as u64,
         }
     }
