@@ -18,7 +18,7 @@ function output(command, args, env = {}) {
   const result = spawnSync(command, args, {
     cwd: root,
     encoding: "utf8",
-    env: { ...toolEnvironment().env, ...env },
+    env: { ...toolEnvironment(), ...env },
     maxBuffer: 1 << 26,
   });
   if (result.status !== 0) throw new Error(`${command} failed: ${result.error ?? result.stderr.slice(-2_000)}`);

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { build, runTool } from "../scripts/build.mjs";
 import { PATH, route } from "../scripts/runtime.mjs";
-import { toolEnvironment } from "../scripts/setup.mjs";
+import { TOOLS, installTool, toolEnvironment } from "../scripts/setup.mjs";
 import { edge, scratch, serve } from "../scripts/workerd.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -80,7 +80,7 @@ export const processes = (peer) => peer.pids ?? [peer.pid];
 /** @param {string} name @param {any} options */
 export function startScript(name, { origin, ttl, prefix, cache = false }) {
   const bundled = join(root, "bench", "build", name);
-  const { env } = toolEnvironment();
+  const env = toolEnvironment();
   runTool(env.ESBUILD_BIN, [here(name), "--bundle", "--format=esm", `--outfile=${bundled}`, "--log-level=warning"], {
     env,
   });
@@ -92,10 +92,11 @@ export function startScript(name, { origin, ttl, prefix, cache = false }) {
 const rust = new Map();
 
 /** Builds the minimal Worker in Rust that `feature` selects, in a folder of its own and once per run. */
-export function buildRust(feature) {
+export async function buildRust(feature) {
   if (!rust.has(feature)) {
-    const { paths, env } = toolEnvironment();
-    runTool(paths["worker-build"], ["--release", "--features", feature], { cwd: here("rust"), env });
+    const env = { ...toolEnvironment(), WASM_BINDGEN_BIN: await installTool(TOOLS["wasm-bindgen"]()) };
+    const workerBuild = await installTool(TOOLS["worker-build"]());
+    runTool(workerBuild, ["--release", "--features", feature], { cwd: here("rust"), env });
     const folder = join(root, "bench", "build", `rust-${feature}`);
     cpSync(join(here("rust"), "build"), folder, { recursive: true });
     rust.set(feature, folder);
@@ -105,16 +106,17 @@ export function buildRust(feature) {
 
 /** @param {string} feature @param {any} options */
 export async function startRust(feature, { prefix }) {
-  const folder = buildRust(feature);
+  const folder = await buildRust(feature);
   const modules = ["index.js", "index_bg.wasm"].map((file) => join(folder, file));
   return serve([{ name: "main", modules, objects: feature === "object" ? { BARE: "Bare" } : {} }], { prefix });
 }
 
 /** This project's objects, and a Worker that sends them messages as fast as they reply. */
 /** @param {any} options */
-export function startDriver({ origin, ttl, prefix }) {
+export async function startDriver({ origin, ttl, prefix }) {
   build();
-  const modules = ["index.js", "index_bg.wasm"].map((file) => join(buildRust("driver"), file));
+  const folder = await buildRust("driver");
+  const modules = ["index.js", "index_bg.wasm"].map((file) => join(folder, file));
   const owner = edge({ name: "colo0", vars: { ORIGIN_URL: origin.url, ROUTES: [route({ ttl })] } });
   return serve([owner, { name: "driver", modules, objects: { REFRESH_LEASE: "RefreshLease" }, owner: "colo0" }], {
     prefix,

@@ -58,7 +58,7 @@ async function main() {
   }
   setUpPackages();
   const missing = PACKAGES.filter(([, file]) => !existsSync(file)).map(([name]) => name);
-  if (missing.length > 0) installDebian(missing);
+  if (missing.length > 0) await installDebian(missing);
   const machine = {
     processor: cpus()[0].model,
     cores: cpus().length,

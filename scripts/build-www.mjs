@@ -1,11 +1,11 @@
-// `npm run build:www`: builds the page's wasm with wasm-pack and bundles its scripts and styles with esbuild, so that
+// `npm run build:www`: builds the page's wasm, and bundles its scripts and styles with esbuild, so that
 // the page loads nothing from other hosts. Does nothing if no input has changed.
 
 import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { binaryen, runTool, unlessUnchanged } from "./build.mjs";
+import { binaryen, compile, runTool, unlessUnchanged } from "./build.mjs";
 import { toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -19,25 +19,11 @@ export function buildPage() {
   const folders = [join(root, "src"), join(www, "src")];
   const files = [fileURLToPath(import.meta.url)];
   unlessUnchanged({ stamp: join(built, ".stamp"), outputs, folders, files }, () => {
-    const { paths, env } = toolEnvironment();
+    const env = toolEnvironment();
     rmSync(built, { recursive: true, force: true });
     mkdirSync(built, { recursive: true });
     const features = ["--no-default-features", "--features", "demo"];
-    const args = [
-      "build",
-      "--target",
-      "web",
-      "--release",
-      "--no-pack",
-      "--no-opt",
-      "--out-dir",
-      wasm,
-      "--out-name",
-      "demo",
-      ".",
-      ...features,
-    ];
-    runTool(paths["wasm-pack"], args, { env });
+    compile({ folder: root, target: "web", into: wasm, name: "demo", features }, env);
     const file = join(wasm, "demo_bg.wasm");
     binaryen("wasm-opt", ["-Oz", "--strip-debug", "--strip-producers", file, "-o", file], env);
     cpSync(file, join(built, "demo_bg.wasm"));

@@ -1,17 +1,28 @@
-// Builds the Worker with worker-build, unless nothing has changed since the last build.
+// Builds the Worker, unless nothing has changed since the last build.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { toolEnvironment } from "./setup.mjs";
+import { TOOLS, findTool, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** The Durable Object classes, which are the Worker's only exports besides its handler. */
 const OBJECTS = ["RefreshLease", "Metrics"];
+/** The Worker's own JavaScript, of which entry.js imports the others; wasm-bindgen takes helpers.js itself. */
+const MODULES = ["entry.js", "objects.js", "panic_fence.js", "slow_bodies.js"];
 
 /** A digest of everything that a build depends on: these folders and files, and what all builds share. */
 function digest(folders, files) {
@@ -44,22 +55,47 @@ export function runTool(program, args, { cwd = root, env }) {
 }
 
 const cargoHome = () => process.env.CARGO_HOME || join(homedir(), ".cargo");
+const targetFolder = () => process.env.CARGO_TARGET_DIR || join(root, "target");
+
+/**
+ * Compiles the library of a crate, and runs wasm-bindgen on it.
+ *
+ * @param {{ folder: string, target: "module" | "web", into: string, name: string, features?: string[] }} options
+ *   `folder` is the crate's. `NAME.js` and `NAME_bg.wasm` are written to `into`.
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function compile({ folder, target, into, name, features = [] }, env) {
+  const wasmTarget = ["--target", "wasm32-unknown-unknown"];
+  // Paths of this machine do not belong in the module, and take one kilobyte. Crates lie in one folder per registry.
+  runTool("cargo", ["fetch", "--locked", "--quiet", ...wasmTarget], { env });
+  const registries = join(cargoHome(), "registry", "src");
+  const crates = readdirSync(registries).map((name) => join(registries, name));
+  const remap = [...crates, root].map((path) => `--remap-path-prefix=${path}=`);
+  const flags = { CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: remap.join(" ") };
+  const words = ["build", "--locked", "--release", "--lib", ...wasmTarget, ...features];
+  runTool("cargo", words, { cwd: folder, env: { ...env, ...flags } });
+  const crate = /^name = "([^"]+)"/m.exec(readFileSync(join(folder, "Cargo.toml"), "utf8"))[1];
+  const compiled = join(targetFolder(), "wasm32-unknown-unknown", "release", `${crate.replaceAll("-", "_")}.wasm`);
+  rmSync(into, { recursive: true, force: true });
+  mkdirSync(into, { recursive: true });
+  const bindgen = findTool(TOOLS.bindgen());
+  if (!bindgen) throw new Error("wasm-bindgen is not installed: npm run build installs it.");
+  runTool(bindgen, [target, compiled, into, name], { env });
+}
 
 /** Builds the Worker in `folder` into `folder/build`. */
 export function build(folder = root) {
-  const stamp = join(folder, "build", ".stamp");
-  const outputs = ["index.js", "index_bg.wasm"].map((name) => join(folder, "build", name));
+  const built = join(folder, "build");
+  const outputs = ["index.js", "index_bg.wasm"].map((name) => join(built, name));
   const folders = [...new Set([join(root, "src"), join(folder, "src")])];
-  unlessUnchanged({ stamp, outputs, folders, files: [join(folder, "Cargo.toml")] }, () => {
-    const { paths, env } = toolEnvironment();
-    // Paths of this machine do not belong in the module, and take one kilobyte. Crates lie in one folder per registry.
-    runTool("cargo", ["fetch", "--locked", "--quiet", "--target", "wasm32-unknown-unknown"], { env });
-    const registries = join(cargoHome(), "registry", "src");
-    const crates = readdirSync(registries).map((name) => join(registries, name));
-    const remap = [...crates, root].map((path) => `--remap-path-prefix=${path}=`);
-    const flags = { CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: remap.join(" ") };
-    runTool(paths["worker-build"], ["--release"], { cwd: folder, env: { ...env, ...flags } });
-    trim(outputs[0], outputs[1], env);
+  unlessUnchanged({ stamp: join(built, ".stamp"), outputs, folders, files: [join(folder, "Cargo.toml")] }, () => {
+    const env = toolEnvironment();
+    const staging = join(root, "target", `build-${basename(folder)}`);
+    compile({ folder, target: "module", into: staging, name: "index" }, env);
+    trim(join(staging, "index_bg.wasm"), env);
+    bundle(staging, env);
+    mkdirSync(built, { recursive: true });
+    for (const file of outputs) copyFileSync(join(staging, basename(file)), file);
   });
 }
 
@@ -75,11 +111,10 @@ const FEATURES = [
 ].map((name) => `--enable-${name}`);
 
 /**
- * Removes what worker-build leaves in the module: its slow path to the handler, the classes that the `worker` crate
- * exports for other Workers (each would be an export of this Worker too), function names, and code that a second
- * optimiser pass can remove.
+ * Removes what the deployed module does not need: the classes that the `worker` crate exports for other Workers, function
+ * names, and code that the optimiser can remove.
  */
-function trim(script, wasm, env) {
+function trim(wasm, env) {
   const names = WebAssembly.Module.exports(new WebAssembly.Module(readFileSync(wasm))).map((it) => it.name);
   const classes = names.map((name) => /^__wbg_([a-z0-9]+)_free$/.exec(name)?.[1]).filter(Boolean);
   const strange = classes.filter((name) => !OBJECTS.map((it) => it.toLowerCase()).includes(name));
@@ -104,10 +139,12 @@ function trim(script, wasm, env) {
   const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
   binaryen("wasm-opt", [...passes, ...strip, wasm, "-o", wasm], env);
   rmSync(file);
-  const folder = dirname(script);
-  renameSync(script, join(folder, "worker.js"));
-  const modules = ["entry.js", "panic_fence.js", "slow_bodies.js"];
-  for (const name of modules) copyFileSync(join(root, "src", "worker", name), join(folder, name));
+}
+
+/** Bundles wasm-bindgen's module with the Worker's own JavaScript. */
+function bundle(folder, env) {
+  renameSync(join(folder, "index.js"), join(folder, "wasm.js"));
+  for (const name of MODULES) copyFileSync(join(root, "src", "worker", name), join(folder, name));
   const externals = ["./index_bg.wasm", "cloudflare:*"].map((it) => `--external:${it}`);
   runTool(
     env.ESBUILD_BIN,
@@ -123,7 +160,9 @@ function trim(script, wasm, env) {
     ],
     { cwd: folder, env },
   );
-  for (const name of ["worker.js", ...modules]) rmSync(join(folder, name));
+  // The platform gives a compiled module to a plain import, and does not know the source phase.
+  const file = join(folder, "index.js");
+  writeFileSync(file, readFileSync(file, "utf8").replaceAll(/\bimport source\b/g, "import"));
 }
 
 /** Runs one of binaryen's programs. */

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { startOrigin } from "../examples/origin/server.mjs";
 import { build } from "./build.mjs";
 import { ADMIN_TOKEN, startRuntime } from "./runtime.mjs";
-import { say, toolCache } from "./setup.mjs";
+import { toolCache } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const VERSION = "4.32.5";
@@ -22,7 +22,7 @@ function schemathesis() {
   const folder = join(toolCache, `schemathesis-${VERSION}`);
   const program = join(folder, "bin", "schemathesis");
   if (existsSync(program)) return program;
-  say(`installing schemathesis ${VERSION}`);
+  console.error(`installing schemathesis ${VERSION}`);
   mkdirSync(folder, { recursive: true });
   const run = (command, args) => spawnSync(command, args, { stdio: ["ignore", 2, 2] }).status === 0;
   if (

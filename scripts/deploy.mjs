@@ -60,7 +60,7 @@ for (const name of ["REFRESH_LEASE", "METRICS"]) {
 if (String(vars.DEVELOPMENT ?? false) !== "false") {
   refuse("The setting DEVELOPMENT is for development servers only.");
 }
-const { env } = toolEnvironment();
+const env = toolEnvironment();
 const input = JSON.stringify({ vars, has_origin_binding });
 const check = spawnSync("cargo", ["run", "--quiet", "--no-default-features", "--example", "check-config"], {
   cwd: root,

@@ -27,7 +27,7 @@ const coverage = ["inline-8bit-counters", "level=4", "pc-table", "trace-compares
   (it) => `-Cllvm-args=-sanitizer-coverage-${it}`,
 );
 const env = {
-  ...toolEnvironment().env,
+  ...toolEnvironment(),
   // Every release of the compiler contains the coverage pass, but accepts its name only with this variable.
   RUSTC_BOOTSTRAP: "1",
   RUSTFLAGS: [

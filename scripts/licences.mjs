@@ -33,7 +33,7 @@ function verdict(name, holds, words = "") {
   if (!holds) failed += 1;
 }
 
-const deny = installTool({ crate: "cargo-deny", bin: "cargo-deny", version: "0.20.2" });
+const deny = await installTool({ crate: "cargo-deny", bin: "cargo-deny", version: "0.20.2" });
 const run = (...args) => spawnSync(deny, args, { cwd: root, encoding: "utf8" });
 
 for (const check of ["licenses", "bans", "sources"]) {

@@ -291,20 +291,20 @@ const MISTAKES = [
 ];
 
 const [mode, ...names] = process.argv.slice(2);
-if (mode === "--generated") process.exit(generated(names));
+if (mode === "--generated") process.exit(await generated(names));
 if (mode !== undefined && mode !== "--each") {
   console.error("npm run mutate [-- --each [WORD…] | -- --generated [FILE…]]");
   process.exit(2);
 }
 
 /** Two passes of cargo-mutants: the mistakes that survive the quick tests are tried again with all native tests. */
-function generated(files) {
-  const tool = installTool({ crate: "cargo-mutants", bin: "cargo-mutants", version: "27.1.0" });
+async function generated(files) {
+  const tool = await installTool({ crate: "cargo-mutants", bin: "cargo-mutants", version: "27.1.0" });
   const output = join(root, "target");
   // By name: `--file` would only add to the globs of .cargo/mutants.toml.
   const chosen = files.flatMap((file) => ["--re", `^${file.replaceAll(".", "\\.")}:`]);
   const pass = (...more) => {
-    const env = { ...toolEnvironment().env, CARGO_PROFILE_TEST_OPT_LEVEL: "1" };
+    const env = { ...toolEnvironment(), CARGO_PROFILE_TEST_OPT_LEVEL: "1" };
     return spawnSync(tool, ["mutants", "--output", output, "--timeout", "300", ...chosen, ...more], {
       cwd: root,
       env,
@@ -318,7 +318,7 @@ function generated(files) {
 const copy = mkdtempSync(join(tmpdir(), "xfetch-mutate-"));
 const skipped = new Set(["target", "build", "node_modules", ".git", ".wrangler"]);
 cpSync(root, copy, { recursive: true, filter: (source) => !skipped.has(source.slice(root.length).split("/").at(0)) });
-const env = { ...toolEnvironment().env, CARGO_TARGET_DIR: join(root, "target", "mutate") };
+const env = { ...toolEnvironment(), CARGO_TARGET_DIR: join(root, "target", "mutate") };
 
 /** Runs the native tests of these modules; a hanging one ends after five minutes. */
 const run = (...filters) =>

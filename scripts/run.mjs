@@ -6,12 +6,21 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { checkPorts, parseFlags } from "./ports.mjs";
 import { setUp } from "./setup.mjs";
+import { Missing, createPlain, startLog } from "./steps.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const [task, ...words] = process.argv.slice(2);
 
-if (!setUp({ browser: task === "test" })) process.exit(1);
+try {
+  if (task === "start") await checkPorts(parseFlags(words));
+  await setUp(task === "start" ? startLog(root) : createPlain());
+} catch (error) {
+  if (!(error instanceof Missing) && task !== "start") throw error;
+  console.error(`\n${/** @type {Error} */ (error).message}\n`);
+  process.exit(1);
+}
 const own = join(root, "node_modules", ".bin", "node");
 const child = spawn(existsSync(own) ? own : process.execPath, [join(root, "scripts", `${task}.mjs`), ...words], {
   stdio: "inherit",

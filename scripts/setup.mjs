@@ -1,5 +1,5 @@
-// Installs what is missing, and nothing else: npm packages, the wasm target, the three Rust tools, and
-// for the tests Chromium and its driver. Runs on any Node from 20 on, before anything is installed.
+// Installs what a task needs and this machine lacks: npm packages, the wasm target, tools from crates, Debian packages,
+// and for the tests Chromium and its driver. Runs on any Node from 20 on, before anything is installed.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -8,76 +8,65 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-const started = Date.now();
+import { createPlain } from "./steps.mjs";
 
-/** Where the Rust tools live: one folder per version, shared by all checkouts of this user. */
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Where the tools are: one folder per version, shared by all checkouts of this user. */
 export const toolCache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "xfetch-edge");
 const isWindows = process.platform === "win32";
 
-export function say(text) {
-  const seconds = String(Math.round((Date.now() - started) / 1000)).padStart(4);
-  console.error(`[setup ${seconds}s] ${text}`);
-}
-
-class Missing extends Error {}
-
-function fail(what, command) {
-  throw new Missing(`${what}\n  Install it yourself, then start again:\n    ${command}`);
-}
-
-function run(command, args, options = {}) {
-  return spawnSync(command, args, { cwd: root, encoding: "utf8", shell: isWindows, ...options });
-}
-
+/** What a program prints, or undefined if it fails. */
 function output(command, args) {
-  const result = run(command, args);
+  const result = spawnSync(command, args, { cwd: root, encoding: "utf8", shell: isWindows });
   return result.status === 0 ? result.stdout.trim() : undefined;
-}
-
-function loud(command, args, options = {}) {
-  return run(command, args, { stdio: ["ignore", 2, 2], ...options }).status === 0;
 }
 
 function version(lock, name) {
   const found = lock.match(new RegExp(`name = "${name}"\\nversion = "([^"]+)"`));
-  if (!found) fail(`Cargo.lock names no ${name}.`, "git checkout Cargo.lock");
+  if (!found) throw new Error(`Cargo.lock names no ${name}: git checkout Cargo.lock`);
   return found[1];
 }
 
-/** The Rust tools. wasm-bindgen and worker-build must have the versions that the lock file gives for their crates. */
-function wanted() {
-  const lock = readFileSync(join(root, "Cargo.lock"), "utf8");
-  return [
-    { crate: "wasm-bindgen-cli", bin: "wasm-bindgen", version: version(lock, "wasm-bindgen") },
-    { crate: "worker-build", bin: "worker-build", version: version(lock, "worker") },
-    { crate: "wasm-pack", bin: "wasm-pack", version: "0.15.1" },
-  ];
+/** Tools from crates, which are built when a task needs them. They have the versions of the lock file's crates. */
+export const TOOLS = {
+  "wasm-bindgen": () => ({ crate: "wasm-bindgen-cli", bin: "wasm-bindgen", version: locked("wasm-bindgen") }),
+  "worker-build": () => ({ crate: "worker-build", bin: "worker-build", version: locked("worker") }),
+  "wasm-pack": () => ({ crate: "wasm-pack", bin: "wasm-pack", version: "0.15.1" }),
+  // The project's own: its version is a digest of its files.
+  bindgen: () => ({ crate: "bindgen", bin: "bindgen", version: digest(BINDGEN), path: BINDGEN }),
+};
+const BINDGEN = join(root, "tools", "bindgen");
+
+function digest(folder) {
+  const hash = createHash("sha256");
+  for (const name of ["Cargo.toml", "Cargo.lock", join("src", "main.rs")])
+    hash.update(readFileSync(join(folder, name)));
+  return hash.digest("hex").slice(0, 16);
 }
+
+/** The version of a crate in the lock file. */
+const locked = (name) => version(readFileSync(join(root, "Cargo.lock"), "utf8"), name);
 
 const suffix = isWindows ? ".exe" : "";
 const ownPath = (tool) => join(toolCache, `${tool.crate}-${tool.version}`, "bin", tool.bin + suffix);
 
-/** The path of a tool of exactly the wanted version, or undefined. */
-function find(tool) {
+/** The path of a tool of exactly this version, or undefined if it is not installed. */
+export function findTool(tool) {
   if (existsSync(ownPath(tool))) return ownPath(tool);
+  if (tool.path) return undefined;
   return output(tool.bin, ["--version"])?.includes(tool.version) ? tool.bin : undefined;
 }
 
-/** The environment in which worker-build, wasm-pack and cargo find their helpers. */
+/** The environment in which the tools and cargo find their helpers. */
 export function toolEnvironment() {
   const bin = (name) => join(root, "node_modules", ".bin", name);
-  const paths = Object.fromEntries(wanted().map((tool) => [tool.bin, find(tool) ?? tool.bin]));
   return {
-    paths,
-    env: {
-      ...process.env,
-      WASM_BINDGEN_BIN: paths["wasm-bindgen"],
-      WASM_OPT_BIN: bin("wasm-opt"),
-      ESBUILD_BIN: bin("esbuild"),
-      PATH: `${join(toolCache, `wasm-bindgen-cli-${wanted()[0].version}`, "bin")}:${bin("")}:${process.env.PATH}`,
-      WRANGLER_SEND_METRICS: "false",
-    },
+    ...process.env,
+    WASM_OPT_BIN: bin("wasm-opt"),
+    ESBUILD_BIN: bin("esbuild"),
+    PATH: `${bin("")}:${process.env.PATH}`,
+    WRANGLER_SEND_METRICS: "false",
   };
 }
 
@@ -90,100 +79,107 @@ export function findBrowser() {
   };
 }
 
-function setUpNode() {
+/** @param {import("./steps.mjs").Steps} steps */
+async function setUpNode(steps) {
   const lock = readFileSync(join(root, "package-lock.json"));
   const stamp = createHash("sha256").update(lock).update(process.platform).digest("hex");
   const file = join(root, "node_modules", ".xfetch-stamp");
   if (existsSync(file) && readFileSync(file, "utf8") === stamp) return;
-  say("installing npm packages");
-  if (!loud("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"])) {
-    fail("The npm packages could not be installed.", "npm ci");
-  }
+  await steps.step("npm packages", async () => {
+    const done = await steps.run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root });
+    if (!done) steps.fail("The npm packages could not be installed.", "npm ci");
+  });
   const node = output(join(root, "node_modules", ".bin", "node"), ["--version"]);
   if (!node || Number(node.slice(1).split(".")[0]) < 22) {
     const own = Number(process.versions.node.split(".")[0]);
-    if (own < 22) fail("Node 22 or later is needed.", "npm install --global n && n 24");
+    if (own < 22) steps.fail("Node 22 or later is needed.", "npm install --global n && n 24");
   }
   writeFileSync(file, stamp);
 }
 
-function setUpRust() {
-  if (!output("rustup", ["--version"]) || !existsSync(join(root, "rust-toolchain.toml"))) {
-    fail("rustup is missing.", "see https://rustup.rs");
+/** @param {import("./steps.mjs").Steps} steps */
+async function setUpRust(steps) {
+  if (!output("rustup", ["--version"])) steps.fail("rustup is missing.", "see https://rustup.rs");
+  if (!output("cc", ["--version"])) {
+    steps.fail("A C compiler is missing: Rust links its build scripts with it.", "sudo apt-get install gcc libc6-dev");
   }
   const channel = readFileSync(join(root, "rust-toolchain.toml"), "utf8").match(/channel = "([^"]+)"/)[1];
   if (!output("rustup", ["run", channel, "rustc", "--version"])) {
-    say(`installing Rust ${channel}`);
-    if (!loud("rustup", ["toolchain", "install", channel, "--profile", "minimal", "-c", "rustfmt", "-c", "clippy"])) {
-      fail(`Rust ${channel} could not be installed.`, `rustup toolchain install ${channel}`);
-    }
+    await steps.step(`Rust ${channel}`, async () => {
+      const words = ["toolchain", "install", channel, "--profile", "minimal", "-c", "rustfmt", "-c", "clippy"];
+      if (!(await steps.run("rustup", words))) {
+        steps.fail(`Rust ${channel} could not be installed.`, `rustup toolchain install ${channel}`);
+      }
+    });
   }
   const target = "wasm32-unknown-unknown";
   if (!output("rustup", ["target", "list", "--installed", "--toolchain", channel])?.includes(target)) {
-    say(`adding the target ${target}`);
-    if (!loud("rustup", ["target", "add", target, "--toolchain", channel])) {
-      fail(`The target ${target} could not be added.`, `rustup target add ${target} --toolchain ${channel}`);
-    }
+    await steps.step(`Rust's target ${target}`, async () => {
+      const words = ["target", "add", target, "--toolchain", channel];
+      if (!(await steps.run("rustup", words))) {
+        steps.fail(`The target ${target} could not be added.`, `rustup ${words.join(" ")}`);
+      }
+    });
   }
 }
 
-/** The path of a Rust tool of exactly this version, built now if it is missing. */
-export function installTool(tool, place = "") {
-  const found = find(tool);
+/** The path of a tool of exactly this version, which is built now if it is missing. */
+export async function installTool(tool, steps = createPlain()) {
+  const found = findTool(tool);
   if (found) return found;
-  say(`building ${tool.crate} ${tool.version} (${place}some minutes, once)`);
   const folder = join(toolCache, `${tool.crate}-${tool.version}`);
   mkdirSync(folder, { recursive: true });
-  const args = ["install", `${tool.crate}@${tool.version}`, "--root", folder, "--no-track"];
+  const source = tool.path ? ["--path", tool.path] : [`${tool.crate}@${tool.version}`];
+  // Without optimisation: it halves the time, and each tool runs for seconds.
+  const args = ["install", ...source, "--debug", "--root", folder, "--no-track"];
   const env = { ...process.env, CARGO_TARGET_DIR: join(toolCache, "target") };
   // Try the tool's own lock file first; if the registry lacks one of its versions, try again without it.
-  const install = (more) => loud("cargo", [...args, ...more], { env });
-  // A set-up that ran at the same time may have built the tool.
-  if (!install(["--locked"]) && !existsSync(ownPath(tool)) && !install([])) {
-    fail(`${tool.crate} could not be built.`, `cargo install ${tool.crate}@${tool.version}`);
-  }
+  const install = (...more) => steps.run("cargo", [...args, ...more], { cwd: root, env });
+  await steps.step(`${tool.path ? "wasm-bindgen" : tool.crate}, built once`, async () => {
+    // A set-up that ran at the same time may have built the tool.
+    if (!(await install("--locked")) && !existsSync(ownPath(tool)) && !(await install())) {
+      steps.fail(`${tool.crate} could not be built.`, `cargo install ${source.join(" ")}`);
+    }
+  });
   return ownPath(tool);
 }
 
-function setUpTools() {
-  const missing = wanted().filter((tool) => !find(tool));
-  missing.forEach((tool, index) => installTool(tool, `${index + 1} of ${missing.length}, `));
-}
-
 /** Installs packages of Debian. */
-export function installDebian(packages) {
+export async function installDebian(packages, steps = createPlain()) {
   const names = packages.join(" ");
   const command = `sudo sh -c 'apt-get update && apt-get install -y ${names}'`;
   const isRoot = process.getuid?.() === 0;
   const prefix = isRoot ? [] : ["sudo", "-n"];
   if (!output("apt-get", ["--version"]) || (!isRoot && output("sudo", ["-n", "true"]) === undefined)) {
-    fail(`Missing: ${names}.`, command);
+    steps.fail(`Missing: ${names}.`, command);
   }
-  say(`installing ${names}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const apt = (...args) => {
     const [first, ...rest] = [...prefix, "apt-get", "-qq", ...args];
-    return loud(first, rest, { env });
+    return steps.run(first, rest, { env });
   };
-  if (!apt("update") || !apt("install", "-y", ...packages)) fail(`Could not be installed: ${names}.`, command);
+  await steps.step(`Debian's ${names}`, async () => {
+    if (!(await apt("update")) || !(await apt("install", "-y", ...packages))) {
+      steps.fail(`Could not be installed: ${names}.`, command);
+    }
+  });
 }
 
-function setUpBrowser() {
+/** Chromium and its driver. */
+export async function setUpBrowser(steps = createPlain()) {
   const { chromium, chromedriver } = findBrowser();
-  if (!chromium || !chromedriver) installDebian(["chromium", "chromium-driver"]);
+  if (!chromium || !chromedriver) await installDebian(["chromium", "chromium-driver"], steps);
 }
 
-/** Installs everything that a task needs; false, after a message, if something cannot be installed. */
-export function setUp({ browser }) {
-  try {
-    setUpNode();
-    setUpRust();
-    setUpTools();
-    if (browser) setUpBrowser();
-    return true;
-  } catch (error) {
-    if (!(error instanceof Missing)) throw error;
-    console.error(`\n${error.message}\n`);
-    return false;
-  }
+/**
+ * Installs what every task needs. A task that needs more installs it itself.
+ *
+ * @param {import("./steps.mjs").Steps} steps
+ */
+export async function setUp(steps) {
+  const rust = async () => {
+    await setUpRust(steps);
+    await installTool(TOOLS.bindgen(), steps);
+  };
+  await Promise.all([setUpNode(steps), rust()]);
 }

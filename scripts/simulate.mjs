@@ -26,7 +26,7 @@ function whole(options, name, least) {
 
 function program(...args) {
   const command = ["run", "--release", "--quiet", "--example", "simulate", "--", ...args];
-  const { status } = spawnSync("cargo", command, { cwd: root, stdio: "inherit", env: toolEnvironment().env });
+  const { status } = spawnSync("cargo", command, { cwd: root, stdio: "inherit", env: toolEnvironment() });
   return status ?? 1;
 }
 

@@ -1,4 +1,5 @@
-// `npm start`: builds, starts the analysis origin and the Worker under `wrangler dev`.
+// `npm start`: builds, starts the analysis origin and the Worker under `wrangler dev`. The screen shows one line per step
+// and then what is needed to try the Worker; everything else is in target/start.log.
 //
 // PORT sets the Worker's port (the origin takes the next one), and ORIGIN_URL replaces the origin. Flags after `--` are
 // passed to `wrangler dev` and replace this script's own flags of the same name.
@@ -10,12 +11,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { startOrigin } from "../examples/origin/server.mjs";
-import { buildPage } from "./build-www.mjs";
-import { build } from "./build.mjs";
+import { givesVar, hasOwnOrigin, parseFlags, workerPort } from "./ports.mjs";
 import { toolEnvironment } from "./setup.mjs";
+import { startLog } from "./steps.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vars = join(root, ".dev.vars");
+/** @typedef {import("./ports.mjs").Flag} Flag */
+
+/** How long wrangler may take to answer, in ms. */
+const START_LIMIT = 60_000;
 
 /** The development token in `.dev.vars`, which git ignores; it is created on first use. */
 function developmentToken() {
@@ -29,20 +34,6 @@ function developmentToken() {
   return token;
 }
 
-/** The flags of the caller as [name, value] pairs; a flag without a value has undefined. */
-function parseFlags(words) {
-  const flags = [];
-  for (let place = 0; place < words.length; place += 1) {
-    const word = words[place];
-    const [name, ...rest] = word.split("=");
-    if (!word.startsWith("-")) flags.push([undefined, word]);
-    else if (rest.length > 0) flags.push([name, rest.join("=")]);
-    else if (place + 1 < words.length && !words[place + 1].startsWith("-")) flags.push([name, words[(place += 1)]]);
-    else flags.push([name, undefined]);
-  }
-  return flags;
-}
-
 /** Our flags without those that the caller replaces, then the caller's; each `--var` variable counts as a flag. */
 function merge(own, given) {
   const identity = ([name, value]) => (name === "--var" ? `--var ${value?.split(":")[0]}` : name);
@@ -51,72 +42,96 @@ function merge(own, given) {
   return [...kept, ...given].flatMap(([name, value]) => [name, value].filter((it) => it !== undefined));
 }
 
-function port() {
-  const value = process.env.PORT || "8787";
-  if (!/^\d+$/.test(value) || Number(value) < 1 || Number(value) > 65_534) {
-    throw new Error(`PORT is ${JSON.stringify(value)}, but must be a number from 1 to 65534.`);
+/** Waits for the Worker's first answer; false if wrangler ends or takes too long. */
+async function answers(url, child) {
+  const end = Date.now() + START_LIMIT;
+  while (Date.now() < end && child.exitCode === null) {
+    const answer = await fetch(`${url}/_xfetch/health`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+    if (answer) return true;
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return Number(value);
+  return false;
 }
 
 async function main() {
   const given = parseFlags(process.argv.slice(2));
-  const workerPort = port();
-  const gives = (name) => given.some(([flag, value]) => flag === "--var" && value?.startsWith(`${name}:`));
-  build();
-  buildPage();
-  const token = developmentToken();
-  let originUrl = process.env.ORIGIN_URL;
-  let origin;
-  if (!originUrl && !gives("ORIGIN_URL")) {
-    try {
-      origin = await startOrigin({ port: workerPort + 1 });
-    } catch (error) {
-      throw new Error(
-        `The analysis origin cannot listen on port ${workerPort + 1}, the one after the Worker's ${workerPort} (${error.code}). ` +
-          "Is another npm start running? Set PORT, or ORIGIN_URL for an origin of your own.",
-      );
-    }
-    originUrl = origin.url;
+  const port = workerPort(given);
+  const url = `http://127.0.0.1:${port}`;
+  const steps = startLog(root);
+  for (const [title, script] of [
+    ["the Worker", "build.mjs"],
+    ["the page", "build-www.mjs"],
+  ]) {
+    await steps.step(title, async () => {
+      const words = [join("scripts", script)];
+      if (!(await steps.run(process.execPath, words, { cwd: root }))) {
+        steps.fail(`The build of ${title} failed.`, `npm run ${script === "build.mjs" ? "build" : "build:www"}`);
+      }
+    });
   }
+  const token = developmentToken();
+  const origin = hasOwnOrigin(given) ? await startOrigin({ port: port + 1 }) : undefined;
+  const originUrl = origin?.url ?? process.env.ORIGIN_URL;
+  /** @type {Flag[]} */
   const own = [
     ["--ip", "127.0.0.1"],
-    ["--port", String(workerPort)],
+    ["--port", String(port)],
     ["--inspector-port", "0"],
     ["--show-interactive-dev-session", "false"],
     ["--var", "DEVELOPMENT:true"],
     ["--var", "PAGE:true"],
     ["--var", "FLUSH_INTERVAL:1"],
-    ...(originUrl ? [["--var", `ORIGIN_URL:${originUrl}`]] : []),
+    ...(originUrl ? [/** @type {Flag} */ (["--var", `ORIGIN_URL:${originUrl}`])] : []),
     // The page's controls for the development origin.
-    ...(origin ? [["--var", 'FORWARD:["/control"]']] : []),
+    ...(origin ? [/** @type {Flag} */ (["--var", 'FORWARD:["/control"]'])] : []),
   ];
-  const flags = merge(own, given);
   const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
-  const child = spawn(process.execPath, [wrangler, "dev", ...flags], {
+  const child = spawn(process.execPath, [wrangler, "dev", ...merge(own, given)], {
     cwd: root,
-    env: { ...toolEnvironment().env, CI: "true", NO_COLOR: "1", CLOUDFLARE_CF_FETCH_ENABLED: "false" },
-    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...toolEnvironment(), CI: "true", NO_COLOR: "1", CLOUDFLARE_CF_FETCH_ENABLED: "false" },
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  console.log(`xfetch-edge   http://127.0.0.1:${workerPort}`);
-  console.log(`origin        ${originUrl ?? "as given"}${origin ? `   (control: ${origin.url}/control)` : ""}`);
-  if (!gives("ADMIN_TOKEN")) console.log(`admin token   ${token}   (in .dev.vars)`);
+  child.stdout.on("data", steps.output);
+  child.stderr.on("data", steps.output);
   let stopping = false;
-  const stop = (signal) => {
+  const stop = () => {
     if (stopping) return;
     stopping = true;
-    child.kill(signal);
+    child.kill("SIGTERM");
     // wrangler also ends its runtime. If wrangler hangs, it is killed.
     setTimeout(() => child.kill("SIGKILL"), 7_000).unref();
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stop("SIGTERM"));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
   child.on("exit", async (code) => {
     await origin?.close();
-    process.exit(stopping ? 0 : (code ?? 1));
+    if (!stopping) {
+      console.error(`\nwrangler dev has ended (exit code ${code}):\n${steps.tail()}  Everything is in ${steps.file}`);
+    }
+    process.exit(stopping ? 0 : code || 1);
   });
+  await steps.step("wrangler dev", async () => {
+    if (!(await answers(url, child)) && child.exitCode === null && !stopping) {
+      stop();
+      steps.fail(`wrangler dev did not answer within ${START_LIMIT / 1e3} s.`, `npx wrangler dev`);
+    }
+  });
+  if (stopping) return;
+  const body = '{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}';
+  console.log(`
+  Worker       ${url}/   the page, with a laboratory and a live view
+  Origin       ${originUrl ?? "as given"}${origin ? "   an analysis that takes a second" : ""}
+  Admin token  ${givesVar(given, "ADMIN_TOKEN") ? "as given" : `${token}   (in .dev.vars)`}
+  Log          ${steps.file}
+
+  Send this twice; the second answer is a hit:
+
+    curl -i ${url}/api/v1/brain/calculate -H 'content-type: application/json' \\
+      -d '${body}'
+
+  Ctrl-C stops both.`);
 }
 
 main().catch((error) => {
-  console.error(error.message);
+  console.error(`\n${error.message}\n`);
   process.exit(1);
 });

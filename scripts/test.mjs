@@ -3,16 +3,16 @@
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 import { buildPage } from "./build-www.mjs";
 import { build } from "./build.mjs";
-import { findBrowser, installDebian, toolEnvironment } from "./setup.mjs";
+import { TOOLS, findBrowser, installDebian, installTool, setUpBrowser, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const tools = toolEnvironment();
+const environment = toolEnvironment();
 /** The size limit of the Worker's wasm after `gzip -9`, in bytes. */
 const WASM_BUDGET = 165_000;
 /** The size limit of the page's wasm after `gzip -9`, in bytes. */
@@ -23,7 +23,7 @@ function run(command, args, env = {}) {
   const result = spawnSync(command, args, {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
-    env: { ...tools.env, ...env },
+    env: { ...environment, ...env },
   });
   if (result.status !== 0) throw new Error(`failed: ${command.split("/").at(-1)} ${args.join(" ")}`);
 }
@@ -45,6 +45,15 @@ const parts = {
     run("cargo", ["fmt", "--all", "--check"]);
     run(join(root, "node_modules", ".bin", "prettier"), ["--check", "--log-level=warn", ...scripts()]);
   },
+  types() {
+    const check = (project) => run(join(root, "node_modules", ".bin", "tsc"), ["--project", project]);
+    check("tsconfig.json");
+    // The deployed scripts are checked with strict types.
+    check(join("src", "worker", "tsconfig.json"));
+  },
+  javascript() {
+    run(process.execPath, ["--test", ...files("tests/js", ".test.mjs")]);
+  },
   lint() {
     const clippy = (...words) => run("cargo", ["clippy", ...words, "--", "-D", "warnings"]);
     const wasm = ["--target", "wasm32-unknown-unknown"];
@@ -55,12 +64,6 @@ const parts = {
     // Nothing else in `npm test` compiles these.
     for (const feature of ["hello", "raw", "object", "driver"])
       clippy(...wasm, "--package", "bench-hello", "--features", feature);
-  },
-  types() {
-    const check = (project) => run(join(root, "node_modules", ".bin", "tsc"), ["--project", project]);
-    check("tsconfig.json");
-    // The deployed scripts are checked with strict types.
-    check(join("src", "worker", "tsconfig.json"));
   },
   docs() {
     const doc = (...words) =>
@@ -75,11 +78,12 @@ const parts = {
     run("cargo", ["test", "--test", "fuzz"]);
     run("cargo", ["test", "--doc"]);
   },
-  instructions() {
-    if (spawnSync("valgrind", ["--version"]).status !== 0) installDebian(["valgrind"]);
+  async instructions() {
+    if (spawnSync("valgrind", ["--version"]).status !== 0) await installDebian(["valgrind"]);
     run(process.execPath, [join("bench", "instructions.mjs")]);
   },
-  browser() {
+  async browser() {
+    await setUpBrowser();
     const { chromium, chromedriver } = findBrowser();
     const file = join(root, "webdriver.json");
     const args = [
@@ -100,7 +104,10 @@ const parts = {
         ".",
         "--no-default-features",
       ];
-      run(tools.paths["wasm-pack"], [...headless, "--features", "demo", "--test", "browser", "--test", "demo"]);
+      const wasmPack = await installTool(TOOLS["wasm-pack"]());
+      // wasm-pack finds wasm-bindgen and its test runner on the path.
+      const PATH = `${dirname(await installTool(TOOLS["wasm-bindgen"]()))}:${environment.PATH}`;
+      run(wasmPack, [...headless, "--features", "demo", "--test", "browser", "--test", "demo"], { PATH });
     } finally {
       rmSync(file, { force: true });
     }
@@ -133,10 +140,8 @@ const parts = {
     const strange = imports.filter((name) => /fetch|cache|request|response|timeout|random|now/i.test(name));
     if (strange.length > 0) throw new Error(`the page's wasm imports ${strange.join(", ")}`);
   },
-  javascript() {
-    run(process.execPath, ["--test", ...files("tests/js", ".test.mjs")]);
-  },
-  worker() {
+  async worker() {
+    await setUpBrowser();
     build(join(root, "examples", "embed"));
     run(process.execPath, [
       "--test",
@@ -164,7 +169,7 @@ try {
   for (const [name, part] of Object.entries(parts)) {
     if (chosen.length > 0 && !chosen.includes(name)) continue;
     const at = Date.now();
-    part();
+    await part();
     console.log(`[${name}: ${((Date.now() - at) / 1000).toFixed(0)} s]`);
   }
 } catch (error) {

@@ -37,8 +37,6 @@ interface PerformanceEntry {
   readonly responseEnd: number;
 }
 
-/** worker-build's own note of a panic. */
-declare var __worker_init_state: { criticalError?: boolean };
 /** Hooks of the tests' preludes. */
 declare var wrapContext: any;
 declare var wrapEnv: any;

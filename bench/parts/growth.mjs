@@ -146,7 +146,7 @@ function simulated(isQuick) {
     const result = spawnSync(
       "cargo",
       ["run", "--release", "--quiet", "--no-default-features", "--example", "simulate", "--", "growth", ...args],
-      { cwd: root, encoding: "utf8", env: toolEnvironment().env },
+      { cwd: root, encoding: "utf8", env: toolEnvironment() },
     );
     if (result.status !== 0) throw new Error(result.stderr);
     return JSON.parse(result.stdout);

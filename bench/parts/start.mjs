@@ -62,7 +62,7 @@ async function firstAnswer(start, ask) {
 export async function run({ isQuick }) {
   const rounds = isQuick ? 3 : 11;
   build();
-  const folders = { "workers-rs with one object": buildRust("object"), "xfetch-edge": join(root, "build") };
+  const folders = { "workers-rs with one object": await buildRust("object"), "xfetch-edge": join(root, "build") };
   const weights = {};
   for (const [name, folder] of Object.entries(folders)) weights[name] = weigh(folder, rounds);
   const origin = await startBenchOrigin({ latency: 0 });

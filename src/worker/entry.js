@@ -1,28 +1,27 @@
-// The deployed module: the Worker that worker-build has made, less what that does for every request. Its class of
-// entry points is built anew for each request, behind two proxies; here the handlers are called as they are. And the
-// body is read here: what a hit leaves to the garbage collector decides how long its pauses are.
+// The deployed module. It calls the wasm's handlers directly, and reads request bodies in JavaScript: the garbage that a
+// hit leaves decides how long the collector's pauses are.
 
-// @ts-expect-error worker-build makes it beside this file.
-import Worker, { Metrics, RefreshLease } from "./worker.js";
+import { rebuiltAfterPanic } from "./objects.js";
 import { createFence, createQueue } from "./panic_fence.js";
 import { createReader } from "./slow_bodies.js";
+// @ts-expect-error scripts/build.mjs puts wasm-bindgen's module beside this file.
+import * as wasm from "./wasm.js";
 
-/** worker-build's way to construct a Worker is what rebuilds the wasm instance. */
-const fence = createFence(globalThis.__worker_init_state, (env, context) => void new Worker(context, env));
-const { fetch, answer } = Worker.prototype;
-/** What `fetch` is called on, the same for all requests: it is read once, before anything else is called. */
-const entrance = { env: undefined, ctx: undefined };
-
+const fence = createFence(wasm.__worker_init_state(), () => wasm.__wbg_reset_state());
 const bodies = createReader((body, length, started, request, env, context, step) => {
-  fence.rebuildAfterPanic(env, context);
+  fence.rebuildAfterPanic();
   try {
-    return fence.rejectOnPanic(answer(body, length, request, env, context, step, started));
+    return fence.rejectOnPanic(wasm.answer(body, length, request, env, context, step, started));
   } catch (error) {
     throw fence.notePanic(error);
   }
 });
 
 globalThis.queueMicrotask = createQueue(fence.notePanic);
+// Panics in callbacks of timers and promises show only here.
+addEventListener("error", ({ error }) => {
+  if (error instanceof WebAssembly.RuntimeError) fence.notePanic(error);
+});
 
 export default {
   /**
@@ -31,11 +30,9 @@ export default {
    * @param {any} context
    */
   fetch(request, env, context) {
-    fence.rebuildAfterPanic(env, context);
-    entrance.env = env;
-    entrance.ctx = context;
+    fence.rebuildAfterPanic();
     try {
-      const step = fetch.call(entrance, request);
+      const step = wasm.fetch(request, env, context);
       return typeof step === "number" ? bodies.readAndAnswer(request, env, context, step) : fence.rejectOnPanic(step);
     } catch (error) {
       throw fence.notePanic(error);
@@ -43,4 +40,5 @@ export default {
   },
 };
 
-export { Metrics, RefreshLease };
+export const RefreshLease = rebuiltAfterPanic(fence, wasm.RefreshLease);
+export const Metrics = rebuiltAfterPanic(fence, wasm.Metrics);

@@ -2,16 +2,17 @@
 // instance fail at once instead of hanging.
 
 /**
- * Creates a fence that notices every panic. worker-build's shim, the `worker` crate and this module all report a panic
- * by setting `criticalError` on `state`, and the shim clears it when it rebuilds the instance.
+ * Creates a fence that notices every panic. The `worker` crate and this module both report a panic by setting
+ * `criticalError` on `state`.
  *
- * @param {{ criticalError?: boolean }} state worker-build's own note of a panic
- * @param {(env: unknown, context: unknown) => void} rebuild rebuilds the wasm instance
+ * @param {{ criticalError?: boolean }} state the `worker` crate's own note of a panic
+ * @param {() => void} rebuild rebuilds the wasm instance
  */
 export function createFence(state, rebuild) {
   /** Rejects the requests that wait for the wasm. @type {Set<(error: Error) => void>} */
   const waiting = new Set();
   let isBroken = false;
+  let instances = 0;
 
   Object.defineProperty(state, "criticalError", {
     get: () => isBroken,
@@ -25,13 +26,16 @@ export function createFence(state, rebuild) {
   return {
     /**
      * Rebuilds the instance if it has panicked. Must be called before each call into the wasm.
-     *
-     * @param {unknown} env
-     * @param {unknown} context
      */
-    rebuildAfterPanic(env, context) {
-      if (isBroken) rebuild(env, context);
+    rebuildAfterPanic() {
+      if (!isBroken) return;
+      rebuild();
+      isBroken = false;
+      instances += 1;
     },
+
+    /** How often the instance has been rebuilt. An object of the wasm belongs to one instance. */
+    instance: () => instances,
 
     /**
      * Records an error thrown by the wasm as a panic, because only panics throw there. Returns the error to rethrow it.

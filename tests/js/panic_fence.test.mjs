@@ -7,10 +7,7 @@ function fence() {
   /** @type {{ criticalError?: boolean }} */
   const state = {};
   const rebuilt = [];
-  const made = createFence(state, (env) => {
-    rebuilt.push(env);
-    state.criticalError = false;
-  });
+  const made = createFence(state, () => rebuilt.push(state.criticalError));
   return { state, rebuilt, ...made };
 }
 
@@ -33,14 +30,15 @@ test("requests that wait for the wasm fail at once when it panics, and later one
 });
 
 test("the instance is rebuilt once before the next call, also when another module has noted the panic", () => {
-  const { state, rebuilt, rebuildAfterPanic } = fence();
-  rebuildAfterPanic("first", undefined);
-  assert.deepEqual(rebuilt, []);
+  const { state, rebuilt, rebuildAfterPanic, instance } = fence();
+  rebuildAfterPanic();
+  assert.deepEqual([rebuilt, instance()], [[], 0]);
   state.criticalError = true;
   assert.equal(state.criticalError, true);
-  rebuildAfterPanic("second", undefined);
-  rebuildAfterPanic("third", undefined);
-  assert.deepEqual(rebuilt, ["second"]);
+  rebuildAfterPanic();
+  rebuildAfterPanic();
+  assert.deepEqual([rebuilt, instance()], [[true], 1]);
+  assert.equal(state.criticalError, false);
 });
 
 test("a microtask that throws is noted as a panic", async () => {
