@@ -34,10 +34,11 @@ const files = (folder, ending) =>
     .map((name) => join(folder, name))
     .sort();
 
-/** Every JavaScript file of the project. */
+/** Every JavaScript and TypeScript file of the project. */
 const scripts = () => [
   ...["scripts", "examples", "tests", "bench"].flatMap((folder) => files(folder, ".mjs")),
   ...[join("www", "src"), join("src", "worker")].flatMap((folder) => files(folder, ".js")),
+  ...[join("npm", "src"), "templates", join("tests", "package")].flatMap((folder) => files(folder, ".ts")),
 ];
 
 const parts = {
@@ -46,10 +47,11 @@ const parts = {
     run(join(root, "node_modules", ".bin", "prettier"), ["--check", "--log-level=warn", ...scripts()]);
   },
   types() {
-    const check = (project) => run(join(root, "node_modules", ".bin", "tsc"), ["--project", project]);
+    const check = (project) => run(join(root, "node_modules", ".bin", "tsc"), ["--noEmit", "--project", project]);
     check("tsconfig.json");
     // The deployed scripts are checked with strict types.
     check(join("src", "worker", "tsconfig.json"));
+    check(join("npm", "tsconfig.json"));
   },
   javascript() {
     run(process.execPath, ["--test", ...files("tests/js", ".test.mjs")]);
@@ -139,6 +141,14 @@ const parts = {
     const imports = WebAssembly.Module.imports(new WebAssembly.Module(wasm)).map((it) => it.name);
     const strange = imports.filter((name) => /fetch|cache|request|response|timeout|random|now/i.test(name));
     if (strange.length > 0) throw new Error(`the page's wasm imports ${strange.join(", ")}`);
+  },
+  package() {
+    run(process.execPath, [
+      "--test",
+      "--test-concurrency=1",
+      "--test-timeout=120000",
+      ...files("tests/package", ".test.mjs"),
+    ]);
   },
   async worker() {
     await setUpBrowser();

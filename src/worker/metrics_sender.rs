@@ -32,7 +32,7 @@ pub(super) fn arm(context: &RequestContext, now: Instant) {
         return;
     }
     let env = context.env.clone();
-    background::spawn(&*context.background, async move {
+    background::spawn_housekeeping(&*context.background, async move {
         timer::sleep(interval).await;
         globals::with(|globals| globals.flusher.disarm());
         let _ = flush(&env, false).await;

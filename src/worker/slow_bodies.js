@@ -20,7 +20,7 @@ export const TOO_SLOW = -2;
 export const MAX_UNKEPT = 48;
 
 /**
- * @typedef {{ waitUntil(promise: Promise<unknown>): void }} Context
+ * @typedef {{ waitUntil(promise: Promise<unknown>, isHousekeeping?: boolean): void }} Context
  * @typedef {(body: ArrayBuffer | null | unknown) => void} End
  * @typedef {{ arrayBuffer(): Promise<ArrayBuffer> }} Readable
  */
@@ -86,7 +86,7 @@ export function createReader(answer) {
       }
       own.isRunning = false;
     };
-    context.waitUntil(look());
+    context.waitUntil(look(), true);
   };
 
   /** What resolves the promise made last, without the object and the function that `withResolvers` needs. */

@@ -14,8 +14,10 @@ extern "C" {
     #[derive(Clone)]
     pub type ExecutionContext;
 
+    /// The platform ignores `is_housekeeping`. The npm package's entrypoint waits for the other promises, as
+    /// long as another Worker's function may still be called.
     #[wasm_bindgen(method, catch, js_name = waitUntil)]
-    fn wait_until(this: &ExecutionContext, promise: &Promise) -> Result<(), JsValue>;
+    fn wait_until(this: &ExecutionContext, promise: &Promise, is_housekeeping: bool) -> Result<(), JsValue>;
 }
 
 /// A type-erased future, so that the wasm holds one copy of the code that runs futures.
@@ -23,36 +25,45 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// The context of a request: the `worker` crate's wrapper, or the platform's own object.
 pub(crate) trait Background {
-    /// Keeps the request alive until the future has ended.
-    fn wait_until(&self, future: BoxFuture<()>);
+    /// Keeps the request alive until the future has ended. `is_housekeeping`: no answer or entry depends on it.
+    fn wait_until(&self, future: BoxFuture<()>, is_housekeeping: bool);
 }
 
 impl Background for Context {
-    fn wait_until(&self, future: BoxFuture<()>) {
+    fn wait_until(&self, future: BoxFuture<()>, _: bool) {
         Self::wait_until(self, future);
     }
 }
 
 impl Background for ExecutionContext {
-    fn wait_until(&self, future: BoxFuture<()>) {
+    fn wait_until(&self, future: BoxFuture<()>, is_housekeeping: bool) {
         let promise = promise(Box::pin(async move {
             future.await;
             Ok(JsValue::UNDEFINED)
         }));
-        keep(self, &promise);
+        keep_for(self, &promise, is_housekeeping);
     }
 }
 
 /// Keeps a request alive until the promise has settled, even if the client disconnects. Without this, the
 /// platform cancels the request: its futures are never polled again, and what they hold is never freed.
 pub(crate) fn keep(context: &ExecutionContext, promise: &Promise) {
+    keep_for(context, promise, false);
+}
+
+fn keep_for(context: &ExecutionContext, promise: &Promise, is_housekeeping: bool) {
     // It fails only for a request that has already ended, which need not be kept alive.
-    let _ = context.wait_until(promise);
+    let _ = context.wait_until(promise, is_housekeeping);
 }
 
 /// Runs a future in the background, in `waitUntil`.
 pub(crate) fn spawn(context: &dyn Background, future: impl Future<Output = ()> + 'static) {
-    context.wait_until(Box::pin(future));
+    context.wait_until(Box::pin(future), false);
+}
+
+/// Runs a future in the background on which no answer or entry depends.
+pub(crate) fn spawn_housekeeping(context: &dyn Background, future: impl Future<Output = ()> + 'static) {
+    context.wait_until(Box::pin(future), true);
 }
 
 /// Runs a future in the background, so that it continues when the client disconnects, and sends its output

@@ -1,0 +1,137 @@
+// The one cache of an isolate: its routes, and calls into the built Worker. The Worker reads its settings at its first
+// request, so all routes must be registered before.
+
+import worker from "./worker.js";
+import type { Context, Env, FetchHandler } from "./platform.js";
+import type { RouteSettings, WorkerSettings } from "./settings.js";
+
+/** The Durable Objects that every configuration needs. */
+const BINDINGS = { REFRESH_LEASE: "RefreshLease", METRICS: "Metrics" } as const;
+const ADMIN = "/_xfetch/";
+/** The routes of functions and entrypoints begin with this; no client reaches them. */
+export const PRIVATE = "/~xfetch/";
+
+const routes: RouteSettings[] = [];
+let settings: WorkerSettings = {};
+let isFrozen = false;
+
+/** Adds a route. Throws if the path is taken, or if a request has already been answered. */
+export function register(route: RouteSettings): void {
+  if (isFrozen) {
+    throw new Error(
+      `xfetch-edge: the route ${route.path} must be registered when the module is loaded, not while a request is answered`,
+    );
+  }
+  if (routes.some((known) => known.path === route.path)) {
+    throw new Error(`xfetch-edge: the route ${route.path} is registered twice`);
+  }
+  routes.push(route);
+}
+
+/** Sets the settings of the whole Worker. A setting that two callers give differently is an error. */
+export function configure(more: WorkerSettings): void {
+  for (const [name, value] of Object.entries(more)) {
+    const known = (settings as Record<string, unknown>)[name];
+    if (known !== undefined && JSON.stringify(known) !== JSON.stringify(value)) {
+      throw new Error(
+        `xfetch-edge: ${name} is given twice, as ${JSON.stringify(known)} and as ${JSON.stringify(value)}`,
+      );
+    }
+  }
+  settings = { ...settings, ...more };
+}
+
+/** What to add to wrangler.toml for a binding that is missing, or undefined. */
+export function missingBindings(env: Env): string | undefined {
+  const missing = Object.entries(BINDINGS).filter(([name]) => typeof env?.[name] !== "object" || env[name] === null);
+  if (missing.length === 0) return undefined;
+  const names = missing.map(([name]) => name).join(" and ");
+  const bindings = missing.map(
+    ([name, className]) => `[[durable_objects.bindings]]\nname = "${name}"\nclass_name = "${className}"\n`,
+  );
+  const classes = missing.map(([, className]) => `"${className}"`).join(", ");
+  return (
+    `xfetch-edge needs the Durable Object binding ${names}. Add to wrangler.toml:\n\n${bindings.join("\n")}\n` +
+    `[[migrations]]\ntag = "xfetch-v1"\nnew_sqlite_classes = [${classes}]\n\n` +
+    `and to the Worker's main module:\n\nexport { RefreshLease, Metrics } from "xfetch-edge";\n`
+  );
+}
+
+/** A problem document (RFC 9457), as the Worker sends them. */
+export function problem(status: number, code: string, detail: string): Response {
+  const title = status === 404 ? "Not Found" : "Service Unavailable";
+  const body = JSON.stringify({ type: "about:blank", title, status, code, detail });
+  const headers = { "content-type": "application/problem+json", "cache-control": "no-store" };
+  return new Response(body, { status, headers });
+}
+
+/** Whether routes have been registered, so that the environment's settings are not all. */
+export const hasRoutes = (): boolean => routes.length > 0;
+
+/** Whether the built Worker answers this path. */
+export const isAdmin = (path: string): boolean => path.startsWith(ADMIN);
+
+/**
+ * Sends a request through the cache. `origin` answers it if it must be computed, perhaps after the response was sent:
+ * then it runs in `waitUntil` of the same request.
+ */
+export async function throughCache(
+  request: Request,
+  env: Env,
+  context: Context,
+  origin: (request: Request) => Response | Promise<Response>,
+): Promise<Response> {
+  isFrozen = true;
+  const missing = missingBindings(env);
+  if (missing) {
+    console.error(missing);
+    return problem(503, "configuration_refused", missing);
+  }
+  const fromEnv = parsed(env.ROUTES).map((route) => (env.ORIGIN ? route : { origin: env.ORIGIN_URL, ...route }));
+  const known = [...routes, ...fromEnv];
+  const own = {
+    ...settings,
+    // Without any route there are only the admin paths, but the settings need one.
+    ROUTES: known.length > 0 ? known : [{ path: `${PRIVATE}unused` }],
+    // The default origin of this request. A service binding rejects, and so does this function.
+    ORIGIN: { fetch: async (outgoing: Request) => origin(outgoing) },
+    ORIGIN_URL: undefined,
+  };
+  return worker.fetch(request, Object.setPrototypeOf(own, env), context);
+}
+
+/** The origin of the environment: its service binding, or its URL. */
+export async function environmentsOrigin(env: Env, outgoing: Request): Promise<Response> {
+  if (env.ORIGIN) return env.ORIGIN.fetch(outgoing);
+  if (!env.ORIGIN_URL) return problem(404, "not_found", "The cache has no origin for this path.");
+  const { pathname, search } = new URL(outgoing.url);
+  return fetch(new Request(new URL(pathname + search, env.ORIGIN_URL), outgoing));
+}
+
+/** The routes in a setting, which is a list or JSON text; the Worker refuses everything else with a sentence. */
+function parsed(setting: unknown): RouteSettings[] {
+  if (setting === undefined) return [];
+  try {
+    const value = typeof setting === "string" ? JSON.parse(setting) : setting;
+    if (Array.isArray(value)) return value;
+  } catch {
+    // Refused below, like any other value.
+  }
+  return [setting as RouteSettings];
+}
+
+/** A request for the handler: the cache's, at the URL of the client's. */
+export function atUrlOf(client: Request, outgoing: Request): Request {
+  const url = new URL(client.url);
+  url.search = "";
+  return new Request(url, outgoing);
+}
+
+/** A fetch handler, from a function or an object that has one. */
+export function handlerOf<E, C extends Context>(
+  handler: FetchHandler<E, C> | { fetch: FetchHandler<E, C> },
+): FetchHandler<E, C> {
+  if (typeof handler === "function") return handler;
+  if (typeof handler?.fetch === "function") return (request, env, context) => handler.fetch(request, env, context);
+  throw new Error("xfetch-edge: withXFetch needs a fetch handler, or an object with a method `fetch`");
+}

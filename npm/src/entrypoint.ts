@@ -1,0 +1,92 @@
+// `entrypoint`: the cache as a service for other Workers.
+
+import { WorkerEntrypoint } from "cloudflare:workers";
+
+import { computed, pathOf, valueOf } from "./cached.js";
+import { register, throughCache } from "./cache.js";
+import type { Json } from "./platform.js";
+import type { CacheSettings } from "./settings.js";
+import whole from "./whole.js";
+
+const HOST = "https://xfetch-edge.internal";
+
+export interface EntrypointOptions extends CacheSettings {
+  /** The name under which values are stored; needed if there are several entrypoints. Default `"default"`. */
+  name?: string;
+  /** Another version begins with an empty cache. */
+  version?: string;
+}
+
+/** What the Worker keeps alive; it marks what no answer depends on, such as the sending of counters. */
+type Waits = (promise: Promise<unknown>, isHousekeeping?: boolean) => void;
+
+/**
+ * A class to export from the caching Worker, for service bindings of other Workers.
+ *
+ * @example
+ * ```ts
+ * export class Cache extends entrypoint({ ttl: 60 }) {}
+ * // In another Worker, with the binding CACHE:
+ * import { getOrCompute } from "xfetch-edge/client";
+ * const value = await getOrCompute(env.CACHE, { city }, () => slowModel(city));
+ * ```
+ */
+export function entrypoint({ name = "default", version, ...settings }: EntrypointOptions = {}): {
+  new (
+    context: any,
+    env: any,
+  ): {
+    getOrCompute(key: Json, compute: () => Json | Promise<Json>, answered?: (value: Json) => unknown): Promise<Json>;
+    fetch(request: Request): Promise<Response>;
+  };
+} {
+  const path = pathOf("entrypoint", name, version);
+  register({ max_request: 262_144, ...settings, path });
+  return class extends WorkerEntrypoint {
+    /**
+     * The value of a key, cached or computed by the caller's function.
+     *
+     * The function lives in the caller's request, which ends soon after its answer. So this call stays open until a
+     * refresh behind the answer has ended: a caller that passes `answered` gets the value before, and keeps its request
+     * alive with `waitUntil`, as `getOrCompute` of `xfetch-edge/client` does; without `answered`, the one call that
+     * starts a refresh waits for it, and gets the new value.
+     */
+    async getOrCompute(
+      key: Json,
+      compute: () => Json | Promise<Json>,
+      answered?: (value: Json) => unknown,
+    ): Promise<Json> {
+      const value = await this.#lookUp(key, compute);
+      if (answered) await answered(value);
+      if (this.#background.length === 0) return value;
+      let settled = 0;
+      while (settled < this.#background.length) {
+        settled = this.#background.length;
+        await Promise.allSettled(this.#background);
+      }
+      return answered ? value : this.#lookUp(key, compute);
+    }
+
+    /** Refreshes under way for the caller. */
+    #background: Promise<unknown>[] = [];
+
+    async #lookUp(key: Json, compute: () => Json | Promise<Json>): Promise<Json> {
+      const waitUntil: Waits = (promise, isHousekeeping) => {
+        if (!isHousekeeping) this.#background.push(promise);
+        this.ctx.waitUntil(promise);
+      };
+      let error: unknown;
+      const headers = { "content-type": "application/json" };
+      const request = new Request(HOST + path, { method: "POST", body: JSON.stringify({ key }), headers });
+      const response = await throughCache(request, this.env, { waitUntil }, () =>
+        computed(compute, (thrown) => (error = thrown)),
+      );
+      return valueOf(response, `the key ${JSON.stringify(key)}`, error);
+    }
+
+    /** A request to a route of the settings in wrangler.toml. */
+    async fetch(request: Request): Promise<Response> {
+      return whole.fetch(request, this.env, this.ctx);
+    }
+  };
+}

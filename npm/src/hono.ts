@@ -1,0 +1,55 @@
+// `xfetch`: middleware for Hono. It needs the app, because a refresh behind the answer runs the app's handlers again.
+
+import { atUrlOf, configure, isAdmin, problem, register, throughCache } from "./cache.js";
+import type { Context, Env } from "./platform.js";
+import type { WithXFetchOptions } from "./with_xfetch.js";
+
+/** What the middleware uses of a Hono app. */
+export interface HonoApp {
+  fetch(request: Request, env?: any, context?: any): Response | Promise<Response>;
+}
+
+/** What the middleware uses of Hono's context. */
+export interface HonoContext {
+  req: { raw: Request };
+  env: any;
+  executionCtx: Context;
+}
+
+/**
+ * Caches routes of a Hono app. Register it before the routes.
+ *
+ * @example
+ * ```ts
+ * const app = new Hono();
+ * app.use(xfetch(app, { routes: [{ path: "/v1/report", ttl: 60 }] }));
+ * app.post("/v1/report", async (c) => c.json(await slowReport(await c.req.json())));
+ * ```
+ */
+export function xfetch(
+  app: HonoApp,
+  { routes, ...settings }: WithXFetchOptions,
+): (context: HonoContext, next: () => Promise<void>) => Promise<Response | void> {
+  configure(settings);
+  routes.forEach(register);
+  const paths = new Set(routes.map((route) => route.path));
+  /** Requests of the cache itself, which the middleware lets pass. */
+  const passing = new WeakSet<Request>();
+  return async (context, next) => {
+    const request = context.req.raw;
+    const { pathname } = new URL(request.url);
+    if (passing.has(request)) return next();
+    const env: Env = context.env;
+    if (isAdmin(pathname)) {
+      const unknown = () => problem(404, "not_found", "The cache has no origin for this path.");
+      return throughCache(request, env, context.executionCtx, unknown);
+    }
+    if (!paths.has(pathname) || request.method !== "POST") return next();
+    const { executionCtx } = context;
+    return throughCache(request, env, executionCtx, (outgoing) => {
+      const own = atUrlOf(request, outgoing);
+      passing.add(own);
+      return app.fetch(own, env, executionCtx);
+    });
+  };
+}

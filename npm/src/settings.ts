@@ -1,0 +1,62 @@
+// The settings, under the names that docs/settings.md and wrangler.toml use. The Worker checks them when it starts, and
+// refuses what is out of range with a sentence.
+
+/** How long entries live and how they are refreshed. Times are seconds. */
+export interface CacheSettings {
+  /** Seconds that an entry is fresh: 0.1 to a year. Default 300. */
+  ttl?: number;
+  /** Seconds after expiry in which an entry is served at once while a refresh runs. Default 3600. */
+  stale_while_revalidate?: number;
+  /** Seconds after expiry in which an entry is served if the computation fails. Default 86400. */
+  stale_if_error?: number;
+  /** How early entries are refreshed: `"auto"`, or 0.01 to 100 (1 is the paper's). Default `"auto"`. */
+  beta?: "auto" | number;
+  /** For `auto`: the share of cycles in which the new value may arrive after expiry. Default 0.01. */
+  late_share?: number;
+  /** For `auto`: the largest beta. Default 6. */
+  max_beta?: number;
+  /** The share of the TTL before expiry in which an early refresh may begin. Default 0.5. */
+  early_window?: number;
+  /** Seconds that one computation may take: 0.1 to 20. Default 15. */
+  origin_timeout?: number;
+  /** Largest request body in bytes, at most 262,144. Default 65,536. */
+  max_request?: number;
+  /** Largest answer in bytes, at most 1,048,576. Default 1,048,576. */
+  max_response?: number;
+  /** Seconds that a 4xx answer is remembered. Default 0. */
+  negative_ttl?: number;
+  /** Requests that may wait for one key. Default 1000. */
+  max_waiters?: number;
+  /** Computations at once in one isolate. Default 50. */
+  max_origin_calls?: number;
+}
+
+/** A cached path. */
+export interface RouteSettings extends CacheSettings {
+  /** The path, matched exactly. */
+  path: string;
+  /** The body fields that are allowed and part of the key. Default: all of the body. */
+  fields?: string[];
+  /** Request headers that the handler gets, and that are therefore part of the key. */
+  headers?: string[];
+  /** What happens to requests with credentials: they go to the handler uncached, get 403, or lose them. */
+  credentials?: "bypass" | "refuse" | "ignore";
+  /** Request headers that count as credentials, besides `Authorization` and `Cookie`. Default `["x-api-key"]`. */
+  credential_headers?: string[];
+  /** The `Cache-Control` of answers. Default `"no-cache"`. */
+  cache_control?: string;
+}
+
+/** Settings of the whole Worker. Those that are left out are read from the environment, under the same names. */
+export interface WorkerSettings {
+  /** Part of every key: another version begins with an empty cache. Default `"1"`. */
+  CACHE_VERSION?: string;
+  /** Origins whose pages may read the answers, or `"*"`. */
+  CORS_ORIGINS?: string[] | "*";
+  /** Seconds that an isolate gathers counters. Default 10. */
+  FLUSH_INTERVAL?: number;
+  /** Where new Durable Objects should live. */
+  LOCATION_HINT?: "wnam" | "enam" | "sam" | "weur" | "eeur" | "apac" | "oc" | "afr" | "me";
+  /** Bytes of entries in one isolate's memory: 65,536 to 67,108,864. */
+  MEMORY_BYTES?: number;
+}

@@ -1,0 +1,237 @@
+// The package's functions in real workerd: a handler, functions and a service for other Workers, installed from the
+// tarball.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+
+import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from "miniflare";
+
+import { ADMIN_TOKEN, COMPATIBILITY_DATE } from "../../scripts/runtime.mjs";
+import { bin, install, root, run } from "./installed.mjs";
+
+const sleep = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const object = (/** @type {string} */ className) => ({ className, useSQLite: true });
+const OBJECTS = { REFRESH_LEASE: object("RefreshLease"), METRICS: object("Metrics") };
+
+let folder = "";
+before(() => {
+  folder = install(join(root, "tests", "package", "fixture"));
+  const entries = ["main.ts", "caller.ts", "whole.ts"].map((name) => join(folder, name));
+  const words = ["--bundle", "--format=esm", "--conditions=workerd", "--external:cloudflare:*", "--loader:.wasm=copy"];
+  run(bin("esbuild"), [
+    ...entries,
+    ...words,
+    "--asset-names=[name]",
+    `--outdir=${join(folder, "out")}`,
+    "--log-level=warning",
+  ]);
+});
+
+/** Starts Workers in one runtime; returns a function that sends a request to one of them. */
+async function start(/** @type {any[]} */ workers) {
+  const read = (/** @type {string} */ name) => readFileSync(join(folder, "out", name));
+  const log = new Log(LogLevel.NONE);
+  const runtime = new Miniflare(
+    convertV4MiniflareOptions({
+      log,
+      cf: false,
+      workers: workers.map(({ script, ...worker }) => ({
+        modulesRoot: join(folder, "out"),
+        modules: [
+          { type: "ESModule", path: join(folder, "out", script), contents: read(script).toString() },
+          { type: "CompiledWasm", path: join(folder, "out", "index_bg.wasm"), contents: read("index_bg.wasm") },
+        ],
+        compatibilityDate: COMPATIBILITY_DATE,
+        unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+        ...worker,
+      })),
+    }),
+  );
+  await runtime.ready;
+  const ask = async (/** @type {string} */ name, /** @type {string} */ path, init = {}) => {
+    const url = new URL(path, await runtime.unsafeGetDirectURL(name));
+    const began = performance.now();
+    const response = await fetch(url, init);
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get("content-type") ?? "");
+    const took = performance.now() - began;
+    return {
+      status: response.status,
+      headers: response.headers,
+      took,
+      text,
+      value: isJson ? JSON.parse(text) : undefined,
+    };
+  };
+  return { ask, stop: () => runtime.dispose() };
+}
+
+const main = (change = {}) => ({
+  name: "main",
+  script: "main.js",
+  bindings: { ADMIN_TOKEN, FLUSH_INTERVAL: 1 },
+  durableObjects: OBJECTS,
+  ...change,
+});
+const post = (/** @type {unknown} */ body, headers = {}) => ({
+  method: "POST",
+  body: JSON.stringify(body),
+  headers: { "content-type": "application/json", ...headers },
+});
+
+test("the fixture's types hold against the package's", () => {
+  run(bin("tsc"), ["--project", join(folder, "tsconfig.json")]);
+});
+
+describe("withXFetch and cached", () => {
+  let world;
+  before(async () => (world = await start([main()])));
+  after(() => world.stop());
+  const ask = (path, init = undefined) => world.ask("main", path, init);
+
+  test("a route is computed once, for every spelling of the body, and its handler sees the client's URL", async () => {
+    const first = await ask("/route", post({ b: 1, a: 2 }, { "x-kept": "k", "x-other": "o" }));
+    assert.match(first.headers.get("cache-status"), /fwd=miss; stored/);
+    const second = await ask("/route", {
+      ...post({}),
+      body: ' {"a":2,\n"b":1}',
+      headers: { ...post({}).headers, "x-kept": "k" },
+    });
+    assert.match(second.headers.get("cache-status"), /hit; ttl=/);
+    assert.deepEqual(second.value, first.value);
+    assert.deepEqual(first.value.body, { a: 2, b: 1 });
+    assert.equal(first.value.kept, "k");
+    assert.match(first.value.host, /^127\.0\.0\.1:\d+$/);
+  });
+
+  test("other methods and paths reach the handler unchanged", async () => {
+    assert.equal((await ask("/route")).text, "handler: GET /route");
+    assert.equal((await ask("/elsewhere", post({}))).text, "handler: POST /elsewhere");
+  });
+
+  test("the admin paths are the cache's own", async () => {
+    assert.deepEqual((await ask("/_xfetch/health")).value, { status: "ok" });
+    const metrics = await ask("/_xfetch/metrics", { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+    assert.ok(metrics.value.counters.total_requests > 0);
+    assert.equal((await ask("/_xfetch/metrics")).status, 401);
+  });
+
+  test("a function is called once, then its value is stored; a stale value arrives at once and is refreshed", async () => {
+    const first = await ask("/add?a=1&b=2");
+    assert.deepEqual([first.value.sum, first.took > 190], [3, true]);
+    assert.deepEqual((await ask("/add?a=1&b=2")).value, first.value);
+    await sleep(2_300);
+    const stale = await ask("/add?a=1&b=2");
+    assert.deepEqual(stale.value, first.value);
+    assert.ok(stale.took < 150, `a stale value took ${stale.took} ms`);
+    await sleep(600);
+    assert.equal((await ask("/add?a=1&b=2")).value.calls, first.value.calls + 1, "one refresh");
+  });
+
+  test("a burst at a new key calls the function once", async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask("/add?a=20&b=2")));
+    assert.equal(new Set(answers.map(({ text }) => text)).size, 1);
+  });
+
+  test("`key` says what a result depends on", async () => {
+    const [one, two] = [await ask("/first?a=x&b=1"), await ask("/first?a=x&b=2")];
+    assert.deepEqual(one.value, two.value);
+    assert.notDeepEqual((await ask("/first?a=y&b=1")).value, one.value);
+  });
+
+  test("the function's own error reaches its caller, and back-off the next", async () => {
+    await ask("/mode?is=fail");
+    assert.match((await ask("/add?a=9&b=9")).text, /RangeError: the function's own error/);
+    assert.match((await ask("/add?a=9&b=9")).text, /the function add has no value/);
+    await ask("/mode?is=ok");
+  });
+
+  test("wrong use is an error with a sentence", async () => {
+    assert.match((await ask("/nothing")).text, /must return a JSON value, not undefined/);
+    assert.match((await ask("/late")).text, /must be registered when the module is loaded/);
+  });
+
+  test("no client reaches a function's route", async () => {
+    assert.equal(
+      (await ask("/~xfetch/function/add/1", post({ args: [1, 2] }))).text,
+      "handler: POST /~xfetch/function/add/1",
+    );
+  });
+});
+
+describe("entrypoint", () => {
+  let world;
+  before(async () => {
+    const caller = {
+      name: "caller",
+      script: "caller.js",
+      serviceBindings: { CACHE: { name: "main", entrypoint: "Cache" } },
+    };
+    world = await start([main(), caller]);
+  });
+  after(() => world.stop());
+  const ask = (path) => world.ask("caller", path);
+
+  test("a stale value arrives at once, and the refresh behind it still calls the caller's function", async () => {
+    assert.equal((await ask("/key")).value.value.calls, 1);
+    assert.equal((await ask("/key")).value.value.calls, 1);
+    await sleep(2_300);
+    const stale = await ask("/key");
+    assert.equal(stale.value.value.calls, 1);
+    assert.ok(stale.took < 200, `a stale value took ${stale.took} ms`);
+    await sleep(800);
+    assert.equal((await ask("/key")).value.value.calls, 2);
+  });
+
+  test("without the client module the call that starts a refresh waits for it, and others do not", async () => {
+    const { calls } = (await ask("/plain")).value.value;
+    await sleep(2_300);
+    const refreshing = ask("/plain");
+    await sleep(100);
+    const other = await ask("/plain");
+    assert.equal(other.value.value.calls, calls);
+    assert.ok(other.took < 150, `another call took ${other.took} ms`);
+    assert.equal((await refreshing).value.value.calls, calls + 1);
+  });
+
+  test("the caller's own error reaches it", async () => {
+    assert.match((await ask("/fail")).text, /the caller's own error/);
+    assert.match((await ask("/plain-fail")).text, /the caller's own error/);
+  });
+});
+
+test("the whole Worker, with a function beside it, serves the environment's routes and hides the function's", async () => {
+  const origin = (await import("../../examples/origin/server.mjs")).startOrigin;
+  const { url, counts, close } = await origin({ settings: { latency: 50, spread: 0 } });
+  const path = "/api/v1/brain/calculate";
+  const bindings = { ADMIN_TOKEN, DEVELOPMENT: true, ORIGIN_URL: url, ROUTES: [{ path, ttl: 60 }] };
+  const world = await start([{ ...main(), name: "whole", script: "whole.js", bindings }]);
+  try {
+    const question = post({ home_team: "Arsenal", away_team: "Chelsea", match_date: "2026-11-22" });
+    assert.match((await world.ask("whole", path, question)).headers.get("cache-status"), /fwd=miss; stored/);
+    assert.match((await world.ask("whole", path, question)).headers.get("cache-status"), /hit/);
+    assert.equal(counts().calls, 1);
+    assert.equal((await world.ask("whole", "/~xfetch/function/unused/1", post({ args: [] }))).status, 404);
+  } finally {
+    await world.stop();
+    await close();
+  }
+});
+
+test("a missing binding gets the lines for wrangler.toml", async () => {
+  const world = await start([main({ durableObjects: { METRICS: object("Metrics") } })]);
+  try {
+    const { status, value } = await world.ask("main", "/route", post({}));
+    assert.equal(status, 503);
+    assert.match(
+      value.detail,
+      /\[\[durable_objects\.bindings\]\]\nname = "REFRESH_LEASE"\nclass_name = "RefreshLease"/,
+    );
+    assert.match(value.detail, /new_sqlite_classes = \["RefreshLease"\]/);
+    assert.match((await world.ask("main", "/elsewhere")).text, /^handler/, "other paths work");
+  } finally {
+    await world.stop();
+  }
+});

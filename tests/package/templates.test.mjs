@@ -1,0 +1,176 @@
+// Each template in a fresh folder with the package's tarball: its types hold, it starts under `wrangler dev`, and it
+// answers a miss, a hit and a stale hit with one refresh. The package itself passes the linters of npm packages.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+
+import { bin, install, root, run, tarball } from "./installed.mjs";
+
+const TOKEN = "development-only-token";
+const sleep = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Starts `wrangler dev` in a folder; returns its address and a function that ends it. */
+async function dev(/** @type {string} */ folder) {
+  const port = await freePort();
+  const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+  const words = [wrangler, "dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0"];
+  const env = {
+    ...process.env,
+    CI: "true",
+    NO_COLOR: "1",
+    WRANGLER_SEND_METRICS: "false",
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  };
+  const child = spawn(process.execPath, words, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
+  const url = `http://127.0.0.1:${port}`;
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const answer = await fetch(`${url}/_xfetch/health`).catch(() => undefined);
+    if (answer?.ok) break;
+    assert.ok(Date.now() < end && child.exitCode === null, `wrangler dev did not answer:\n${said}`);
+    await sleep(200);
+  }
+  const stop = () =>
+    new Promise((resolve) => {
+      child.on("exit", resolve);
+      child.kill("SIGTERM");
+    });
+  return { url, stop };
+}
+
+/** A miss, a hit, and a stale hit with one refresh, whatever the template computes. */
+async function follows(url) {
+  const body = JSON.stringify({ text: "a slow question" });
+  const ask = async () => {
+    const began = performance.now();
+    const answer = await fetch(`${url}/v1/analyse`, {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json" },
+    });
+    const text = await answer.text();
+    return { status: answer.headers.get("cache-status"), text, took: performance.now() - began };
+  };
+  const miss = await ask();
+  assert.match(miss.status, /fwd=miss; stored/, miss.text);
+  assert.ok(miss.took > 900, "it takes a second");
+  const hit = await ask();
+  assert.match(hit.status, /hit; ttl=\d/);
+  assert.equal(hit.text, miss.text);
+  await sleep(10_500);
+  const stale = await ask();
+  assert.match(stale.status, /hit; ttl=-\d+; detail=stale/);
+  assert.equal(stale.text, miss.text);
+  assert.ok(stale.took < 700, `a stale answer took ${stale.took} ms`);
+  await sleep(2_000);
+  const refreshed = await ask();
+  assert.match(refreshed.status, /hit; ttl=\d/);
+  const metrics = await fetch(`${url}/_xfetch/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } });
+  const { counters } = await metrics.json();
+  const { total_requests, cache_miss, cache_hit_fresh, cache_hit_stale, compute_calls } = counters;
+  assert.deepEqual([total_requests, cache_miss, cache_hit_fresh, cache_hit_stale, compute_calls], [4, 1, 2, 1, 2]);
+}
+
+before(() => void tarball());
+
+describe("templates", { concurrency: 3 }, () => {
+  for (const name of ["typescript", "hono", "proxy"]) {
+    test(name, async () => {
+      const folder = install(join(root, "templates", name));
+      const example = join(folder, ".dev.vars.example");
+      copyFileSync(example, join(folder, ".dev.vars"));
+      run(process.execPath, [join(root, "node_modules", "wrangler", "bin", "wrangler.js"), "types"], { cwd: folder });
+      run(bin("tsc"), ["--noEmit"], { cwd: folder });
+      const origin = name === "proxy" ? await startAnalysis() : undefined;
+      if (origin) {
+        const vars = readFileSync(example, "utf8").replace("http://127.0.0.1:8788", origin.url);
+        writeFileSync(join(folder, ".dev.vars"), vars);
+      }
+      const { url, stop } = await dev(folder);
+      try {
+        await follows(url);
+      } finally {
+        await stop();
+        await origin?.close();
+      }
+    });
+  }
+});
+
+/** An origin behind the proxy, which takes a second. */
+async function startAnalysis() {
+  const server = createHttpServer((request, response) => {
+    request.resume();
+    setTimeout(() => {
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ path: request.url, at: Date.now() }));
+    }, 1_000);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  return {
+    url: `http://127.0.0.1:${port}`,
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+test("until its origin is set, the proxy says what is missing", async () => {
+  const folder = install(join(root, "templates", "proxy"));
+  const port = await freePort();
+  const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+  const words = [wrangler, "dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0"];
+  const child = spawn(process.execPath, words, { cwd: folder, env: { ...process.env, CI: "true" }, stdio: "ignore" });
+  try {
+    let answer;
+    for (const end = Date.now() + 60_000; !answer && Date.now() < end; await sleep(200)) {
+      answer = await fetch(`http://127.0.0.1:${port}/v1/analyse`).catch(() => undefined);
+    }
+    assert.equal(answer.status, 503);
+    assert.match((await answer.json()).detail, /The setting ORIGIN_URL is missing/);
+  } finally {
+    child.kill("SIGTERM");
+  }
+});
+
+test("no template carries a development setting or a secret into production", () => {
+  for (const name of ["typescript", "hono", "proxy"]) {
+    const settings = readFileSync(join(root, "templates", name, "wrangler.toml"), "utf8");
+    assert.doesNotMatch(settings, /^\s*(DEVELOPMENT|ADMIN_TOKEN|ORIGIN_HEADERS)\s*=/m, name);
+    assert.doesNotMatch(settings, /127\.0\.0\.1|localhost/, name);
+    assert.match(readFileSync(join(root, "templates", name, ".gitignore"), "utf8"), /^\.dev\.vars$/m);
+  }
+});
+
+test("publint and arethetypeswrong find nothing", () => {
+  run(bin("publint"), ["--strict", tarball()]);
+  run(bin("attw"), ["--profile", "esm-only", tarball()]);
+});
+
+test("the tarball has no install scripts, its licences, and the project's version", () => {
+  const files = run("tar", ["tzf", tarball()]).split("\n");
+  for (const name of ["README.md", "LICENSE-APACHE", "LICENSE-MIT", "dist/index_bg.wasm", "dist/index.d.ts"]) {
+    assert.ok(files.includes(`package/${name}`), name);
+  }
+  const manifest = JSON.parse(run("tar", ["xzfO", tarball(), "package/package.json"]));
+  assert.equal(manifest.scripts, undefined);
+  assert.equal(Object.keys(manifest.exports["."])[0], "types");
+  assert.equal(manifest.version, JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version);
+});
