@@ -142,6 +142,10 @@ const parts = {
     const strange = imports.filter((name) => /fetch|cache|request|response|timeout|random|now/i.test(name));
     if (strange.length > 0) throw new Error(`the page's wasm imports ${strange.join(", ")}`);
   },
+  async ops() {
+    if (spawnSync("promtool", ["--version"]).status !== 0) await installDebian(["prometheus"]);
+    run(process.execPath, ["--test", ...files("tests/ops", ".test.mjs")]);
+  },
   package() {
     run(process.execPath, [
       "--test",
