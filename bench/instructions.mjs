@@ -11,7 +11,7 @@ import { toolEnvironment } from "../scripts/setup.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const FILE = join(root, "bench", "instructions.json");
 /** Libraries of the C compiler and the system differ a little between machines. */
-const TOLERANCE = 0.1;
+const TOLERANCE = 0.05;
 const ROUNDS = [200, 1_200];
 
 function output(command, args, env = {}) {
@@ -73,7 +73,7 @@ export function compare(counted) {
     accepted: accepted[name],
     ratio: now / accepted[name],
   }));
-  return { lines, worse: lines.filter((it) => !(it.ratio <= 1 + TOLERANCE)) };
+  return { lines, worse: lines.filter((it) => !(it.ratio <= 1 + TOLERANCE && it.ratio >= 1 - 4 * TOLERANCE)) };
 }
 
 export const accept = (counted) => writeFileSync(FILE, `${JSON.stringify(counted, null, 1)}\n`);

@@ -1,7 +1,7 @@
 // `npm run build:www`: builds the page's wasm, and bundles its scripts and styles with esbuild, so that
 // the page loads nothing from other hosts. Does nothing if no input has changed.
 
-import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,12 +27,14 @@ export function buildPage() {
     const file = join(wasm, "demo_bg.wasm");
     binaryen("wasm-opt", ["-Oz", "--strip-debug", "--strip-producers", file, "-o", file], env);
     cpSync(file, join(built, "demo_bg.wasm"));
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
     const bundle = [
       "--bundle",
       "--minify",
       "--format=esm",
       "--target=es2022",
       "--log-level=warning",
+      `--define:XFETCH_VERSION=${JSON.stringify(version)}`,
       `--outdir=${built}`,
     ];
     const alias = `--alias:demo=${join(wasm, "demo.js")}`;

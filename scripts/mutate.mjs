@@ -341,8 +341,12 @@ const failures = (result) => [...result.stdout.matchAll(/^test (\S+) \.\.\. FAIL
 function noticed() {
   if (mode === "--each") {
     const parts = { simulator: ["simulation"], search: ["search"], others: QUICK.filter((it) => it !== "simulation") };
-    const counts = Object.entries(parts).map(([part, filters]) => ({ part, count: failures(run(...filters)).length }));
-    return [counts.map(({ part, count }) => `${part} ${count}`).join(", "), counts.some(({ count }) => count > 0)];
+    const counts = Object.entries(parts).map(([part, filters]) => {
+      const result = run(...filters);
+      return { part, count: failures(result).length, isEndless: result.error !== undefined };
+    });
+    const words = counts.map(({ part, count, isEndless }) => `${part} ${isEndless ? "without an end" : count}`);
+    return [words.join(", "), counts.some(({ count }) => count > 0)];
   }
   const result = test();
   const names = failures(result);

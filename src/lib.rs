@@ -3,6 +3,11 @@
 //! It answers from the nearest tier at once, refreshes shortly *before* expiry by the XFetch rule, and
 //! lets one Durable Object per key make sure that each refresh happens once in the whole world.
 //!
+//! An embedder needs three names, which exist in the Worker's build only: `handle` answers a request, and
+//! `RefreshLease` and `Metrics` are the Durable Object classes to re-export. `docs/embedding.md` shows them in
+//! use. All modules are internal: they are public for tests, benchmarks and the simulator, and change without
+//! notice.
+//!
 //! # Map
 //!
 //! Imports point up this list, never down. `worker` and `sim` never import each other; `page` shows `sim`.

@@ -40,3 +40,5 @@ interface PerformanceEntry {
 /** Hooks of the tests' preludes. */
 declare var wrapContext: any;
 declare var wrapEnv: any;
+/** The version in package.json, which scripts/build-www.mjs puts into the page. */
+declare const XFETCH_VERSION: string;

@@ -54,6 +54,16 @@ impl Memory {
         Self { slots: BTreeMap::new(), hand: Hash::default(), bytes: 0, max_bytes, max_keys }
     }
 
+    /// A copy with this key only.
+    pub(super) fn of_key(&self, hash: &Hash) -> Self {
+        let mut copy = Self::new(self.max_bytes, self.max_keys);
+        if let Some(slot) = self.slots.get(hash) {
+            copy.bytes = slot.weight();
+            copy.slots.insert(*hash, slot.clone());
+        }
+        copy
+    }
+
     /// The entry of this key, whatever its age; `None` when it is gone or another key's.
     pub fn get(&mut self, hash: &Hash, key: &str, now: Instant) -> Option<Arc<Entry>> {
         let slot = self.slots.get_mut(hash)?;

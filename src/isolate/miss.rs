@@ -1,5 +1,5 @@
 //! A request that has nothing to serve: it leads the computation, or waits a limited time for another
-//! request's. A state machine: an [`MissEvent`] in, an [`MissAction`] out.
+//! request's. A state machine: a [`MissEvent`] in, a [`MissAction`] out.
 //!
 //! A request that finds the lease held waits at the object, which answers when the lease ends. After `Again`
 //! the request looks into memory and the colo's cache, then asks for the lease itself; the object grants it

@@ -140,7 +140,7 @@ impl MissTask {
             self.miss.hear(context.isolate.memory.floor(&subject.key.hash));
             match self.miss.on(event, now) {
                 // Acquiring a lease only to release it would wake every waiter.
-                MissAction::Lead { .. } if !context.isolate.has_room(subject.route) => {
+                MissAction::Lead { .. } if !context.isolate.has_room(subject.route, context.now) => {
                     let failed = RefreshOutcome::Failed(Failure::GivenBack);
                     event = MissEvent::Led(failed, Floor::default());
                 }

@@ -8,6 +8,7 @@ pub mod coalesce;
 mod colo_store;
 pub mod computation;
 mod exchange;
+pub mod explain;
 pub mod holder_wait;
 pub mod key_memo;
 pub mod memory;

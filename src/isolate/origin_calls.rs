@@ -46,9 +46,9 @@ impl OriginCalls {
         abandoned
     }
 
-    /// How many are under way.
+    /// How many are under way; a call beyond its lease is not, even before it is swept.
     #[must_use]
-    pub fn under_way(&self) -> usize {
-        self.open.len()
+    pub fn under_way(&self, now: Instant) -> usize {
+        self.open.iter().filter(|(_, _, since, lease)| since.covers(*lease, now)).count()
     }
 }

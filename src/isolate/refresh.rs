@@ -1,5 +1,5 @@
 //! One computation of one key, from the check before the lock to the stored entry, as a state machine: an
-//! [`RefreshEvent`] in, an [`RefreshAction`] out.
+//! [`RefreshEvent`] in, a [`RefreshAction`] out.
 //!
 //! `refresh_task` turns the actions into effects and the effects' results into events; the rules are here. The
 //! same machine serves a background refresh and the request that leads a cold miss. [`crate::isolate::miss`]
@@ -35,7 +35,7 @@ pub enum RefreshEvent {
     LookedInColo(Option<Arc<Entry>>),
     /// The object has answered; with `Newer` its entry, if it could be read.
     Replied(Reply, Option<Arc<Entry>>),
-    /// The object threw, was overloaded, slower than `object_timeout`, or refused the message.
+    /// The object threw, was overloaded, slower than the time limit of its message, or refused the message.
     ObjectLost {
         /// Whether this isolate may call the origin without a lease now.
         may_compute: bool,

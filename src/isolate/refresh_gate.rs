@@ -66,6 +66,18 @@ impl RefreshGate {
         Self { marks: BTreeMap::new(), direct: BTreeMap::new(), next_owner: 0, most }
     }
 
+    /// A copy with this key's marks only.
+    pub(super) fn of_key(&self, key: &Hash) -> Self {
+        let mut copy = Self::new(self.most);
+        copy.next_owner = self.next_owner;
+        for (from, to) in [(&self.marks, &mut copy.marks), (&self.direct, &mut copy.direct)] {
+            if let Some(mark) = from.get(key) {
+                to.insert(*key, mark.clone());
+            }
+        }
+        copy
+    }
+
     /// Why no refresh of this key should begin now; `None` if one may.
     #[must_use]
     pub fn blocked(&self, key: &Hash, now: Instant) -> Option<Blocked> {

@@ -199,7 +199,10 @@ fn acquire(seen: u64, delta: Option<Span>, context: &mut StepContext<'_>) -> Mes
 /// Begins an origin call; `None` without room for one more.
 pub(super) fn begin_call(purpose: Purpose, context: &mut StepContext<'_>) -> Option<(CallId, Effect)> {
     let route = context.subject.route;
-    if !context.isolate.has_room(route) {
+    for event in context.isolate.abandoned(context.now) {
+        context.count(event);
+    }
+    if !context.isolate.has_room(route, context.now) {
         return None;
     }
     let call = context.isolate.calls.begin(purpose, context.now, route.lease());

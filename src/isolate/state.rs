@@ -7,6 +7,7 @@ use super::{
     coalesce::{Coalesce, WaitTicket},
     computation::{Purpose, TriggerOutcome},
     memory::Memory,
+    metrics::{CallOutcome, MetricEvent},
     origin_calls::OriginCalls,
     refresh::Refresh,
     refresh_gate::{Blocked, RefreshGate},
@@ -61,6 +62,20 @@ impl IsolateState {
             looks: Coalesce::default(),
             waits: Coalesce::default(),
             name: 0,
+            next_ticket: 0,
+            deltas: Vec::new(),
+        }
+    }
+
+    /// A copy of what concerns one key, without the requests that wait.
+    pub(super) fn of_key(&self, hash: &Hash) -> Self {
+        Self {
+            memory: self.memory.of_key(hash),
+            gate: self.gate.of_key(hash),
+            calls: self.calls.clone(),
+            looks: Coalesce::default(),
+            waits: Coalesce::default(),
+            name: self.name,
             next_ticket: 0,
             deltas: Vec::new(),
         }
@@ -125,7 +140,7 @@ impl IsolateState {
     /// # Errors
     /// The outcome of the trigger, if no refresh may begin.
     pub fn trigger(&mut self, hash: Hash, route: &Route, now: Instant) -> Result<u64, TriggerOutcome> {
-        if !self.has_room(route) && self.gate.blocked(&hash, now).is_none() {
+        if !self.has_room(route, now) && self.gate.blocked(&hash, now).is_none() {
             return Err(TriggerOutcome::Backoff);
         }
         self.begin(hash, now, route.lease()).map_err(|blocked| match blocked {
@@ -136,8 +151,14 @@ impl IsolateState {
 
     /// Whether the origin may be called once more, over all keys of this isolate.
     #[must_use]
-    pub fn has_room(&self, route: &Route) -> bool {
-        self.calls.under_way() < route.max_origin_calls as usize
+    pub fn has_room(&self, route: &Route, now: Instant) -> bool {
+        self.calls.under_way(now) < route.max_origin_calls as usize
+    }
+
+    /// Removes the origin calls that were cut off, and returns what to count for them.
+    pub fn abandoned(&mut self, now: Instant) -> impl Iterator<Item = MetricEvent> + use<> {
+        let call = CallOutcome::Abandoned;
+        self.calls.sweep(now).into_iter().map(move |purpose| MetricEvent::Called { purpose, call })
     }
 
     /// The contents of an `Acquire`. `delta` is the smoothed cost of the computation, if it is known.

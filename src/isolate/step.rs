@@ -174,7 +174,8 @@ pub struct RefreshLog {
     pub reason: Option<Reason>,
 }
 
-/// One step of a task: an effect, and what goes with it.
+/// One step of a task: an effect, and what goes with it. A world counts and wakes before it performs the effect;
+/// what is spawned runs by itself and may begin before or after the effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// What to do for the task next.

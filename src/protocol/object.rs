@@ -214,12 +214,6 @@ impl KeyObject {
         outputs
     }
 
-    /// Whether a message sleeps here.
-    #[must_use]
-    pub fn sleeps(&self, from: MessageTicket) -> bool {
-        self.sleepers.contains(&from)
-    }
-
     fn sleepers(&self) -> u32 {
         self.sleepers.len() as u32
     }

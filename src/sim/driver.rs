@@ -14,7 +14,7 @@ use crate::{
     isolate::{
         coalesce,
         computation::Computed,
-        metrics::{CallOutcome, MetricEvent, ServedAs},
+        metrics::{MetricEvent, ServedAs},
         served::{Answered, Served},
         step::{Background, Done, Effect, Event, KeyedRoute, Notes, ObjectError, Shared, Step},
         task::Task,
@@ -144,10 +144,7 @@ impl World {
                 }
                 Event::Object(Err(error))
             }
-            EffectEnd::Origin(call) => {
-                self.sweep(isolate);
-                Event::Origin(self.origin_result(isolate, call))
-            }
+            EffectEnd::Origin(call) => Event::Origin(self.origin_result(isolate, call)),
             EffectEnd::TimedOut => Event::TimedOut,
         };
         self.feed(id, event);
@@ -197,14 +194,6 @@ impl World {
             self.isolates[isolate].colo,
             NAMED_LATER + (self.next_task << 8) + isolate as u64,
         );
-    }
-
-    /// Calls without a result are counted as abandoned by their own isolate.
-    fn sweep(&mut self, isolate: usize) {
-        let now = self.clock_of(isolate);
-        for purpose in self.isolates[isolate].state.calls.sweep(now) {
-            self.counters.fold(MetricEvent::Called { purpose, call: CallOutcome::Abandoned });
-        }
     }
 
     fn origin_result(&self, isolate: usize, call: OriginCall) -> Result<Computed, Failure> {

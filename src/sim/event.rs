@@ -1,4 +1,4 @@
-//! WorldEvent can happen in the simulated world.
+//! The events of the simulated world.
 
 use super::{object::MessageTicket, origin::OriginCall};
 use crate::{

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::faults::Faults;
 use crate::core::{
-    config::{Beta, Credentials, Route},
+    config::{self, Beta, Route},
     entry::Lifetime,
     time::Span,
 };
@@ -132,6 +132,7 @@ pub struct Burst {
 
 impl Default for Scenario {
     fn default() -> Self {
+        let route = Route::with_defaults("/".to_owned());
         Self {
             seed: 1,
             duration: Span(60_000),
@@ -142,17 +143,13 @@ impl Default for Scenario {
             zipf: 1.0,
             rate: 60.0,
             burst: None,
-            lifetime: Lifetime {
-                ttl: Span(10_000),
-                stale_while_revalidate: Span(3_600_000),
-                stale_if_error: Span(86_400_000),
-            },
+            lifetime: Lifetime { ttl: Span(10_000), ..route.lifetime },
             beta: 1.0,
-            late_share: 0.01,
-            max_beta: 6.0,
-            early_window: 0.5,
+            late_share: config::LATE_SHARE,
+            max_beta: config::MAX_BETA,
+            early_window: route.early_window,
             threshold: Span(2_000),
-            origin_timeout: Span(15_000),
+            origin_timeout: route.origin_timeout,
             delta: Span(1_000),
             spread: 0.2,
             failing: 0.0,
@@ -176,22 +173,11 @@ impl Scenario {
         let is_auto = self.strategy == Strategy::LeaseBetaAuto;
         let beta = if is_auto { auto } else { Beta::Fixed(self.beta) };
         Rc::new(Route {
-            path: "/".to_owned(),
-            origin: None,
-            fields: None,
-            headers: Vec::new(),
-            credentials: Credentials::Bypass,
-            credential_headers: Vec::new(),
             lifetime: self.lifetime,
             beta,
             early_window: self.early_window,
             origin_timeout: self.origin_timeout,
-            max_request: 65_536,
-            max_response: 1_048_576,
-            negative_ttl: Span::ZERO,
-            max_waiters: 1_000,
-            max_origin_calls: 50,
-            cache_control: "no-cache".to_owned(),
+            ..Route::with_defaults("/".to_owned())
         })
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     isolate::{
         key_memo::KeyMemo,
-        metrics::{CallOutcome, Flusher, Gauges, MetricEvent},
+        metrics::{Flusher, Gauges, MetricEvent},
         state::{IsolateState, MAX_KEYS},
     },
 };
@@ -93,11 +93,12 @@ impl Globals {
 
     /// Counts the origin calls that were abandoned since the last time, and returns the isolate's gauges.
     pub(super) fn gauges(&mut self) -> Gauges {
-        for purpose in self.state.calls.sweep(clock::now()) {
-            self.flusher.fold(MetricEvent::Called { purpose, call: CallOutcome::Abandoned });
+        let now = clock::now();
+        for event in self.state.abandoned(now) {
+            self.flusher.fold(event);
         }
         Gauges {
-            computations_in_flight: self.state.calls.under_way() as u64,
+            computations_in_flight: self.state.calls.under_way(now) as u64,
             memory_entries: self.state.memory.keys() as u64,
             memory_bytes: self.state.memory.bytes() as u64,
         }

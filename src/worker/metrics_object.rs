@@ -67,10 +67,10 @@ fn new_epoch() -> String {
 /// reader gets the same epoch.
 fn load(state: &ObjectState) -> Result<Ledger, JsValue> {
     state.run(
-        "CREATE TABLE IF NOT EXISTS book (id INTEGER PRIMARY KEY CHECK (id = 1), counts BLOB NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS ledger (id INTEGER PRIMARY KEY CHECK (id = 1), counts BLOB NOT NULL)",
         &[],
     )?;
-    let bytes = state.first_bytes("SELECT counts FROM book", &[])?;
+    let bytes = state.first_bytes("SELECT counts FROM ledger", &[])?;
     match bytes.and_then(|bytes| codec::split(FORMAT, &bytes).map(|(ledger, _)| ledger)) {
         Some(ledger) => Ok(ledger),
         None => {
@@ -83,5 +83,5 @@ fn load(state: &ObjectState) -> Result<Ledger, JsValue> {
 
 fn save(state: &ObjectState, ledger: &Ledger) -> Result<(), JsValue> {
     let counts = js_sys::Uint8Array::from(&codec::join(FORMAT, ledger, &[])[..]);
-    state.run("INSERT OR REPLACE INTO book (id, counts) VALUES (1, ?)", &[counts.into()])
+    state.run("INSERT OR REPLACE INTO ledger (id, counts) VALUES (1, ?)", &[counts.into()])
 }

@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf};
 
 use xfetch_edge::{
     core::{
+        canonical_json,
         entry::Entry,
         failure::{Failure, Reason},
         global_rate::RateShare,
@@ -20,7 +21,7 @@ use xfetch_edge::{
         codec,
         colo_record::ColoRecord,
         entry_format::{self, Unreadable},
-        message::{self, Answer, LeaseRequest, Message, Reply},
+        message::{self, Answer, Inspection, LeaseRequest, Message, Reply},
         object::{self, Incoming, KeyObject, Output},
     },
 };
@@ -113,6 +114,72 @@ fn messages_of_version_1_are_decoded_and_others_are_not() {
     let mut future = sent.clone();
     future[0] = 2;
     assert_eq!(message::decode_reply(&future), None);
+}
+
+/// The encoding goes by position: each variant of a reply, a failure and a reason has its own line in one file.
+#[test]
+fn every_variant_of_a_reply_of_version_1_is_decoded() {
+    let reasons = [
+        Reason::OriginUnreachable,
+        Reason::OriginTimeout,
+        Reason::OriginError,
+        Reason::OriginBusy,
+        Reason::OriginUnauthorized,
+        Reason::OriginRedirect,
+        Reason::OriginUnexpectedStatus,
+        Reason::OriginTruncated,
+        Reason::OriginBodyTooLarge,
+        Reason::OriginNotJson,
+        Reason::TooManyOriginCalls,
+    ];
+    let transient = reasons.map(|reason| Failure::Transient { reason, retry_after: None });
+    let negative = Failure::Negative {
+        status: 404,
+        content_type: "application/json".to_owned(),
+        body: "{}".to_owned(),
+        ttl: Span(6),
+    };
+    let failures = transient.into_iter().chain([negative, Failure::Pass, Failure::GivenBack, failure()]);
+    let answers = [
+        Answer::Newer { generation: 9, age: Span(3), ttl: Span(4) },
+        Answer::Held { retry_in: Span(5) },
+        Answer::Granted { token: 9 },
+        Answer::Again,
+        Answer::TooManyWaiters,
+        Answer::Committed,
+        Answer::Rejected,
+        Answer::Closed { applied: true, retry_after: Span(5) },
+        Answer::Purged,
+        Answer::Inspected(Inspection {
+            generation: Some(9),
+            age: Some(Span(3)),
+            last_token: 10,
+            lease_token: Some(10),
+            lease_remaining: Some(Span(7)),
+            failure: Some(Failure::Pass),
+            failure_remaining: Some(Span(8)),
+            waiters: 2,
+        }),
+        Answer::Refused { speaks: 1 },
+    ];
+    let failed = failures.map(|failure| Answer::Failed { failure, retry_after: Span(5) });
+    let replies: Vec<Reply> = answers
+        .into_iter()
+        .chain(failed)
+        .map(|answer| Reply { floor: Floor { soft: 1, hard: 2 }, global_rate: 15_000, answer })
+        .collect();
+    let line = |reply: &Reply| format!("{}\n", canonical_json::hex(&message::encode_reply(reply, b"")));
+    let current: String = replies.iter().map(line).collect();
+    let stored = String::from_utf8(frozen("replies.v1", current.as_bytes())).expect("it is a text");
+    let bytes = |line: &str| -> Vec<u8> {
+        (0..line.len() / 2)
+            .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).expect("hex"))
+            .collect()
+    };
+    for (line, reply) in stored.lines().zip(&replies) {
+        let sent = bytes(line);
+        assert_eq!(message::decode_reply(&sent), Some((reply.clone(), &b""[..])), "{reply:?}");
+    }
 }
 
 fn failure() -> Failure {

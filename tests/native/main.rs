@@ -6,6 +6,7 @@
 
 mod config;
 mod exchanges;
+mod explain;
 mod formats;
 mod http;
 mod json;

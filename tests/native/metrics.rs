@@ -140,31 +140,31 @@ fn batch(isolate: &str, sequence: u64, epoch: Option<&str>, in_flight: u64) -> B
 
 #[test]
 fn a_batch_counts_once_and_only_in_its_own_epoch() {
-    let mut book = Ledger::new("first".to_owned(), Instant(1));
-    let requests = |book: &Ledger| book.counters.get(Counter::TotalRequests);
-    book.take(&batch("a", 1, None, 0), Instant(1));
-    assert_eq!(requests(&book), 1, "an isolate that knows of no epoch yet");
-    book.take(&batch("a", 1, Some("first"), 0), Instant(2));
-    assert_eq!(requests(&book), 1, "a repeated batch is not counted");
-    book.take(&batch("b", 1, Some("first"), 0), Instant(3));
-    book.take(&batch("a", 2, Some("first"), 0), Instant(4));
-    assert_eq!(requests(&book), 3);
-    book.reset("second".to_owned(), Instant(5));
-    assert_eq!((requests(&book), book.since), (0, Instant(5)));
-    book.take(&batch("a", 3, Some("first"), 0), Instant(6));
-    assert_eq!(requests(&book), 0, "a batch of an earlier epoch is not counted");
-    book.take(&batch("a", 3, Some("second"), 0), Instant(7));
-    assert_eq!(requests(&book), 0, "its sequence number has been used");
-    book.take(&batch("a", 4, Some("second"), 0), Instant(8));
-    assert_eq!(requests(&book), 1);
+    let mut ledger = Ledger::new("first".to_owned(), Instant(1));
+    let requests = |ledger: &Ledger| ledger.counters.get(Counter::TotalRequests);
+    ledger.take(&batch("a", 1, None, 0), Instant(1));
+    assert_eq!(requests(&ledger), 1, "an isolate that knows of no epoch yet");
+    ledger.take(&batch("a", 1, Some("first"), 0), Instant(2));
+    assert_eq!(requests(&ledger), 1, "a repeated batch is not counted");
+    ledger.take(&batch("b", 1, Some("first"), 0), Instant(3));
+    ledger.take(&batch("a", 2, Some("first"), 0), Instant(4));
+    assert_eq!(requests(&ledger), 3);
+    ledger.reset("second".to_owned(), Instant(5));
+    assert_eq!((requests(&ledger), ledger.since), (0, Instant(5)));
+    ledger.take(&batch("a", 3, Some("first"), 0), Instant(6));
+    assert_eq!(requests(&ledger), 0, "a batch of an earlier epoch is not counted");
+    ledger.take(&batch("a", 3, Some("second"), 0), Instant(7));
+    assert_eq!(requests(&ledger), 0, "its sequence number has been used");
+    ledger.take(&batch("a", 4, Some("second"), 0), Instant(8));
+    assert_eq!(requests(&ledger), 1);
 }
 
 #[test]
 fn gauges_are_those_of_isolates_that_reported_within_a_minute() {
-    let mut book = Ledger::new("first".to_owned(), Instant(0));
-    book.take(&batch("a", 1, None, 5), Instant(1_000));
-    book.take(&batch("b", 1, None, 7), Instant(31_000));
-    let seen = |now| book.gauges(Instant(now));
+    let mut ledger = Ledger::new("first".to_owned(), Instant(0));
+    ledger.take(&batch("a", 1, None, 5), Instant(1_000));
+    ledger.take(&batch("b", 1, None, 7), Instant(31_000));
+    let seen = |now| ledger.gauges(Instant(now));
     let sum = |in_flight, isolates: u64| Gauges {
         computations_in_flight: in_flight,
         memory_entries: 2 * isolates,
@@ -179,19 +179,19 @@ fn gauges_are_those_of_isolates_that_reported_within_a_minute() {
 #[test]
 fn beyond_the_limit_the_isolate_silent_for_longest_is_removed() {
     const MAX_ISOLATES: u64 = 2_000;
-    let mut book = Ledger::new("first".to_owned(), Instant(0));
+    let mut ledger = Ledger::new("first".to_owned(), Instant(0));
     for number in 0..MAX_ISOLATES {
-        book.take(&batch(&number.to_string(), 1, None, 0), Instant(1));
+        ledger.take(&batch(&number.to_string(), 1, None, 0), Instant(1));
     }
-    book.take(&batch("0", 2, None, 0), Instant(2));
-    book.take(&batch("new", 1, None, 0), Instant(3));
-    let requests = |book: &Ledger| book.counters.get(Counter::TotalRequests);
+    ledger.take(&batch("0", 2, None, 0), Instant(2));
+    ledger.take(&batch("new", 1, None, 0), Instant(3));
+    let requests = |ledger: &Ledger| ledger.counters.get(Counter::TotalRequests);
     assert_eq!(
-        (requests(&book), book.gauges(Instant(3)).memory_entries),
+        (requests(&ledger), ledger.gauges(Instant(3)).memory_entries),
         (MAX_ISOLATES + 2, 2 * MAX_ISOLATES)
     );
-    book.take(&batch("0", 2, None, 0), Instant(4));
-    assert_eq!(requests(&book), MAX_ISOLATES + 2, "isolate 0 is still known, so its batch is a repetition");
-    book.take(&batch("1", 1, None, 0), Instant(4));
-    assert_eq!(requests(&book), MAX_ISOLATES + 3, "isolate 1 was removed, so its batch counts again");
+    ledger.take(&batch("0", 2, None, 0), Instant(4));
+    assert_eq!(requests(&ledger), MAX_ISOLATES + 2, "isolate 0 is still known, so its batch is a repetition");
+    ledger.take(&batch("1", 1, None, 0), Instant(4));
+    assert_eq!(requests(&ledger), MAX_ISOLATES + 3, "isolate 1 was removed, so its batch counts again");
 }

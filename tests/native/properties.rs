@@ -263,7 +263,7 @@ proptest! {
 
     #[test]
     fn a_batch_counts_once_however_often_it_arrives(repeats in prop::collection::vec(0_usize..4, 1..12)) {
-        let mut book = Ledger::new("epoch".to_owned(), Instant(0));
+        let mut ledger = Ledger::new("epoch".to_owned(), Instant(0));
         let batch = |sequence: u64| {
             let mut counters = Counters::default();
             counters.fold(MetricEvent::CommitRejected);
@@ -271,12 +271,12 @@ proptest! {
         };
         let mut sent = 0;
         for (sequence, repeats) in (1..).zip(repeats) {
-            for _ in 0..=repeats { book.take(&batch(sequence), Instant(sequence)); }
+            for _ in 0..=repeats { ledger.take(&batch(sequence), Instant(sequence)); }
             sent += 1;
-            prop_assert_eq!(book.counters.get(Counter::CommitsRejected), sent);
+            prop_assert_eq!(ledger.counters.get(Counter::CommitsRejected), sent);
         }
         let stale = Batch { epoch: Some("older".to_owned()), ..batch(1_000) };
-        book.take(&stale, Instant(0));
-        prop_assert_eq!(book.counters.get(Counter::CommitsRejected), sent);
+        ledger.take(&stale, Instant(0));
+        prop_assert_eq!(ledger.counters.get(Counter::CommitsRejected), sent);
     }
 }

@@ -180,14 +180,21 @@ fn crowded(scenario: Scenario) -> Scenario {
 }
 
 #[test]
-fn drift_1_the_simulator_calls_without_a_lease_only_after_a_refused_acquire() {
+fn drift_1_the_simulator_uses_up_the_call_without_a_lease_by_a_refused_acquire_only() {
     let duration = Span(600_000);
-    let faults = Faults { refusal: 0.5, until: duration, ..Faults::default() };
-    let report = run(Scenario { duration, faults, ..Scenario::default() });
-    let count = |counter| report.counters.get(counter);
-    assert!(count(Counter::XfetchLockContentionTotal) > 20, "waits that may be refused");
-    let allowed = count(Counter::RefreshesStarted) + count(Counter::RefreshLockErrors);
-    assert!(count(Counter::ComputeCallsRefresh) <= allowed, "{:?}", report.counters);
+    let (mut lost, mut direct) = (0, 0);
+    for seed in 1..=10 {
+        let faults = Faults { refusal: 0.5, until: duration, ..Faults::default() };
+        let report = run(Scenario { seed, duration, faults, ..Scenario::default() });
+        let count = |counter| report.counters.get(counter);
+        assert!(count(Counter::XfetchLockContentionTotal) > 20, "waits that may be refused");
+        lost += count(Counter::RefreshLockErrors);
+        direct += count(Counter::ComputeCallsRefresh).saturating_sub(count(Counter::RefreshesStarted));
+    }
+    // A trigger whose `Acquire` is lost may call the origin, unless the isolate did so within the last computation.
+    // If refused waits counted too, fewer than nine in ten would.
+    assert!(direct <= lost, "{direct} calls without a lease for {lost} lost acquires");
+    assert!(10 * direct > 9 * lost, "{direct} calls without a lease for {lost} lost acquires");
 }
 
 #[test]

@@ -98,15 +98,15 @@ fn a_refresh_begins_unless_one_is_under_way_and_each_has_its_own_mark() {
 fn the_number_of_concurrent_origin_calls_is_bounded() {
     let (mut local, route, key) = (local(), route(), known().hash);
     for under_way in 0..2 {
-        assert!(local.has_room(&route), "{under_way} of two");
+        assert!(local.has_room(&route, NOW), "{under_way} of two");
         local.calls.begin(Purpose::Cold, NOW, route.lease());
     }
-    assert!(!local.has_room(&route));
+    assert!(!local.has_room(&route, NOW));
     assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Backoff), "there is no room");
     local.gate.begin(key, NOW, route.lease());
     assert_eq!(local.trigger(key, &route, NOW), Err(TriggerOutcome::Contention), "it is under way already");
     assert_eq!(local.calls.sweep(NOW.plus(route.lease())).len(), 2);
-    assert!(local.has_room(&route));
+    assert!(local.has_room(&route, NOW));
 }
 
 #[test]

@@ -57,6 +57,37 @@ fn expand(tree: &str) -> Vec<String> {
     named.flat_map(|part| expand(part).into_iter().map(|path| format!("{prefix}{path}"))).collect()
 }
 
+/// A path that begins with `super::`, once or more often, as a path from the crate's root. `parent` is the module
+/// above a file, or a folder's own.
+fn from_super(path: &str, parent: &str, is_folder: bool) -> String {
+    let mut above = parent;
+    let mut rest = path;
+    let mut is_first = true;
+    while let Some(next) = rest.strip_prefix("super::") {
+        if !is_first || is_folder {
+            above = above.rsplit_once("::").map_or("", |it| it.0);
+        }
+        (rest, is_first) = (next, false);
+    }
+    format!("{above}::{rest}")
+}
+
+#[test]
+fn the_import_parser_follows_every_super() {
+    let modules =
+        ["isolate", "isolate::share", "isolate::step", "sim", "sim::world"].map(str::to_owned).into();
+    let found = |own: &str, is_folder, text: &str| imports(own, is_folder, text, &modules);
+    let one = |name: &str| BTreeSet::from([name.to_owned()]);
+    assert_eq!(found("isolate::share", false, "use super::step::Step;"), one("isolate::step"));
+    assert_eq!(found("isolate::share", false, "use super::super::sim::world::World;"), one("sim::world"));
+    assert_eq!(
+        found("isolate::share", false, "fn a() { super::super::sim::world::run() }"),
+        one("sim::world")
+    );
+    assert_eq!(found("isolate", true, "use super::sim::world;"), one("sim::world"));
+    assert_eq!(found("isolate::share", false, "use super::{step, super::sim};").len(), 2);
+}
+
 /// The modules that a file imports from: for each path its longest prefix that is a file.
 fn imports(own: &str, is_folder: bool, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let code: String =
@@ -71,17 +102,26 @@ fn imports(own: &str, is_folder: bool, text: &str, modules: &BTreeSet<String>) -
         let tree = part.split(';').next().unwrap_or_default();
         if let Some(tree) = tree.strip_prefix("crate::") {
             paths.extend(expand(tree));
-        } else if let Some(tree) = tree.strip_prefix("super::") {
-            let above = if is_folder { parent.rsplit_once("::").map_or("", |it| it.0) } else { &parent };
-            paths.extend(expand(tree).into_iter().map(|path| format!("{above}::{path}")));
+        } else if tree.starts_with("super::") {
+            paths.extend(expand(tree).into_iter().map(|path| from_super(&path, &parent, is_folder)));
         } else if modules.contains(&format!("{parent}::{}", tree.split("::").next().unwrap_or_default())) {
             paths.extend(expand(tree).into_iter().map(|path| format!("{parent}::{path}")));
         }
     }
     // Paths in the code itself.
-    for part in code.split("crate::").skip(1) {
+    let until_end = |part: &str| {
         let end = part.find(|it: char| !it.is_alphanumeric() && it != '_' && it != ':').unwrap_or(part.len());
-        paths.push(part[..end].to_owned());
+        part[..end].to_owned()
+    };
+    paths.extend(code.split("crate::").skip(1).map(until_end));
+    let pieces = code.split("use ").map(|part| part.split_once(';').map_or(part, |it| it.1));
+    for piece in pieces {
+        for (place, _) in piece.match_indices("super::") {
+            // Of several `super::` in a row the first begins the path.
+            if !piece[..place].ends_with("super::") {
+                paths.push(from_super(&until_end(&piece[place..]), &parent, is_folder));
+            }
+        }
     }
     let deepest = |path: &String| {
         let mut path = path.trim_start_matches("::");
@@ -220,7 +260,7 @@ fn codes(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_promise_and_fault_that_a_test_names_has_a_row_in_the_documents() {
+fn every_promise_and_fault_has_a_row_in_the_documents_and_is_named_by_a_test() {
     let rows = |name: &str| {
         let text = fs::read_to_string(root().join("docs/internals").join(name)).expect("the document exists");
         let rows = text
@@ -234,10 +274,13 @@ fn every_promise_and_fault_that_a_test_names_has_a_row_in_the_documents() {
     let mut sources = files("tests/native", ".rs");
     sources.extend(files("tests/worker", ".mjs"));
     sources.extend(files("src/sim", ".rs"));
-    for (path, text) in sources {
-        let is_this_file = Path::new(&path).file_name().is_some_and(|it| it == "structure.rs");
-        for code in codes(&text).into_iter().filter(|_| !is_this_file) {
+    sources.retain(|(path, _)| Path::new(path).file_name().is_some_and(|it| it != "structure.rs"));
+    for (path, text) in &sources {
+        for code in codes(text) {
             assert!(known.contains(&code), "{path} names {code}, which no document explains");
         }
     }
+    let named: BTreeSet<String> = sources.iter().flat_map(|(_, text)| codes(text)).collect();
+    let unnamed: Vec<_> = known.difference(&named).collect();
+    assert!(unnamed.is_empty(), "no test names {unnamed:?}");
 }

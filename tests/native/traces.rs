@@ -203,6 +203,7 @@ fn a_dead_holder_delays_the_next_computation_by_one_lease_at_most() {
 
 #[test]
 fn a_clock_step_in_either_direction_ends_a_lease() {
+    // L6: a step ends a lease early, or lets the next one begin, so that a key is never locked for longer than two.
     for stepped in [NOW.minus(Span(1)), NOW.minus(Span(3_600_000)), at(3_600_000)] {
         let mut state = State::default();
         grant(&mut state, 0, "dies", NOW);

@@ -55,18 +55,19 @@ fn entry(generation: u64, stored_at: Instant) -> Entry {
 #[test]
 fn calls_under_way_are_counted_settled_once_and_swept_at_the_end_of_their_lease() {
     let mut calls = OriginCalls::default();
-    assert_eq!(calls.under_way(), 0);
+    assert_eq!(calls.under_way(NOW), 0);
     let first = calls.begin(Purpose::Cold, NOW, LEASE);
     let second = calls.begin(Purpose::Early, NOW.plus(Span(5_000)), LEASE);
     assert_ne!(first, second);
-    assert_eq!(calls.under_way(), 2);
+    assert_eq!(calls.under_way(NOW.plus(Span(5_000))), 2);
     assert!(calls.settle(second));
     assert!(!calls.settle(second), "it has ended already");
-    assert_eq!(calls.under_way(), 1, "the other goes on");
+    assert_eq!(calls.under_way(NOW), 1, "the other goes on");
+    assert_eq!(calls.under_way(NOW.plus(LEASE)), 0, "beyond its lease it takes no room, swept or not");
     assert_eq!(calls.sweep(NOW.plus(Span(9_999))), []);
     assert_eq!(calls.sweep(NOW.plus(LEASE)), [Purpose::Cold]);
     assert!(!calls.settle(first), "it was swept");
-    assert_eq!(calls.under_way(), 0);
+    assert_eq!(calls.under_way(NOW), 0);
 }
 
 #[test]

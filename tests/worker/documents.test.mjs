@@ -17,7 +17,7 @@ const read = (name) => readFileSync(join(root, name), "utf8");
 
 const below = (folder) =>
   readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name)));
-const documents = [...readdirSync(root), ...below("docs"), ...below("bench"), ...below("examples")].filter(
+const documents = [...readdirSync(root), ...["docs", "bench", "examples", "npm", "templates"].flatMap(below)].filter(
   (name) => name.endsWith(".md") && !name.includes("node_modules"),
 );
 
@@ -154,8 +154,10 @@ describe("the quick start", () => {
 });
 
 test("the commands that documents name exist", () => {
-  const scripts = JSON.parse(read("package.json")).scripts;
   for (const name of documents) {
+    // A template's document names the scripts of the template.
+    const own = join(dirname(name), "package.json");
+    const scripts = JSON.parse(read(name.startsWith("templates") ? own : "package.json")).scripts;
     for (const [, script] of read(name).matchAll(/`npm (?:run )?([a-z]+(?::[a-z]+)?)/g)) {
       if (["install", "ci", "create"].includes(script)) continue;
       assert.ok(script in scripts, `${name} names npm run ${script}`);

@@ -225,7 +225,7 @@ const PATHS = [
 ];
 
 const ADMINS = [
-  ...["metrics", "inspect", "purge", "metrics/reset", "openapi.json", "nothing"].flatMap((path) => [
+  ...["metrics", "inspect", "explain", "purge", "metrics/reset", "openapi.json", "nothing"].flatMap((path) => [
     refused(`${path} without a token`, 401, "unauthorized", { path: `/_xfetch/${path}`, headers: {}, body: "{}" }),
     refused(`${path} with the token in the query`, 401, "unauthorized", {
       path: `/_xfetch/${path}?token=${ADMIN_TOKEN}`,
@@ -249,7 +249,7 @@ const ADMINS = [
       body: "{}",
     }),
   ),
-  ...["metrics/reset", "purge", "inspect"].map((path) =>
+  ...["metrics/reset", "purge", "inspect", "explain"].map((path) =>
     refused(`GET ${path}`, 405, "method_not_allowed", { method: "GET", path: `/_xfetch/${path}`, headers: ADMIN }),
   ),
   ...["metrics", "health", "openapi.json"].map((path) =>
@@ -272,11 +272,11 @@ const ADMINS = [
     ["a header that is not keyed", JSON.stringify({ path: PATH, body: WARM, headers: { "x-other": "1" } })],
     ["a body that the route refuses", JSON.stringify({ path: PATH, body: { other: 1 } })],
   ].flatMap(([name, body]) =>
-    ["purge", "inspect"].map((path) =>
+    ["purge", "inspect", "explain"].map((path) =>
       refused(`${path}: ${name}`, 400, "bad_body", { path: `/_xfetch/${path}`, headers: ADMIN, body }),
     ),
   ),
-  ...["purge", "inspect"].map((path) =>
+  ...["purge", "inspect", "explain"].map((path) =>
     refused(`${path}: an unknown route`, 404, "unknown_route", {
       path: `/_xfetch/${path}`,
       headers: ADMIN,

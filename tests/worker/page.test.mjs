@@ -372,6 +372,17 @@ describe("the live view, served by the Worker", () => {
     assert.deepEqual([unknown.status, unknown.headers.get("content-type")], [404, "application/problem+json"]);
   });
 
+  test("page, package, crate and Worker show the same version", async () => {
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const crate = /^version = "([^"]+)"/m.exec(readFileSync(join(root, "Cargo.toml"), "utf8"))[1];
+    const health = await fetch(`${worker.url}_xfetch/health`, { headers: { authorization: `Bearer ${TOKEN}` } });
+    assert.equal((await health.json()).version, version);
+    assert.equal(crate, version);
+    await open(worker.url, {
+      run: async (page) => assert.equal(await page.textContent("#version"), `xfetch-edge ${version}`),
+    });
+  });
+
   test("a burst at this server costs one computation, and the page shows the entry's state", () =>
     open(`${worker.url}#live`, {
       run: async (page) => {
@@ -410,7 +421,7 @@ describe("the live view, served by the Worker", () => {
     assert.equal((await fetch(`${worker.url}_xfetch/openapi.json`)).status, 401);
     const question = { home_team: "Arsenal", away_team: "Chelsea", match_date: "openapi" };
     const subject = { path: "/api/v1/brain/calculate", body: question };
-    const bodies = { calculate: question, purge: subject, inspect: subject };
+    const bodies = { calculate: question, purge: subject, inspect: subject, explain: subject };
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const [method, { operationId, responses, security }] of Object.entries(methods)) {
         const ask = (change) =>

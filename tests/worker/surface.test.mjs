@@ -275,6 +275,7 @@ describe("a configured route", () => {
       ["POST", "metrics/reset"],
       ["POST", "purge"],
       ["POST", "inspect"],
+      ["POST", "explain"],
       ["GET", "other"],
     ]) {
       for (const headers of [
@@ -289,7 +290,7 @@ describe("a configured route", () => {
       }
     }
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
-    for (const path of ["metrics/reset", "purge", "inspect"]) {
+    for (const path of ["metrics/reset", "purge", "inspect", "explain"]) {
       const answer = await world.client.raw("GET", `/_xfetch/${path}`, { headers });
       assertProblem(answer, 405, "method_not_allowed");
       assert.equal(answer.headers.allow, "POST");
@@ -359,6 +360,37 @@ describe("a configured route", () => {
     const gone = await inspect(world.client, body);
     assert.deepEqual([gone.memory.entry, gone.colo.entry, gone.object.holds.generation], [null, null, null]);
     assert.match((await post(body)).headers["cache-status"], /stored/);
+  });
+
+  test("explain says what a request would get and why, before and after each step, and changes nothing", async () => {
+    const body = question();
+    const explain = () => world.client.admin("POST", "explain", { path: PATH, body: JSON.parse(body) });
+    const cold = await explain();
+    assert.deepEqual([cold.answer, cold.generation, cold.refresh], ["computes", null, null]);
+    assert.equal(cold.path, PATH);
+    assert.deepEqual(JSON.parse(cold.body), JSON.parse(body));
+    assert.ok(
+      cold.why.some((it) => /asks the object for the lease/.test(it)),
+      cold.why.join(" "),
+    );
+    assert.ok(cold.why.some((it) => /would grant the lease/.test(it)));
+    assert.match((await post(body)).headers["cache-status"], /stored/);
+
+    const before = await counters(world.client);
+    const fresh = await explain();
+    assert.deepEqual([fresh.answer, fresh.refresh_probability, fresh.refresh], ["fresh_hit", 0, null]);
+    assert.equal(fresh.generation, fresh.memory.entry.generation);
+    assert.ok(fresh.early_window_opens > 0 && fresh.early_window_opens <= 5);
+    assert.ok(
+      fresh.why.some((it) => /from memory; it expires in \d+\.\d s/.test(it)),
+      fresh.why.join(" "),
+    );
+    assert.equal((await counters(world.client)).total_requests, before.total_requests);
+
+    await purge(world.client, body, false);
+    const stale = await explain();
+    assert.deepEqual([stale.answer, stale.refresh_probability, stale.refresh], ["stale_hit", 1, "begins"]);
+    assert.match((await post(body)).headers["cache-status"], /detail=stale/);
   });
 
   test("Prometheus text has every counter, with its type", async () => {

@@ -19,6 +19,7 @@ function show() {
   live?.(view === "live");
 }
 
+byId("version").textContent = `xfetch-edge ${XFETCH_VERSION}`;
 live = openLive();
 addEventListener("hashchange", show);
 show();

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 pub use error::ConfigError;
 pub use origin::OriginUrl;
-pub use route::{Beta, Credentials, OBJECT_TIMEOUT, Route};
+pub use route::{Beta, Credentials, LATE_SHARE, MAX_BETA, OBJECT_TIMEOUT, Route};
 
 use crate::core::time::Span;
 use names::{RESERVED_HEADERS, is_header_name, is_plain_path};

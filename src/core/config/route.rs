@@ -90,6 +90,8 @@ impl Route {
 /// The largest `max_request`, in bytes. A key contains the request body with its quotes escaped; the key and
 /// the largest response must together fit into the 2 MB of a Durable Object's row.
 const MAX_REQUEST: u32 = 262_144;
+/// The largest response that is cached, in bytes.
+const MAX_RESPONSE: u32 = 1_048_576;
 /// How long the Worker waits for the object.
 pub const OBJECT_TIMEOUT: Span = Span(2_000);
 /// A lease outlives the origin call by this much.
@@ -122,6 +124,35 @@ const NAMES: [&str; 22] = [
     "description",
 ];
 
+impl Route {
+    /// A route of this path with the default of every other setting.
+    #[must_use]
+    pub fn with_defaults(path: String) -> Self {
+        Self {
+            path,
+            origin: None,
+            fields: None,
+            headers: Vec::new(),
+            credentials: Credentials::Bypass,
+            credential_headers: vec!["x-api-key".to_owned()],
+            lifetime: Lifetime {
+                ttl: Span(300_000),
+                stale_while_revalidate: Span(3_600_000),
+                stale_if_error: Span(86_400_000),
+            },
+            beta: Beta::Auto { late_share: LATE_SHARE, max_beta: MAX_BETA },
+            early_window: 0.5,
+            origin_timeout: Span(15_000),
+            max_request: 65_536,
+            max_response: MAX_RESPONSE,
+            negative_ttl: Span::ZERO,
+            max_waiters: 1_000,
+            max_origin_calls: 50,
+            cache_control: "no-cache".to_owned(),
+        }
+    }
+}
+
 pub(super) fn parse_all(reader: &Reader<'_>, development: bool) -> Vec<Rc<Route>> {
     const ALLOWED: &str = "a list of 1 to 100 route tables, each with a path of its own";
     let tables = reader.list("ROUTES", ALLOWED).unwrap_or_default();
@@ -150,28 +181,33 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         reader.refuse(unknown, &format!("one of the settings {}", NAMES.join(", ")));
     }
     methods(reader);
+    let usual = Route::with_defaults(path(reader));
+    let Lifetime { ttl, stale_while_revalidate, stale_if_error } = usual.lifetime;
+    let seconds = |name: &str, usual: Span, least: f64, most: f64| {
+        reader.seconds(name, usual.as_seconds(), least, most)
+    };
     let route = Route {
-        path: path(reader),
         origin: origin_url(reader, "origin", development),
         fields: fields(reader),
-        headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or_default(),
+        headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or(usual.headers),
         credentials: credentials(reader),
         credential_headers: header_names(reader, "credential_headers", &[])
-            .unwrap_or_else(|| vec!["x-api-key".to_owned()]),
+            .unwrap_or(usual.credential_headers),
         lifetime: Lifetime {
-            ttl: reader.seconds("ttl", 300.0, 0.1, YEAR),
-            stale_while_revalidate: reader.seconds("stale_while_revalidate", 3_600.0, 0.0, YEAR),
-            stale_if_error: reader.seconds("stale_if_error", 86_400.0, 0.0, YEAR),
+            ttl: seconds("ttl", ttl, 0.1, YEAR),
+            stale_while_revalidate: seconds("stale_while_revalidate", stale_while_revalidate, 0.0, YEAR),
+            stale_if_error: seconds("stale_if_error", stale_if_error, 0.0, YEAR),
         },
         beta: beta(reader),
-        early_window: reader.number("early_window", 0.5, 0.01, 1.0, "the TTL's share"),
-        origin_timeout: reader.seconds("origin_timeout", 15.0, 0.1, 20.0),
-        max_request: reader.whole("max_request", 65_536, 1, MAX_REQUEST, "bytes"),
-        max_response: reader.whole("max_response", 1_048_576, 1, 1_048_576, "bytes"),
-        negative_ttl: reader.seconds("negative_ttl", 0.0, 0.0, 86_400.0),
-        max_waiters: reader.whole("max_waiters", 1_000, 1, 10_000, "requests"),
-        max_origin_calls: reader.whole("max_origin_calls", 50, 1, 1_000, "calls"),
-        cache_control: cache_control(reader),
+        early_window: reader.number("early_window", usual.early_window, 0.01, 1.0, "the TTL's share"),
+        origin_timeout: seconds("origin_timeout", usual.origin_timeout, 0.1, 20.0),
+        max_request: reader.whole("max_request", usual.max_request, 1, MAX_REQUEST, "bytes"),
+        max_response: reader.whole("max_response", usual.max_response, 1, MAX_RESPONSE, "bytes"),
+        negative_ttl: seconds("negative_ttl", usual.negative_ttl, 0.0, 86_400.0),
+        max_waiters: reader.whole("max_waiters", usual.max_waiters, 1, 10_000, "requests"),
+        max_origin_calls: reader.whole("max_origin_calls", usual.max_origin_calls, 1, 1_000, "calls"),
+        cache_control: cache_control(reader, usual.cache_control),
+        path: usual.path,
     };
     let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Span::SECOND);
     reader.demand(whole <= MAX_REFRESH, "origin_timeout", "at most 20 seconds");
@@ -228,10 +264,11 @@ fn credentials(reader: &Reader<'_>) -> Credentials {
     }
 }
 
-/// The defaults of `auto`, chosen from the results of `auto_beta` for 0.01 to 1,000 requests per delta;
-/// `docs/concepts.md` states what they cost.
-const LATE_SHARE: f64 = 0.01;
-const MAX_BETA: f64 = 6.0;
+/// The default `late_share` of `auto`. This and [`MAX_BETA`] are chosen from the results of `auto_beta` for 0.01
+/// to 1,000 requests per delta; `docs/concepts.md` states what they cost.
+pub const LATE_SHARE: f64 = 0.01;
+/// The default `max_beta` of `auto`.
+pub const MAX_BETA: f64 = 6.0;
 
 fn beta(reader: &Reader<'_>) -> Beta {
     let late_share = reader.number("late_share", LATE_SHARE, 0.000_1, 0.5, "the cycles' share");
@@ -250,9 +287,9 @@ fn beta(reader: &Reader<'_>) -> Beta {
     }
 }
 
-fn cache_control(reader: &Reader<'_>) -> String {
+fn cache_control(reader: &Reader<'_>, usual: String) -> String {
     const ALLOWED: &str = "a Cache-Control value of visible ASCII characters and spaces";
-    let value = reader.optional_text("cache_control", ALLOWED).unwrap_or_else(|| "no-cache".to_owned());
+    let value = reader.optional_text("cache_control", ALLOWED).unwrap_or(usual);
     let is_good = value.len() <= 256 && value.bytes().all(|b| (0x20..0x7f).contains(&b));
     reader.demand(is_good, "cache_control", ALLOWED);
     value

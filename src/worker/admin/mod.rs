@@ -43,10 +43,11 @@ pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
         "metrics" => wrong_method("GET, HEAD"),
         "openapi.json" if reads => assets::file(context).await.unwrap_or_else(problem::not_found),
         "openapi.json" => wrong_method("GET, HEAD"),
-        "metrics/reset" | "purge" | "inspect" if method != "POST" => wrong_method("POST"),
+        "metrics/reset" | "purge" | "inspect" | "explain" if method != "POST" => wrong_method("POST"),
         "metrics/reset" => metrics::reset(context).await,
         "purge" => tiers::purge(context).await,
         "inspect" => tiers::inspect(context).await,
+        "explain" => tiers::explain(context).await,
         _ => problem::not_found(),
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /_xfetch/purge` and `POST /_xfetch/inspect`: one key, through all tiers.
+//! `POST /_xfetch/purge`, `POST /_xfetch/inspect` and `POST /_xfetch/explain`: one key, through all tiers.
 
 use std::rc::Rc;
 
@@ -19,7 +19,8 @@ use crate::{
         xfetch::{self, Draw},
     },
     isolate::{
-        step::{Done, Event},
+        explain,
+        step::{Done, Event, KeyedRoute},
         task::Task,
     },
     protocol::{
@@ -115,25 +116,63 @@ pub(super) async fn purge(context: &Rc<RequestContext>) -> Response {
 
 /// What each tier holds. Changes nothing.
 pub(super) async fn inspect(context: &Rc<RequestContext>) -> Response {
+    match subject(context).await {
+        Ok(TierRequest { keyed, .. }) => response::json(200, &tiers(&keyed).await.value),
+        Err(problem) => problem.response(),
+    }
+}
+
+/// What a request would get now, and why, with what each tier holds. Changes nothing.
+pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
     let TierRequest { keyed, .. } = match subject(context).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
+    let Tiers { mut value, colo, inspection } = tiers(&keyed).await;
+    let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route };
+    let now = clock::now();
+    let explained = globals::with(|globals| explain::explain(&globals.state, subject, colo.as_deref(), now));
+    let words = explained.words(subject, inspection.as_ref(), now);
+    let opens = explained.window_opens.map(|at| at.as_seconds() - now.as_seconds());
+    let more = [
+        ("path", keyed.route.path.as_str().into()),
+        ("body", keyed.request.body.as_str().into()),
+        ("answer", explained.as_str().into()),
+        ("generation", explained.entry().map(|entry| entry.generation).into()),
+        ("refresh_probability", explained.probability.into()),
+        ("early_window_opens", opens.into()),
+        ("refresh", explained.refresh_words().map(|(word, _)| word).into()),
+        ("why", words.into()),
+    ];
+    for (name, explained) in more {
+        value[name] = explained;
+    }
+    response::json(200, &value)
+}
+
+/// What each tier holds, as JSON, and the parts from which an explanation is made.
+struct Tiers {
+    value: Value,
+    colo: Option<Vec<u8>>,
+    inspection: Option<Inspection>,
+}
+
+async fn tiers(keyed: &KeyedRequest) -> Tiers {
     let (route, key, now) = (&keyed.route, &keyed.request.key, clock::now());
     let (memory, memory_floor, rate) = globals::with(|globals| {
         let memory = &globals.state.memory;
         let entry = memory.peek(&key.hash, &key.text, now);
         (entry, memory.floor(&key.hash), memory.rate(&key.hash, route.lifetime.ttl))
     });
-    let bytes = cache_api::look_up(keyed.host(), key).await.ok().flatten();
-    let record = bytes.map(|bytes| ColoRecord::decode(&bytes, &key.text, clock::now()).0).unwrap_or_default();
-    let object = match ask_object(&keyed).await {
-        Some(Reply { floor, answer: Answer::Inspected(inspection), .. }) => canonical_json::object([
-            ("reachable", true.into()),
-            ("floor", floors(floor)),
-            ("holds", held(&inspection)),
-        ]),
-        Some(_) | None => canonical_json::object([("reachable", false.into())]),
+    let colo = cache_api::look_up(keyed.host(), key).await.ok().flatten();
+    let record =
+        colo.as_deref().map(|bytes| ColoRecord::decode(bytes, &key.text, clock::now()).0).unwrap_or_default();
+    let (object, inspection) = match ask_object(keyed).await {
+        Some(Reply { floor, answer: Answer::Inspected(inspection), .. }) => {
+            let fields = [("reachable", true.into()), ("floor", floors(floor)), ("holds", held(&inspection))];
+            (canonical_json::object(fields), Some(inspection))
+        }
+        Some(_) | None => (canonical_json::object([("reachable", false.into())]), None),
     };
     let tier = |entry: Option<&Entry>, floor: Floor| {
         let entry = entry.map(|entry| described(entry, route, rate));
@@ -143,18 +182,16 @@ pub(super) async fn inspect(context: &Rc<RequestContext>) -> Response {
         Beta::Fixed(beta) => beta.into(),
         Beta::Auto { .. } => "auto".into(),
     };
-    response::json(
-        200,
-        &canonical_json::object([
-            ("key", key.name().into()),
-            ("canonical", (*key.text).into()),
-            ("rate", rate.into()),
-            ("beta", beta),
-            ("memory", tier(memory.as_deref(), memory_floor)),
-            ("colo", tier(record.entry.as_deref(), record.floor)),
-            ("object", object),
-        ]),
-    )
+    let value = canonical_json::object([
+        ("key", key.name().into()),
+        ("canonical", (*key.text).into()),
+        ("rate", rate.into()),
+        ("beta", beta),
+        ("memory", tier(memory.as_deref(), memory_floor)),
+        ("colo", tier(record.entry.as_deref(), record.floor)),
+        ("object", object),
+    ]);
+    Tiers { value, colo, inspection }
 }
 
 async fn ask_object(keyed: &KeyedRequest) -> Option<Reply> {
