@@ -19,6 +19,7 @@ const NPM_ALLOWED = new Set([
   "0BSD",
   "BSD-2-Clause",
   "BSD-3-Clause",
+  "BlueOak-1.0.0",
   "CC0-1.0",
   "MPL-2.0",
   "LGPL-3.0-or-later",

@@ -62,7 +62,7 @@ const parts = {
     clippy("--all-targets");
     clippy(...wasm, "--lib");
     clippy(...wasm, "--lib", "--no-default-features", "--features", "demo");
-    clippy(...wasm, "--package", "embed");
+    clippy(...wasm, "--package", "my-cached-worker");
     // Nothing else in `npm test` compiles these.
     for (const feature of ["hello", "raw", "object", "driver"])
       clippy(...wasm, "--package", "bench-hello", "--features", feature);
@@ -147,16 +147,17 @@ const parts = {
     run(process.execPath, ["--test", ...files("tests/ops", ".test.mjs")]);
   },
   package() {
+    run("cargo", ["package", "--allow-dirty", "--package", "xfetch-edge"]);
     run(process.execPath, [
       "--test",
       "--test-concurrency=1",
-      "--test-timeout=120000",
+      "--test-timeout=600000",
       ...files("tests/package", ".test.mjs"),
     ]);
   },
   async worker() {
     await setUpBrowser();
-    build(join(root, "examples", "embed"));
+    build(join(root, "templates", "rust"));
     run(process.execPath, [
       "--test",
       "--test-concurrency=1",

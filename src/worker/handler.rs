@@ -88,6 +88,6 @@ pub fn answer(
 /// What takes time goes on when its client hangs up.
 fn promise(context: &ExecutionContext, answer: impl Future<Output = JsValue> + 'static) -> JsValue {
     let promise = background::promise(Box::pin(async move { Ok(answer.await) }));
-    background::keep(context, &promise);
+    background::keep(context, &promise, false);
     promise.into()
 }

@@ -3,12 +3,14 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, copyFileSync, cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { before, describe, test } from "node:test";
 
+import { TOOLS, installTool, toolEnvironment } from "../../scripts/setup.mjs";
 import { bin, install, root, run, tarball } from "./installed.mjs";
 
 const TOKEN = "development-only-token";
@@ -23,12 +25,12 @@ async function freePort() {
 }
 
 /** Starts `wrangler dev` in a folder; returns its address and a function that ends it. */
-async function dev(/** @type {string} */ folder) {
+async function dev(/** @type {string} */ folder, { env: own = process.env, limit = 60_000 } = {}) {
   const port = await freePort();
   const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
   const words = [wrangler, "dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0"];
   const env = {
-    ...process.env,
+    ...own,
     CI: "true",
     NO_COLOR: "1",
     WRANGLER_SEND_METRICS: "false",
@@ -38,7 +40,7 @@ async function dev(/** @type {string} */ folder) {
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
   const url = `http://127.0.0.1:${port}`;
-  const end = Date.now() + 60_000;
+  const end = Date.now() + limit;
   for (;;) {
     const answer = await fetch(`${url}/_xfetch/health`).catch(() => undefined);
     if (answer?.ok) break;
@@ -132,6 +134,40 @@ async function startAnalysis() {
   };
 }
 
+test("rust, built by worker-build from a copy outside of the repository", { timeout: 600_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "xfetch-rust-"));
+  cpSync(join(root, "templates", "rust"), folder, {
+    recursive: true,
+    filter: (path) => !/\/(build|target)$/.test(path),
+  });
+  // The crate is not published yet; and wrangler would install worker-build with optimisation, which takes minutes.
+  appendFileSync(join(folder, "Cargo.toml"), `\n[patch.crates-io]\nxfetch-edge = { path = "${root}" }\n`);
+  copyFileSync(join(root, "Cargo.lock"), join(folder, "Cargo.lock"));
+  const settings = join(folder, "wrangler.toml");
+  writeFileSync(
+    settings,
+    readFileSync(settings, "utf8").replace(/^command = .*/m, 'command = "worker-build --release"'),
+  );
+  const workerBuild = await installTool(TOOLS["worker-build"]());
+  const env = {
+    ...toolEnvironment(),
+    PATH: `${dirname(workerBuild)}:${toolEnvironment().PATH}`,
+    WASM_BINDGEN_BIN: await installTool(TOOLS["wasm-bindgen"]()),
+    CARGO_TARGET_DIR: join(root, "target", "template"),
+  };
+  const origin = await startAnalysis();
+  const vars = readFileSync(join(folder, ".dev.vars.example"), "utf8").replace("http://127.0.0.1:8788", origin.url);
+  writeFileSync(join(folder, ".dev.vars"), vars);
+  const { url, stop } = await dev(folder, { env, limit: 400_000 });
+  try {
+    assert.equal(await (await fetch(`${url}/own/hello`)).text(), "hello from the embedding Worker");
+    await follows(url);
+  } finally {
+    await stop();
+    await origin.close();
+  }
+});
+
 test("until its origin is set, the proxy says what is missing", async () => {
   const folder = install(join(root, "templates", "proxy"));
   const port = await freePort();
@@ -151,7 +187,7 @@ test("until its origin is set, the proxy says what is missing", async () => {
 });
 
 test("no template carries a development setting or a secret into production", () => {
-  for (const name of ["typescript", "hono", "proxy"]) {
+  for (const name of ["typescript", "hono", "proxy", "rust"]) {
     const settings = readFileSync(join(root, "templates", name, "wrangler.toml"), "utf8");
     assert.doesNotMatch(settings, /^\s*(DEVELOPMENT|ADMIN_TOKEN|ORIGIN_HEADERS)\s*=/m, name);
     assert.doesNotMatch(settings, /127\.0\.0\.1|localhost/, name);

@@ -68,8 +68,8 @@ test("paths in the internal documents exist", () => {
 
 test("the README has at most 150 lines", () => assert.ok(read("README.md").split("\n").length <= 150));
 
-test("the sample of docs/embedding.md is the embedding example, which is compiled", () => {
-  const example = read("examples/embed/src/lib.rs")
+test("the sample of docs/embedding.md is the Rust template's code, which is compiled", () => {
+  const example = read("templates/rust/src/lib.rs")
     .split("\n")
     .filter((line) => !line.startsWith("//!"));
   assert.equal(samples(read("docs/embedding.md"), "rust")[0].trim(), example.join("\n").trim());

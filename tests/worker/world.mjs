@@ -11,7 +11,7 @@ import { ADMIN_TOKEN, PATH, route, startRuntime } from "../../scripts/runtime.mj
 export { ADMIN_TOKEN, PATH, route, sleep };
 
 /** Another Worker that embeds the cache, as it is built. */
-export const EMBEDDING = fileURLToPath(new URL("../../examples/embed/build", import.meta.url));
+export const EMBEDDING = fileURLToPath(new URL("../../templates/rust/build", import.meta.url));
 
 let questions = 0;
 

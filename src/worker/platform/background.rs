@@ -41,17 +41,13 @@ impl Background for ExecutionContext {
             future.await;
             Ok(JsValue::UNDEFINED)
         }));
-        keep_for(self, &promise, is_housekeeping);
+        keep(self, &promise, is_housekeeping);
     }
 }
 
 /// Keeps a request alive until the promise has settled, even if the client disconnects. Without this, the
 /// platform cancels the request: its futures are never polled again, and what they hold is never freed.
-pub(crate) fn keep(context: &ExecutionContext, promise: &Promise) {
-    keep_for(context, promise, false);
-}
-
-fn keep_for(context: &ExecutionContext, promise: &Promise, is_housekeeping: bool) {
+pub(crate) fn keep(context: &ExecutionContext, promise: &Promise, is_housekeeping: bool) {
     // It fails only for a request that has already ended, which need not be kept alive.
     let _ = context.wait_until(promise, is_housekeeping);
 }
