@@ -1,7 +1,7 @@
 //! The cost of the pure decisions, natively: in nanoseconds by divan (`cargo bench`), or, with the arguments
 //! `--rounds`, a case and a number, as a program that only repeats this case, so that callgrind can count its
 //! instructions.
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "names and module headers document tests")]
 
 use std::{hint::black_box, sync::Arc};
 

@@ -22,7 +22,7 @@ export function settings(vars) {
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-/** The route of the reference origin, with changes. */
+/** The route of the example origin, with changes. */
 /** @returns {Record<string, any>} */
 export function route(change = {}) {
   return {

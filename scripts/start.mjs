@@ -1,4 +1,4 @@
-// `npm start`: builds, starts the analysis origin and the Worker under `wrangler dev`. The screen shows one line per step
+// `npm start`: builds, starts the example origin and the Worker under `wrangler dev`. The screen shows one line per step
 // and then what is needed to try the Worker; everything else is in target/start.log.
 //
 // PORT sets the Worker's port (the origin takes the next one), and ORIGIN_URL replaces the origin. Flags after `--` are
@@ -82,7 +82,7 @@ async function main() {
     ["--var", "PAGE:true"],
     ["--var", "FLUSH_INTERVAL:1"],
     ...(originUrl ? [/** @type {Flag} */ (["--var", `ORIGIN_URL:${originUrl}`])] : []),
-    // The page's controls for the development origin.
+    // The page's controls for the example origin.
     ...(origin ? [/** @type {Flag} */ (["--var", 'FORWARD:["/control"]'])] : []),
   ];
   const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");

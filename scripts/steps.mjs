@@ -27,6 +27,10 @@ export class Missing extends Error {}
 const children = new Set();
 // A program that could not be started has no id, and a signal to it would reach this process group.
 process.on("exit", () => children.forEach((child) => child.pid && child.kill()));
+// Without a handler the process would end without the event above.
+process.once("SIGTERM", () => {
+  if (children.size > 0 || process.listenerCount("SIGTERM") === 0) process.exit(143);
+});
 
 /** Starts a program; `stdio` says where its output goes. Resolves to its exit code. */
 function start(command, args, options, onOutput) {

@@ -1,7 +1,7 @@
 //! Tests that `wasm-pack test --headless` runs in a real browser: the platform's clock and random numbers,
 //! and the promises that are also tested natively, from the same source.
 #![cfg(target_arch = "wasm32")]
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "names and module headers document tests")]
 
 #[path = "shared/promises.rs"]
 mod promises;

@@ -1,6 +1,6 @@
 //! The page's bindings, run in a real browser by `wasm-pack test --headless`.
 #![cfg(all(target_arch = "wasm32", feature = "demo"))]
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "names and module headers document tests")]
 
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};

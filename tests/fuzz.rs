@@ -4,7 +4,7 @@
 //!
 //! An input is read as edits of a seed, because random bytes never pass the first check of a parser.
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "names and module headers document tests")]
 
 #[path = "fuzz/targets.rs"]
 mod targets;

@@ -1,4 +1,4 @@
-// The analysis origin: a small real service on loopback, with a control path for tests and demos.
+// The example origin: a small real service on loopback, with a control path for tests and demos.
 //
 //   POST /api/v1/brain/calculate   the analysis
 //   GET  /control                  counts and settings
@@ -219,6 +219,6 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const origin = await startOrigin({ port: Number(process.env.ORIGIN_PORT ?? 8788) });
-  console.log(`analysis origin on ${origin.url}`);
+  console.log(`example origin on ${origin.url}`);
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(0));
 }

@@ -94,7 +94,17 @@ export async function throughCache(
     // Without any route there are only the admin paths, but the settings need one.
     ROUTES: known.length > 0 ? known : [{ path: `${PRIVATE}unused` }],
     // The default origin of this request. A service binding rejects, and so does this function.
-    ORIGIN: { fetch: async (outgoing: Request) => origin(outgoing) },
+    ORIGIN: {
+      fetch: async (outgoing: Request) => {
+        try {
+          return await origin(outgoing);
+        } catch (error) {
+          // The cache answers with a problem that shows no internals, so the log is the only place for the error.
+          console.error(error);
+          throw error;
+        }
+      },
+    },
     ORIGIN_URL: undefined,
   };
   return worker.fetch(request, Object.setPrototypeOf(own, env), context);

@@ -26,9 +26,23 @@ export async function computed(compute: () => unknown, thrown: (error: unknown) 
       throw new TypeError("xfetch-edge: a cached function must return a JSON value, not undefined");
     return new Response(text, { headers: { "content-type": "application/json" } });
   } catch (error) {
+    // Behind an answer there is no caller left to see it.
+    console.error(error);
     thrown(error);
     return new Response(null, { status: 500 });
   }
+}
+
+/** A key as JSON; what JSON cannot hold would be the same key for different values, so it is an error. */
+export function keyText(what: string, key: unknown): string {
+  return JSON.stringify(key, (name, value: unknown) => {
+    if (value === undefined || typeof value === "function" || (typeof value === "number" && !Number.isFinite(value))) {
+      throw new TypeError(
+        `xfetch-edge: the key of ${what} has ${String(value)} at ${JSON.stringify(name)}, which JSON cannot hold`,
+      );
+    }
+    return value;
+  });
 }
 
 /** The value in a response of the cache; throws the computation's own error, or says what has failed. */
@@ -67,7 +81,7 @@ export function cached<A extends readonly Json[], R extends Json>(
   register({ max_request: 262_144, ...settings, path });
   return async (...args) => {
     let error: unknown;
-    const body = JSON.stringify(key ? { key: key(...args) } : { args });
+    const body = keyText(name, key ? { key: key(...args) } : { args });
     const request = new Request(HOST + path, { method: "POST", body, headers: { "content-type": "application/json" } });
     const response = await throughCache(request, env, { waitUntil }, () =>
       computed(

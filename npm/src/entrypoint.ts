@@ -2,7 +2,7 @@
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 
-import { computed, pathOf, valueOf } from "./cached.js";
+import { computed, keyText, pathOf, valueOf } from "./cached.js";
 import { register, throughCache } from "./cache.js";
 import type { Json } from "./platform.js";
 import type { CacheSettings } from "./settings.js";
@@ -58,7 +58,8 @@ export function entrypoint({ name = "default", version, ...settings }: Entrypoin
     ): Promise<Json> {
       const value = await this.#lookUp(key, compute);
       if (answered) await answered(value);
-      if (this.#background.length === 0) return value;
+      // What belongs to the answer itself has settled; what has not is a refresh.
+      if (!(await this.#isRefreshing())) return value;
       let settled = 0;
       while (settled < this.#background.length) {
         settled = this.#background.length;
@@ -70,6 +71,14 @@ export function entrypoint({ name = "default", version, ...settings }: Entrypoin
     /** Refreshes under way for the caller. */
     #background: Promise<unknown>[] = [];
 
+    async #isRefreshing(): Promise<boolean> {
+      const pending = Symbol("pending");
+      const states = this.#background.map((promise) =>
+        Promise.race([promise.catch(() => undefined), Promise.resolve(pending)]),
+      );
+      return (await Promise.all(states)).includes(pending);
+    }
+
     async #lookUp(key: Json, compute: () => Json | Promise<Json>): Promise<Json> {
       const waitUntil: Waits = (promise, isHousekeeping) => {
         if (!isHousekeeping) this.#background.push(promise);
@@ -77,7 +86,7 @@ export function entrypoint({ name = "default", version, ...settings }: Entrypoin
       };
       let error: unknown;
       const headers = { "content-type": "application/json" };
-      const request = new Request(HOST + path, { method: "POST", body: JSON.stringify({ key }), headers });
+      const request = new Request(HOST + path, { method: "POST", body: keyText("getOrCompute", { key }), headers });
       const response = await throughCache(request, this.env, { waitUntil }, () =>
         computed(compute, (thrown) => (error = thrown)),
       );

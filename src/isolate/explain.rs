@@ -104,7 +104,7 @@ impl Explanation {
     pub fn words(&self, subject: KeyedRoute<'_>, object: Option<&Inspection>, now: Instant) -> Vec<String> {
         let is_stale = self.class == Some(ServedAs::HitStale);
         let mut words = vec![format!(
-            "The path matches the route {}, and the canonical body is the key.",
+            "The path matches the route {}; its key has the canonical body.",
             subject.route.path
         )];
         words.push(match (&self.answer, self.reads_colo) {

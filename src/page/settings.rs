@@ -25,6 +25,8 @@ pub(super) struct Field {
     help: &'static str,
 }
 
+/// `whole` and `real` say whether a setting takes whole numbers only; the macro compares the word's length, because a
+/// constant cannot compare texts.
 macro_rules! fields {
     ($($name:literal $label:literal $unit:literal $group:literal $least:literal..$most:literal = $value:literal $whole:ident $help:literal,)*) => {
         /// Every setting, the essential ones first.

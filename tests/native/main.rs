@@ -2,7 +2,7 @@
 //!
 //! `docs/internals/testing.md` says what each file proves, and where a new test goes.
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(missing_docs)]
+#![allow(missing_docs, reason = "names and module headers document tests")]
 
 mod config;
 mod exchanges;

@@ -150,6 +150,8 @@ describe("withXFetch and cached", () => {
 
   test("wrong use is an error with a sentence", async () => {
     assert.match((await ask("/nothing")).text, /must return a JSON value, not undefined/);
+    assert.match((await ask("/unkeyed?a=x")).text, /the key of unkeyed has undefined at "key"/);
+    assert.match((await ask("/add?a=x&b=1")).text, /the key of add has NaN/);
     assert.match((await ask("/late")).text, /must be registered when the module is loaded/);
   });
 

@@ -254,7 +254,7 @@ describe("a configured route", () => {
   test("a forwarded GET may have Content-Length: 0, but no body", async () => {
     const ask = (method, rest) => answered(send(world.client.base, `${method} /open/x HTTP/1.1\r\nHost: x\r\n${rest}`));
     for (const method of ["GET", "HEAD"]) {
-      // The development origin does not know the path, so its 404 is passed on.
+      // The example origin does not know the path, so its 404 is passed on.
       const passed = await ask(method, "Content-Length: 0\r\n\r\n");
       assert.match(passed, /^HTTP\/1\.1 404 /);
       assert.match(passed, /fwd=bypass/i);

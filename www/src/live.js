@@ -1,5 +1,5 @@
 // The view of the running Worker: health, counters, bursts of requests, the life of an entry, purges, and the controls
-// of the development origin if that is running.
+// of the example origin if that is running.
 
 import { chart, sweepCharts } from "./charts.js";
 import { byId, el, milliseconds, nice, percent, table } from "./dom.js";
@@ -296,7 +296,7 @@ async function purge(hard) {
 
 async function origin(change) {
   const answer = await call(change ? "POST" : "GET", "/control", change);
-  if (answer.service !== "analysis-origin") throw new Error("no development origin");
+  if (answer.service !== "analysis-origin") throw new Error("no example origin");
   byId("origin").hidden = false;
   if (change === undefined && document.activeElement?.closest("#origin") === null) {
     byId("latency").value = answer.settings.latency;
@@ -369,7 +369,7 @@ function frame() {
       el(
         "section.card",
         { id: "origin", hidden: true, "aria-labelledby": "origin-title" },
-        el("h3", { id: "origin-title" }, "The development origin"),
+        el("h3", { id: "origin-title" }, "The example origin"),
         el(
           "div.row",
           {},
