@@ -3,11 +3,12 @@
 import { fork, spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { build, runTool } from "../scripts/build.mjs";
+import { freePort } from "../scripts/ports.mjs";
 import { PATH, route } from "../scripts/runtime.mjs";
 import { TOOLS, installTool, toolEnvironment } from "../scripts/setup.mjs";
 import { edge, scratch, serve } from "../scripts/workerd.mjs";
@@ -73,6 +74,9 @@ export function startEdge({ origin, ttl, change = {}, vars = {}, colos = 1, pref
   return serve(workers.flat(), { prefix });
 }
 
+/** The commands that give the server one core and the load the other; with a single core they are empty. */
+export const CORES = cpus().length > 1 ? [0, 1].map((core) => ["taskset", "-c", String(core)]) : [[], []];
+
 /** The process ids of a peer. */
 export const processes = (peer) => peer.pids ?? [peer.pid];
 
@@ -121,14 +125,6 @@ export async function startDriver({ origin, ttl, prefix }) {
   return serve([owner, { name: "driver", modules, objects: { REFRESH_LEASE: "RefreshLease" }, owner: "colo0" }], {
     prefix,
   });
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  await new Promise((resolve) => server.close(() => resolve(undefined)));
-  return port;
 }
 
 async function reachable(url, child) {

@@ -1,4 +1,4 @@
-// The flags and ports of `npm start`.
+// The flags and ports of `npm start`, and free ports for tests and benchmarks.
 
 import { createServer } from "node:net";
 
@@ -57,4 +57,13 @@ export async function checkPorts(/** @type {Flag[]} */ flags) {
       `Port ${one} ${why}\n  The Worker uses PORT and its origin the next one: PORT=${port + 100} npm start`,
     );
   }
+}
+
+/** A port of loopback on which nothing listens now. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }

@@ -2,10 +2,8 @@
 // 20 %, because the engine compiles and collects differently in each, so a pair of new processes is measured many
 // times, its two members in turn. Reported is the median of the pairs' ratios, with a 95 % confidence interval.
 
-import { cpus } from "node:os";
-
 import { load } from "../load.mjs";
-import { newFolder, PATH, PEERS, processes, startBenchOrigin } from "../peers.mjs";
+import { CORES, newFolder, PATH, PEERS, processes, startBenchOrigin } from "../peers.mjs";
 import { fixed, median, table } from "../table.mjs";
 
 const BODY = JSON.stringify({ home: "Arsenal", away: "Chelsea", date: "2026-11-22" });
@@ -26,13 +24,7 @@ function interval(values) {
 /** @param {{ isQuick: boolean }} options */
 export async function run({ isQuick }) {
   if (!process.env.BEFORE) throw new Error("Name the folder of the other build: BEFORE=../before/build");
-  const [server, client] =
-    cpus().length > 1
-      ? [
-          ["taskset", "-c", "0"],
-          ["taskset", "-c", "1"],
-        ]
-      : [[], []];
+  const [server, client] = CORES;
   const [pairs, rounds] = isQuick ? [3, 2] : [8, 6];
   const origin = await startBenchOrigin({ latency: 5 }, client);
   const folder = await newFolder();

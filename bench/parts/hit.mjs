@@ -2,23 +2,15 @@
 // one core, the load has the other. The engine's pauses grow over the first hundred thousand answers, differently in
 // each peer, so every process is warmed up before it is measured.
 
-import { cpus } from "node:os";
-
 import { given, load } from "../load.mjs";
-import { chosen, newFolder, PATH, PEERS, processes, startBenchOrigin } from "../peers.mjs";
+import { CORES, chosen, newFolder, PATH, PEERS, processes, startBenchOrigin } from "../peers.mjs";
 import { fixed, medians, table } from "../table.mjs";
 
 const NAMES = chosen(["hello", "memory", "cache-api", "rust-hello", "rust-raw", "edge", "nginx", "varnish"]);
 const BODY = JSON.stringify({ home: "Arsenal", away: "Chelsea", date: "2026-11-22" });
 
 export async function run({ isQuick }) {
-  const [server, client] =
-    cpus().length > 1
-      ? [
-          ["taskset", "-c", "0"],
-          ["taskset", "-c", "1"],
-        ]
-      : [[], []];
+  const [server, client] = CORES;
   const [rounds, seconds] = isQuick ? [1, 2] : [3, 3];
   const origin = await startBenchOrigin({ latency: 5 }, client);
   const folder = await newFolder();

@@ -110,10 +110,13 @@ export async function throughCache(
   return worker.fetch(request, Object.setPrototypeOf(own, env), context);
 }
 
+/** The answer where no origin could compute one. */
+export const noOrigin = (): Response => problem(404, "not_found", "The cache has no origin for this path.");
+
 /** The origin of the environment: its service binding, or its URL. */
 export async function environmentsOrigin(env: Env, outgoing: Request): Promise<Response> {
   if (env.ORIGIN) return env.ORIGIN.fetch(outgoing);
-  if (!env.ORIGIN_URL) return problem(404, "not_found", "The cache has no origin for this path.");
+  if (!env.ORIGIN_URL) return noOrigin();
   const { pathname, search } = new URL(outgoing.url);
   return fetch(new Request(new URL(pathname + search, env.ORIGIN_URL), outgoing));
 }

@@ -3,7 +3,7 @@
 import { env, waitUntil } from "cloudflare:workers";
 
 import { PRIVATE, register, throughCache } from "./cache.js";
-import type { Json } from "./platform.js";
+import type { Context, Env, Json } from "./platform.js";
 import type { CacheSettings } from "./settings.js";
 
 /** A host that no client can reach; it is part of the tiers' URLs only. */
@@ -19,7 +19,7 @@ export interface CachedOptions<A extends readonly unknown[]> extends CacheSettin
 }
 
 /** The result of a function as a response; what it throws is a failed computation. */
-export async function computed(compute: () => unknown, thrown: (error: unknown) => void): Promise<Response> {
+async function computed(compute: () => unknown, thrown: (error: unknown) => void): Promise<Response> {
   try {
     const text = JSON.stringify(await compute());
     if (text === undefined)
@@ -46,11 +46,28 @@ export function keyText(what: string, key: unknown): string {
 }
 
 /** The value in a response of the cache; throws the computation's own error, or says what has failed. */
-export async function valueOf(response: Response, what: string, error: unknown): Promise<Json> {
+async function valueOf(response: Response, what: string, error: unknown): Promise<Json> {
   if (response.ok) return (await response.json()) as Json;
   if (error !== undefined) throw error;
   const { code, detail } = (await response.json().catch(() => ({}))) as { code?: string; detail?: string };
   throw new Error(`xfetch-edge: ${what} has no value: ${detail ?? code ?? `status ${response.status}`}`);
+}
+
+/**
+ * The value of a key on a private route, cached or computed. `body` is the key as JSON, and `what` names it in errors.
+ */
+export async function lookUp(
+  path: string,
+  what: string,
+  body: string,
+  compute: () => unknown,
+  { env, context }: { env: Env; context: Context },
+): Promise<Json> {
+  let error: unknown;
+  const headers = { "content-type": "application/json" };
+  const request = new Request(HOST + path, { method: "POST", body, headers });
+  const response = await throughCache(request, env, context, () => computed(compute, (thrown) => (error = thrown)));
+  return valueOf(response, what, error);
 }
 
 /** A path for a name, or an error that says what a name may be. */
@@ -80,15 +97,8 @@ export function cached<A extends readonly Json[], R extends Json>(
   const path = pathOf("function", name, version);
   register({ max_request: 262_144, ...settings, path });
   return async (...args) => {
-    let error: unknown;
     const body = keyText(name, key ? { key: key(...args) } : { args });
-    const request = new Request(HOST + path, { method: "POST", body, headers: { "content-type": "application/json" } });
-    const response = await throughCache(request, env, { waitUntil }, () =>
-      computed(
-        () => compute(...args),
-        (thrown) => (error = thrown),
-      ),
-    );
-    return (await valueOf(response, `the function ${name}`, error)) as R;
+    const world = { env, context: { waitUntil } };
+    return (await lookUp(path, `the function ${name}`, body, () => compute(...args), world)) as R;
   };
 }

@@ -2,13 +2,11 @@
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 
-import { computed, keyText, pathOf, valueOf } from "./cached.js";
-import { register, throughCache } from "./cache.js";
+import { register } from "./cache.js";
+import { keyText, lookUp, pathOf } from "./cached.js";
 import type { Json } from "./platform.js";
 import type { CacheSettings } from "./settings.js";
 import whole from "./whole.js";
-
-const HOST = "https://xfetch-edge.internal";
 
 export interface EntrypointOptions extends CacheSettings {
   /** The name under which values are stored; needed if there are several entrypoints. Default `"default"`. */
@@ -84,13 +82,8 @@ export function entrypoint({ name = "default", version, ...settings }: Entrypoin
         if (!isHousekeeping) this.#background.push(promise);
         this.ctx.waitUntil(promise);
       };
-      let error: unknown;
-      const headers = { "content-type": "application/json" };
-      const request = new Request(HOST + path, { method: "POST", body: keyText("getOrCompute", { key }), headers });
-      const response = await throughCache(request, this.env, { waitUntil }, () =>
-        computed(compute, (thrown) => (error = thrown)),
-      );
-      return valueOf(response, `the key ${JSON.stringify(key)}`, error);
+      const body = keyText("getOrCompute", { key });
+      return lookUp(path, `the key ${JSON.stringify(key)}`, body, compute, { env: this.env, context: { waitUntil } });
     }
 
     /** A request to a route of the settings in wrangler.toml. */

@@ -1,6 +1,6 @@
 // `xfetch`: middleware for Hono. It needs the app, because a refresh behind the answer runs the app's handlers again.
 
-import { atUrlOf, configure, isAdmin, problem, register, throughCache } from "./cache.js";
+import { atUrlOf, configure, isAdmin, noOrigin, register, throughCache } from "./cache.js";
 import type { Context, Env } from "./platform.js";
 import type { WithXFetchOptions } from "./with_xfetch.js";
 
@@ -41,8 +41,7 @@ export function xfetch(
     if (passing.has(request)) return next();
     const env: Env = context.env;
     if (isAdmin(pathname)) {
-      const unknown = () => problem(404, "not_found", "The cache has no origin for this path.");
-      return throughCache(request, env, context.executionCtx, unknown);
+      return throughCache(request, env, context.executionCtx, noOrigin);
     }
     if (!paths.has(pathname) || request.method !== "POST") return next();
     const { executionCtx } = context;

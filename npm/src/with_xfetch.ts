@@ -1,6 +1,6 @@
 // `withXFetch`: any fetch handler as the origin of cached routes.
 
-import { atUrlOf, configure, handlerOf, isAdmin, problem, register, throughCache } from "./cache.js";
+import { atUrlOf, configure, handlerOf, isAdmin, noOrigin, register, throughCache } from "./cache.js";
 import type { Context, Env, FetchHandler } from "./platform.js";
 import type { RouteSettings, WorkerSettings } from "./settings.js";
 
@@ -36,8 +36,7 @@ export function withXFetch<E = Env, C extends Context = Context, H extends objec
     const isPreflight = request.method === "OPTIONS" && settings.CORS_ORIGINS !== undefined;
     const isCached = paths.has(pathname) && (request.method === "POST" || isPreflight);
     if (isAdmin(pathname)) {
-      const unknown = () => problem(404, "not_found", "The cache has no origin for this path.");
-      return throughCache(request, env, context, unknown);
+      return throughCache(request, env, context, noOrigin);
     }
     if (!isCached) return answer(request, env, context);
     return throughCache(request, env, context, (outgoing) => answer(atUrlOf(request, outgoing), env, context));

@@ -5,24 +5,16 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { appendFileSync, copyFileSync, cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { before, describe, test } from "node:test";
 
+import { freePort } from "../../scripts/ports.mjs";
 import { TOOLS, installTool, toolEnvironment } from "../../scripts/setup.mjs";
 import { bin, install, root, run, tarball } from "./installed.mjs";
 
 const TOKEN = "development-only-token";
 const sleep = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Starts `wrangler dev` in a folder; returns its address and a function that ends it. */
 async function dev(/** @type {string} */ folder, { env: own = process.env, limit = 60_000 } = {}) {

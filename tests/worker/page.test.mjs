@@ -5,7 +5,6 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { createServer as createSocket } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -13,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 import { buildPage } from "../../scripts/build-www.mjs";
+import { freePort } from "../../scripts/ports.mjs";
 import { findBrowser } from "../../scripts/setup.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -21,14 +21,6 @@ const axe = readFileSync(join(root, "node_modules", "axe-core", "axe.min.js"), "
 const WIDTHS = [360, 1280, 3840];
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
 const TOKEN = "a-token-of-the-page-tests";
-
-const freePort = () =>
-  new Promise((resolve) => {
-    const socket = createSocket().listen(0, "127.0.0.1", () => {
-      const { port } = /** @type {import("node:net").AddressInfo} */ (socket.address());
-      socket.close(() => resolve(port));
-    });
-  });
 
 /** Serves the folder `www` as a static server does. */
 async function serveFiles() {
