@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     core::{
-        entry::Entry,
+        entry::{Entry, Lifetime},
         freshness::{self, Verdict},
         time::{Instant, Span},
         xfetch::{self, Chance, Draw},
@@ -31,11 +31,13 @@ const LARGEST_DRAW: u64 = u64::MAX;
 pub enum ExpectedAnswer {
     /// By this entry, at once.
     Entry(Arc<Entry>),
+    /// By the entry that the key's object holds, without a computation.
+    FromObject,
     /// By a computation that this request starts and waits for.
     Leads,
     /// By a computation that is under way, for which this request waits.
     Waits,
-    /// By an error at once: the origin has failed, or there is no room.
+    /// By an error: the origin has failed, or there is no room.
     Refused,
 }
 
@@ -71,7 +73,10 @@ impl Explanation {
     pub fn entry(&self) -> Option<&Entry> {
         match &self.answer {
             ExpectedAnswer::Entry(entry) => Some(entry),
-            ExpectedAnswer::Leads | ExpectedAnswer::Waits | ExpectedAnswer::Refused => None,
+            ExpectedAnswer::FromObject
+            | ExpectedAnswer::Leads
+            | ExpectedAnswer::Waits
+            | ExpectedAnswer::Refused => None,
         }
     }
 
@@ -81,6 +86,7 @@ impl Explanation {
         match (&self.answer, self.class) {
             (ExpectedAnswer::Entry(_), Some(ServedAs::HitStale)) => "stale_hit",
             (ExpectedAnswer::Entry(_), _) => "fresh_hit",
+            (ExpectedAnswer::FromObject, _) => "from_object",
             (ExpectedAnswer::Leads, _) => "computes",
             (ExpectedAnswer::Waits, _) => "waits",
             (ExpectedAnswer::Refused, _) => "error",
@@ -103,8 +109,12 @@ impl Explanation {
     #[must_use]
     pub fn words(&self, subject: KeyedRoute<'_>, object: Option<&Inspection>, now: Instant) -> Vec<String> {
         let is_stale = self.class == Some(ServedAs::HitStale);
+        let headers = match subject.route.headers.as_slice() {
+            [] => String::new(),
+            names => format!(" and the headers {}", names.join(", ")),
+        };
         let mut words = vec![format!(
-            "The path matches the route {}; its key has the canonical body.",
+            "The path matches the route {}; the key contains the canonical body{headers}.",
             subject.route.path
         )];
         words.push(match (&self.answer, self.reads_colo) {
@@ -117,6 +127,9 @@ impl Explanation {
             (ExpectedAnswer::Entry(entry), true) => {
                 timed("An entry answers from the colo; it expires in ", entry.expiry().since(now), " s.")
             }
+            (ExpectedAnswer::FromObject, _) => {
+                "Memory and colo hold no entry that may be served: the request gets the object's.".to_owned()
+            }
             (ExpectedAnswer::Leads, _) => {
                 "No entry may be served: the request asks the object for the lease, and waits.".to_owned()
             }
@@ -128,8 +141,10 @@ impl Explanation {
             }
         });
         if let Some(opens) = self.window_opens {
-            words.push(if is_stale {
-                "A stale entry triggers a refresh for certain.".to_owned()
+            words.push(if self.probability >= 1.0 {
+                "It triggers a refresh for certain.".to_owned()
+            } else if is_stale {
+                "It may be served only because the origin fails, and triggers no refresh.".to_owned()
             } else if now < opens {
                 timed("No refresh before the early window opens in ", opens.since(now), " s.")
             } else {
@@ -165,16 +180,20 @@ struct DryRun {
     class: Option<ServedAs>,
     reads_colo: bool,
     refresh: Option<ExpectedRefresh>,
+    /// The generation seen by the request's own computation.
+    seen: Option<u64>,
     /// The key's request rate with this request, in requests per second.
     rate: Option<f64>,
 }
 
-/// Explains what a request for this key would get at `now`, given the record in the colo's cache.
+/// Explains what a request for this key would get at `now`, given the record in the colo's cache and what the key's
+/// object has replied, if it could be reached.
 #[must_use]
 pub fn explain(
     isolate: &IsolateState,
     subject: KeyedRoute<'_>,
     colo: Option<&[u8]>,
+    object: Option<&Inspection>,
     now: Instant,
 ) -> Explanation {
     let run = dry_run(isolate, subject, colo, now, LARGEST_DRAW);
@@ -190,8 +209,28 @@ pub fn explain(
             Verdict::Miss { .. } => 0.0,
         };
     }
-    let DryRun { answer, class, reads_colo, .. } = run;
+    let DryRun { mut answer, class, reads_colo, seen, .. } = run;
+    if let (Some(object), Some(seen)) = (object, seen) {
+        answer = at_object(object, seen, subject.route.lifetime);
+    }
     Explanation { answer, class, reads_colo, probability, window_opens, refresh: eager.refresh }
+}
+
+/// How a request is answered that asks the key's object for the lease, having seen this generation. The object
+/// does not tell its entry's lifetime, which is the route's unless the route has changed since.
+#[must_use]
+pub fn at_object(object: &Inspection, seen: u64, lifetime: Lifetime) -> ExpectedAnswer {
+    let servable = lifetime.ttl.plus(lifetime.stale_while_revalidate);
+    match object {
+        Inspection { generation: Some(generation), age: Some(age), .. }
+            if *generation > seen && *age < servable =>
+        {
+            ExpectedAnswer::FromObject
+        }
+        Inspection { lease_token: Some(_), .. } => ExpectedAnswer::Waits,
+        Inspection { failure: Some(_), .. } => ExpectedAnswer::Refused,
+        Inspection { .. } => ExpectedAnswer::Leads,
+    }
 }
 
 fn dry_run(
@@ -208,11 +247,11 @@ fn dry_run(
     let mut event = Event::Started;
     loop {
         let step = task.on(event, subject, &mut copy, now, Chance(Some(bits)));
-        let mut leads = false;
+        let mut leads = None;
         let mut woken = None;
         for background in step.notes.spawn {
             match background {
-                Background::Refresh(order) if order.for_whom.is_some() => leads = true,
+                Background::Refresh(order) if order.for_whom.is_some() => leads = Some(order.seen),
                 Background::Refresh(_) => refresh = Some(ExpectedRefresh::Begins),
                 Background::SharedLook { .. } => {
                     reads_colo = true;
@@ -231,7 +270,7 @@ fn dry_run(
             }
         }
         let rate = copy.memory.rate(&subject.key.hash, subject.route.lifetime.ttl);
-        let ended = |answer, class| DryRun { answer, class, reads_colo, refresh, rate };
+        let ended = |answer, class| DryRun { answer, class, reads_colo, refresh, seen: leads, rate };
         event = match (step.effect, woken) {
             (Effect::LookUpColo, _) => {
                 reads_colo = true;
@@ -249,7 +288,7 @@ fn dry_run(
                 };
                 return ended(answer, Some(served.class));
             }
-            (_, _) if leads => return ended(ExpectedAnswer::Leads, None),
+            (_, _) if leads.is_some() => return ended(ExpectedAnswer::Leads, None),
             (_, _) => return ended(ExpectedAnswer::Waits, None),
         };
     }

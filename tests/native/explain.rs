@@ -15,14 +15,18 @@ use xfetch_edge::{
     },
     isolate::{
         computation::TriggerOutcome,
-        explain::{ExpectedAnswer, ExpectedRefresh, explain},
+        explain::{ExpectedAnswer, ExpectedRefresh, at_object, explain},
         metrics::{MetricEvent, ServedAs},
         served::{Answered, Served},
         state::IsolateState,
         step::{Background, Done, Effect, Event, KeyedRoute, Step},
         task::Task,
     },
-    protocol::colo_record::ColoRecord,
+    protocol::{
+        colo_record::ColoRecord,
+        lease::State,
+        message::{Answer, LeaseRequest},
+    },
 };
 
 const NOW: Instant = Instant(1_700_000_000_000);
@@ -179,8 +183,8 @@ proptest! {
         // What others do in the isolate is not part of the explanation.
         state.gate.begin([9; 32], NOW, Span(5_000));
 
-        let explained = explain(&state, subject, record.as_deref(), NOW);
-        let again = explain(&state, subject, record.as_deref(), NOW);
+        let explained = explain(&state, subject, record.as_deref(), None, NOW);
+        let again = explain(&state, subject, record.as_deref(), None, NOW);
         prop_assert_eq!(&explained, &again, "an explanation changes nothing");
         let taken = take(&mut state.clone(), subject, record.as_deref(), bits);
 
@@ -210,5 +214,49 @@ proptest! {
         if explained.class == Some(ServedAs::HitStale) && matches!(mark, Mark::UnderWay) && !explained.reads_colo {
             prop_assert_eq!(explained.refresh, Some(ExpectedRefresh::Blocked(TriggerOutcome::Contention)));
         }
+    }
+
+    #[test]
+    fn what_the_object_would_answer_is_what_it_then_answers(
+        has_entry in any::<bool>(), age in 0_u64..32_000, fails in any::<bool>(), is_held in any::<bool>(),
+        later in 0_u64..8_000, seen in prop::sample::select(vec![0, 1, u64::MAX]),
+    ) {
+        let request = LeaseRequest { lease: Span(20_000), expected: Span(1_500), ..LeaseRequest::default() };
+        let lifetime = route(Beta::Fixed(1.0)).lifetime;
+        let mut object = State::default();
+        let committed = NOW.minus(Span(age));
+        let granted = |answer: Answer| match answer {
+            Answer::Granted { token } => token,
+            other => panic!("expected a grant, not {other:?}"),
+        };
+        let mut generation = 0;
+        if has_entry {
+            generation = granted(object.acquire(0, None, request, committed));
+            object.commit(generation, Span::ZERO, lifetime, committed);
+        }
+        let at = NOW.plus(Span(later));
+        if fails || is_held {
+            let token = granted(object.acquire(generation, None, request, NOW));
+            if fails {
+                let failure = Failure::Transient { reason: Reason::OriginError, retry_after: None };
+                object.fail(token, failure, NOW, Draw::NEVER_EARLY);
+            }
+        }
+        let seen = if seen == u64::MAX { generation } else { seen };
+        let Answer::Inspected(inspection) = object.inspect(0, at) else { panic!("not inspected") };
+        let expected = at_object(&inspection, seen, lifetime);
+        let taken = match object.acquire(seen, None, request, at) {
+            Answer::Newer { age, .. } if age < Span(30_000) => ExpectedAnswer::FromObject,
+            // An entry that may not be served is the same as none: the request asks again, having seen it.
+            Answer::Newer { generation, .. } => match object.acquire(generation, None, request, at) {
+                Answer::Granted { .. } => ExpectedAnswer::Leads,
+                Answer::Failed { .. } => ExpectedAnswer::Refused,
+                _ => ExpectedAnswer::Waits,
+            },
+            Answer::Held { .. } => ExpectedAnswer::Waits,
+            Answer::Failed { .. } => ExpectedAnswer::Refused,
+            _ => ExpectedAnswer::Leads,
+        };
+        prop_assert_eq!(expected, taken);
     }
 }

@@ -247,3 +247,76 @@ fn a_path_that_a_lenient_server_takes_for_a_route_is_recognised() {
         assert!(!http::reads_as(path, "/a/b"), "{path}");
     }
 }
+
+#[test]
+fn a_date_is_read_in_each_of_its_three_formats() {
+    let at = |seconds: u64| Some(Instant(seconds * 1_000));
+    let now = Instant(1_795_824_000_000);
+    for (field, date) in [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", at(784_111_777)),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", at(784_111_777)),
+        ("Sun Nov  6 08:49:37 1994", at(784_111_777)),
+        ("Wed Nov 16 08:49:37 1994", at(784_975_777)),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", at(0)),
+        ("Wed, 31 Dec 1969 23:59:59 GMT", at(0)),
+        ("Mon, 01 Jan 0000 00:00:00 GMT", None),
+        ("Tue, 29 Feb 2000 00:00:00 GMT", at(951_782_400)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", at(253_402_300_799)),
+        ("Sat, 31 Dec 2016 23:59:60 GMT", at(1_483_228_800)),
+    ] {
+        assert_eq!(http::http_date(field, now), date, "{field}");
+    }
+}
+
+#[test]
+fn a_year_of_two_digits_lies_at_most_fifty_years_ahead() {
+    let now = http::http_date("Sat, 28 Nov 2026 00:00:00 GMT", Instant::EPOCH).unwrap();
+    for (short, whole) in [
+        ("Friday, 27-Nov-76 00:00:00 GMT", "Fri, 27 Nov 2076 00:00:00 GMT"),
+        ("Monday, 29-Nov-76 00:00:00 GMT", "Mon, 29 Nov 1976 00:00:00 GMT"),
+        ("Friday, 01-Jan-99 00:00:00 GMT", "Fri, 01 Jan 1999 00:00:00 GMT"),
+        ("Saturday, 01-Jan-00 00:00:00 GMT", "Sat, 01 Jan 2000 00:00:00 GMT"),
+        ("Tuesday, 29-Feb-00 00:00:00 GMT", "Tue, 29 Feb 2000 00:00:00 GMT"),
+    ] {
+        assert_eq!(http::http_date(short, now), http::http_date(whole, now), "{short}");
+    }
+}
+
+#[test]
+fn what_is_no_date_is_refused() {
+    for field in [
+        "",
+        "0",
+        "-1",
+        "Sun, 06 Nov 1994 08:49:37",
+        "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 Nov 1994 08:49:37 gmt",
+        "sun, 06 Nov 1994 08:49:37 GMT",
+        "Su, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 nov 1994 08:49:37 GMT",
+        "Sun, 06 anF 1994 08:49:37 GMT",
+        "Sun, 6 Nov 1994 08:49:37 GMT",
+        "Sun, 31 Nov 1994 08:49:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Wed, 29 Feb 1900 00:00:00 GMT",
+        "Sun, 06 Nov 94 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT",
+        "Sun, 06 Nov 1994 08:60:37 GMT",
+        "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 06 Nov 1994 8:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37:00 GMT",
+        "Sun, 06 Nov 1994 08:49:+7 GMT",
+        "Sun,  06 Nov 1994 08:49:37 GMT",
+        "Sun, 06-Nov-94 08:49:37 GMT",
+        "Sunday, 06-Nov-1994 08:49:37 GMT",
+        "Sunday, 06 Nov 1994 08:49:37 GMT",
+        "Sun Nov 6 08:49:37 1994",
+        "Sun Nov 06 08:49:37 94",
+        "Sun Nov  6 08:49:37 1994 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT, Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Növ 1994 08:49:37 GMT",
+        "Sun Növ  6 08:49:37 1994",
+    ] {
+        assert_eq!(http::http_date(field, Instant(1_795_824_000_000)), None, "{field}");
+    }
+}

@@ -1,6 +1,9 @@
 //! Properties that must hold for all random inputs. A failure leaves a regression file beside this one.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
@@ -76,6 +79,32 @@ proptest! {
         let eagerness = Eagerness { beta, early_window };
         let _ = freshness::judge(Some(&entry), Instant(now), eagerness, Draw::from_bits(bits));
         prop_assert!(entry.age(Instant(now)).0 <= now);
+    }
+
+    /// `httpdate` refuses leap seconds, years before 1970 and a wrong day of the week.
+    #[test]
+    fn dates_are_read_as_another_library_reads_them(
+        seconds in 0_u64..253_402_300_800, place in 0_usize..29, byte in prop_oneof![any::<u8>(), b'0'..=b'9'],
+    ) {
+        let now = Instant(1_795_824_000_000);
+        let theirs = |text: &str| {
+            let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+            Some(Instant(since.as_millis() as u64))
+        };
+        let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+        prop_assert_eq!(http::http_date(&text, now), Some(Instant(seconds * 1_000)));
+        let mut changed = text.into_bytes();
+        changed[place] = byte;
+        let Ok(text) = String::from_utf8(changed) else { return Ok(()) };
+        match http::http_date(&text, now) {
+            None => prop_assert_eq!(theirs(&text), None, "{}", text),
+            Some(Instant::EPOCH) => {}
+            Some(_) if text.ends_with(":60 GMT") => {}
+            Some(ours) => {
+                let written = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(ours.0));
+                prop_assert_eq!(&written[5..], &text[5..]);
+            }
+        }
     }
 
     #[test]

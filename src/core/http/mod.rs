@@ -3,6 +3,7 @@
 mod cache_status;
 mod conditional;
 mod content_type;
+mod date;
 mod field_list;
 mod headers;
 mod path;
@@ -13,6 +14,7 @@ mod storing;
 pub use cache_status::{CACHE_NAME, CacheStatus};
 pub use conditional::none_match_names;
 pub use content_type::is_json;
+pub use date::http_date;
 pub use field_list::list_names;
 pub use headers::{HOP_BY_HOP, KEPT_HEADERS};
 pub use path::{reads_as, unambiguous};

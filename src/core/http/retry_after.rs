@@ -1,7 +1,6 @@
 //! `Retry-After` (RFC 9110, section 10.2.3).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use super::date::http_date;
 use crate::core::time::{Instant, Span};
 
 /// `Retry-After` as a delay: seconds, or a date read against `now` (RFC 9110, section 10.2.3).
@@ -11,7 +10,5 @@ pub fn retry_after(field: &str, now: Instant) -> Option<Span> {
     if let Ok(seconds) = field.parse::<u64>() {
         return Some(Span(seconds.saturating_mul(1_000)));
     }
-    let at: SystemTime = httpdate::parse_http_date(field).ok()?;
-    let at = at.duration_since(UNIX_EPOCH).ok()?.as_millis();
-    Some(Instant(u64::try_from(at).ok()?).since(now))
+    Some(http_date(field, now)?.since(now))
 }

@@ -70,7 +70,7 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
     let canonical = key::canonical_body(canonical_json::text(body).as_bytes(), route.fields.as_deref())
         .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
     let headers = keyed_headers(&named["headers"], &route)
-        .ok_or_else(|| bad(format!("the headers of this route's keys are {:?}", route.headers)))?;
+        .ok_or_else(|| bad(format!("the headers of this route's keys are {}", route.headers.join(", "))))?;
     let key = request::key_of(&context.config, &route, &headers, &canonical);
     let request = Rc::new(CacheRequest { key, body: canonical, headers });
     Ok(TierRequest { keyed: Rc::new(KeyedRequest { context: Rc::clone(context), route, request }), hard })
@@ -131,7 +131,9 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
     let Tiers { mut value, colo, inspection } = tiers(&keyed).await;
     let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route };
     let now = clock::now();
-    let explained = globals::with(|globals| explain::explain(&globals.state, subject, colo.as_deref(), now));
+    let explained = globals::with(|globals| {
+        explain::explain(&globals.state, subject, colo.as_deref(), inspection.as_ref(), now)
+    });
     let words = explained.words(subject, inspection.as_ref(), now);
     let opens = explained.window_opens.map(|at| at.as_seconds() - now.as_seconds());
     let more = [
