@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
+  appendFileSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -16,13 +17,14 @@ import { homedir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { MODULE_NAME } from "../src/worker/panic_fence.js";
 import { TOOLS, findTool, toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** The Durable Object classes, which are the Worker's only exports besides its handler. */
 const OBJECTS = ["RefreshLease", "Metrics"];
 /** The Worker's own JavaScript, of which entry.js imports the others; wasm-bindgen takes helpers.js itself. */
-const MODULES = ["entry.js", "objects.js", "panic_fence.js", "slow_bodies.js"];
+const MODULES = ["entry.js", "microtasks.js", "objects.js", "panic_fence.js", "slow_bodies.js"];
 
 /** A digest of everything that a build depends on: these folders and files, and what all builds share. */
 function digest(folders, files) {
@@ -139,6 +141,17 @@ function trim(wasm, env) {
   const strip = ["--strip-debug", "--strip-producers", "--strip-target-features"];
   binaryen("wasm-opt", [...passes, ...strip, wasm, "-o", wasm], env);
   rmSync(file);
+  appendFileSync(wasm, nameSection(MODULE_NAME));
+}
+
+/** A custom section that names a wasm module, as V8 then does in the stack of a trap. */
+function nameSection(name) {
+  const text = (/** @type {string} */ it) => [it.length, ...Buffer.from(it)];
+  const MODULE_SUBSECTION = 0;
+  const subsection = [MODULE_SUBSECTION, 1 + name.length, ...text(name)];
+  const content = [...text("name"), ...subsection];
+  const CUSTOM = 0;
+  return Buffer.from([CUSTOM, content.length, ...content]);
 }
 
 /** Bundles wasm-bindgen's module with the Worker's own JavaScript. */
@@ -154,6 +167,7 @@ function bundle(folder, env) {
       "--minify",
       "--format=esm",
       ...externals,
+      "--inject:./microtasks.js",
       "--outfile=index.js",
       "--log-level=warning",
       "--log-override:duplicate-object-key=silent",

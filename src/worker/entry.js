@@ -1,8 +1,9 @@
 // The deployed module. It calls the wasm's handlers directly, and reads request bodies in JavaScript: the garbage that a
 // hit leaves decides how long the collector's pauses are.
 
+import { noteFailedTasks } from "./microtasks.js";
 import { rebuiltAfterPanic } from "./objects.js";
-import { createFence, createQueue } from "./panic_fence.js";
+import { createFence, isOwnTrap } from "./panic_fence.js";
 import { createReader } from "./slow_bodies.js";
 // @ts-expect-error scripts/build.mjs puts wasm-bindgen's module beside this file.
 import * as wasm from "./wasm.js";
@@ -17,10 +18,10 @@ const bodies = createReader((body, length, started, request, env, context, step)
   }
 });
 
-globalThis.queueMicrotask = createQueue(fence.notePanic);
+noteFailedTasks(fence.notePanic);
 // Panics in callbacks of timers and promises show only here.
 addEventListener("error", ({ error }) => {
-  if (error instanceof WebAssembly.RuntimeError) fence.notePanic(error);
+  if (isOwnTrap(error)) fence.notePanic(error);
 });
 
 export default {

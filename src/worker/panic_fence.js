@@ -74,16 +74,14 @@ export function createFence(state, rebuild) {
   };
 }
 
+/** The name that scripts/build.mjs gives to the wasm module; V8 shows it in the stack of a trap. */
+export const MODULE_NAME = "xfetch_edge";
+
 /**
- * A `queueMicrotask` that uses a promise. The runtime's own function creates an object outside the JavaScript heap for
- * each task, which only a full garbage collection frees.
+ * Whether an error is a trap of this wasm, and not of another module in the same isolate.
  *
- * @param {(error: unknown) => unknown} notePanic
+ * @param {unknown} error
  */
-export function createQueue(notePanic) {
-  const settled = Promise.resolve();
-  const failed = (/** @type {unknown} */ error) => {
-    throw notePanic(error);
-  };
-  return (/** @type {() => void} */ task) => settled.then(task).catch(failed);
+export function isOwnTrap(error) {
+  return error instanceof WebAssembly.RuntimeError && Boolean(error.stack?.includes(`wasm/${MODULE_NAME}`));
 }

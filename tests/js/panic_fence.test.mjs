@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { createFence, createQueue } from "../../src/worker/panic_fence.js";
+import { MODULE_NAME, createFence, isOwnTrap } from "../../src/worker/panic_fence.js";
 
 function fence() {
   /** @type {{ criticalError?: boolean }} */
@@ -41,19 +41,21 @@ test("the instance is rebuilt once before the next call, also when another modul
   assert.equal(state.criticalError, false);
 });
 
-test("a microtask that throws is noted as a panic", async () => {
-  const noted = [];
-  const queue = createQueue((error) => {
-    noted.push(error);
-    return error;
-  });
-  const order = [];
-  queue(() => order.push("task"));
-  order.push("caller");
-  const broken = queue(() => {
-    throw new Error("unreachable");
-  });
-  await assert.rejects(async () => broken, /unreachable/);
-  assert.deepEqual(order, ["caller", "task"]);
-  assert.equal(noted.length, 1);
+test("only a trap of a module with this wasm's name is its own", () => {
+  const trapOf = (/** @type {string} */ name) => {
+    const text = (/** @type {string} */ it) => [it.length, ...Buffer.from(it)];
+    const names = [...text("name"), 0, 1 + name.length, ...text(name)];
+    const code = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, ...text("f"), 0, 0];
+    const bytes = [...code, 10, 5, 1, 3, 0, 0, 11, 0, names.length, ...names];
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes)));
+    try {
+      /** @type {() => void} */ (exports.f)();
+    } catch (error) {
+      return error;
+    }
+  };
+  assert.equal(isOwnTrap(trapOf(MODULE_NAME)), true);
+  assert.equal(isOwnTrap(trapOf("another")), false);
+  assert.equal(isOwnTrap(new Error(`wasm/${MODULE_NAME}`)), false);
+  assert.equal(isOwnTrap(undefined), false);
 });
