@@ -15,12 +15,17 @@ import { ADMIN_TOKEN, PATH, startRuntime } from "../../scripts/runtime.mjs";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (/** @type {string} */ name) => readFileSync(join(root, name), "utf8");
 const ALERTS = "ops/prometheus/alerts.yml";
+/** The job of ops/prometheus/scrape.yml. */
+const JOB = "xfetch-edge";
 /** How many minutes the series last. */
 const MINUTES = 60;
 
 const dashboard = JSON.parse(read("ops/grafana/xfetch-edge.json"));
 const panels = dashboard.panels.flatMap((panel) =>
-  panel.targets.map((target) => ({ title: panel.title, expr: target.expr.replaceAll("$__rate_interval", "5m") })),
+  panel.targets.map((target) => ({
+    title: panel.title,
+    expr: target.expr.replaceAll("$__rate_interval", "5m").replaceAll("$job", JOB),
+  })),
 );
 const alerts = [...read(ALERTS).matchAll(/- alert: (\w+)\n\s+expr: (.+)\n/g)].map(([, title, expr]) => ({
   title,
@@ -67,7 +72,7 @@ test("promtool accepts the alert rules, and each alert fires when it should and 
 
 test("every metric that a query names is one of the Worker's", () => {
   const names = new Set(samples.map(([series]) => series.split("{")[0]));
-  const words = /\b(?:rate|increase|histogram_quantile|count|by|up|job|le)\b|"[^"]*"|\d[\dmhs.]*/g;
+  const words = /\b(?:rate|increase|histogram_quantile|count|by|and|up|job|le)\b|"[^"]*"|\d[\dmhs.]*/g;
   for (const { title, expr } of [...panels, ...alerts]) {
     const used = expr.replaceAll(words, " ").match(/[a-z_]{3,}/g) ?? [];
     for (const name of used) assert.ok(names.has(name), `${title}: ${name} in ${expr}`);
@@ -76,18 +81,19 @@ test("every metric that a query names is one of the Worker's", () => {
 
 test("every query of the dashboard and of the alerts gives a value on a real scrape's series", () => {
   // Counters rise to the scraped values, so that each rate is one of numbers that the Worker gave.
-  const rising = ([series, value]) => ({ series, values: `0+${value / MINUTES}x${MINUTES}` });
-  const queries = [
-    ...panels,
-    ...alerts.map(({ title, expr }) => ({ title, expr: expr.replace(/ (>|==) [\d.]+$/, "") })),
-  ];
+  const ofJob = (/** @type {string} */ series) => {
+    const [name, labels] = series.split(/[{}]/);
+    return `${name}{job="${JOB}"${labels ? `,${labels}` : ""}}`;
+  };
+  const rising = ([series, value]) => ({ series: ofJob(series), values: `0+${value / MINUTES}x${MINUTES}` });
+  const queries = [...panels, ...alerts.map(({ title, expr }) => ({ title, expr: expr.replace(/ (>|==) .*$/, "") }))];
   const document = {
     rule_files: [],
     evaluation_interval: "1m",
     tests: [
       {
         interval: "1m",
-        input_series: [...samples.map(rising), { series: 'up{job="xfetch-edge"}', values: `1+0x${MINUTES}` }],
+        input_series: [...samples.map(rising), { series: ofJob("up"), values: `1+0x${MINUTES}` }],
         promql_expr_test: queries.map(({ expr }) => ({
           expr: `clamp_max(count(${expr}), 1)`,
           eval_time: `${MINUTES - 5}m`,
