@@ -12,11 +12,16 @@ const ADMIN = "/_xfetch/";
 export const PRIVATE = "/~xfetch/";
 
 const routes: RouteSettings[] = [];
+/** The handlers of routes that have one in this Worker. */
+const handlers = new Map<string, FetchHandler<Env, any, any>>();
 let settings: WorkerSettings = {};
 let isFrozen = false;
 
-/** Adds a route. Throws if the path is taken, or if a request has already been answered. */
-export function register(route: RouteSettings): void {
+/**
+ * Adds a route. Throws if the path is taken, or if a request has already been answered. `handler` answers the route's
+ * requests through the cache, wherever they arrive.
+ */
+export function register(route: RouteSettings, handler?: FetchHandler<Env, any, any>): void {
   if (isFrozen) {
     throw new Error(
       `xfetch-edge: the route ${route.path} must be registered when the module is loaded, not while a request is answered`,
@@ -26,7 +31,11 @@ export function register(route: RouteSettings): void {
     throw new Error(`xfetch-edge: the route ${route.path} is registered twice`);
   }
   routes.push(route);
+  if (handler) handlers.set(route.path, handler);
 }
+
+/** The handler of a route that has one in this Worker. */
+export const handlerAt = (path: string): FetchHandler<Env, any, any> | undefined => handlers.get(path);
 
 /** Sets the settings of the whole Worker. A setting that two callers give differently is an error. */
 export function configure(more: WorkerSettings): void {
@@ -94,17 +103,7 @@ export async function throughCache(
     // Without any route there are only the admin paths, but the settings need one.
     ROUTES: known.length > 0 ? known : [{ path: `${PRIVATE}unused` }],
     // The default origin of this request. A service binding rejects, and so does this function.
-    ORIGIN: {
-      fetch: async (outgoing: Request) => {
-        try {
-          return await origin(outgoing);
-        } catch (error) {
-          // The cache answers with a problem that shows no internals, so the log is the only place for the error.
-          console.error(error);
-          throw error;
-        }
-      },
-    },
+    ORIGIN: { fetch: async (outgoing: Request) => origin(outgoing) },
     ORIGIN_URL: undefined,
   };
   return worker.fetch(request, Object.setPrototypeOf(own, env), context);
@@ -140,11 +139,16 @@ export function atUrlOf(client: Request, outgoing: Request): Request {
   return new Request(url, outgoing);
 }
 
-/** A fetch handler, from a function or an object that has one. */
-export function handlerOf<E, C extends Context>(
-  handler: FetchHandler<E, C> | { fetch: FetchHandler<E, C> },
-): FetchHandler<E, C> {
-  if (typeof handler === "function") return handler;
-  if (typeof handler?.fetch === "function") return (request, env, context) => handler.fetch(request, env, context);
-  throw new Error("xfetch-edge: withXFetch needs a fetch handler, or an object with a method `fetch`");
+/** The answer of a handler. What it throws becomes an answer with 500, as the platform answers an uncaught error. */
+export async function handled(answer: () => Response | Promise<Response>): Promise<Response> {
+  try {
+    return await answer();
+  } catch (error) {
+    console.error(error);
+    return new Response("The handler has thrown an error, which its log shows.", { status: 500 });
+  }
 }
+
+/** Whether the cache answers an `OPTIONS` request to a route, because browsers may read its answers. */
+export const answersPreflights = (given: WorkerSettings, env: Env): boolean =>
+  (given.CORS_ORIGINS ?? env?.CORS_ORIGINS) !== undefined;

@@ -3,7 +3,7 @@
 import { env, waitUntil } from "cloudflare:workers";
 
 import { PRIVATE, register, throughCache } from "./cache.js";
-import type { Context, Env, Json } from "./platform.js";
+import type { Context, Env, Stored } from "./platform.js";
 import type { CacheSettings } from "./settings.js";
 
 /** A host that no client can reach; it is part of the tiers' URLs only. */
@@ -14,60 +14,97 @@ export interface CachedOptions<A extends readonly unknown[]> extends CacheSettin
   name?: string;
   /** Another version begins with an empty cache: change it when the function returns other results. */
   version?: string;
-  /** What a result depends on, if not on all arguments. */
-  key?: (...args: A) => Json;
+  /** What a result depends on, if not on all arguments: a value that JSON can hold. */
+  key?: (...args: A) => unknown;
 }
 
-/** The result of a function as a response; what it throws is a failed computation. */
-async function computed(compute: () => unknown, thrown: (error: unknown) => void): Promise<Response> {
+/** The default of `max_response`, in bytes. */
+const MAX_RESPONSE = 1_048_576;
+
+/** How the computation of one call has ended. */
+interface Outcome {
+  error?: unknown;
+  /** The result as JSON, if it is too large to be stored. */
+  large?: string;
+}
+
+/**
+ * The result of a function as a response; what it throws is a failed computation. A result above `most` bytes is not
+ * stored: the response says so to the cache, and `outcome` holds the result for this call.
+ */
+async function computed(compute: () => unknown, most: number, outcome: Outcome): Promise<Response> {
+  const type = { "content-type": "application/json" };
   try {
     const text = JSON.stringify(await compute());
     if (text === undefined)
       throw new TypeError("xfetch-edge: a cached function must return a JSON value, not undefined");
-    return new Response(text, { headers: { "content-type": "application/json" } });
+    const bytes = new TextEncoder().encode(text);
+    if (bytes.byteLength <= most) return new Response(bytes, { headers: type });
+    outcome.large = text;
+    return new Response("null", { headers: { ...type, "cache-control": "no-store" } });
   } catch (error) {
     // Behind an answer there is no caller left to see it.
     console.error(error);
-    thrown(error);
+    outcome.error = error;
     return new Response(null, { status: 500 });
   }
 }
 
-/** A key as JSON; what JSON cannot hold would be the same key for different values, so it is an error. */
-export function keyText(what: string, key: unknown): string {
-  return JSON.stringify(key, (name, value: unknown) => {
-    if (value === undefined || typeof value === "function" || (typeof value === "number" && !Number.isFinite(value))) {
-      throw new TypeError(
-        `xfetch-edge: the key of ${what} has ${String(value)} at ${JSON.stringify(name)}, which JSON cannot hold`,
-      );
-    }
-    return value;
+/** Whether JSON holds a value as it is. A `Map` would be an empty object, the same for all of them. */
+function isJson(value: unknown): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value !== "object" || value === null) return ["string", "boolean", "object"].includes(typeof value);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return Array.isArray(value) || prototype === Object.prototype || prototype === null;
+}
+
+/**
+ * The body of a key's request. What JSON cannot hold would be the same key for different values, so it is an error. A
+ * property that is undefined is the same as one that is missing.
+ */
+export function keyText(what: string, kind: "args" | "key", key: unknown): string {
+  const text = JSON.stringify(key, function (this: unknown, name: string, value: unknown) {
+    const isProperty = name !== "" && !Array.isArray(this);
+    if (isJson(value) || (value === undefined && isProperty)) return value;
+    const shown = typeof value === "object" ? `a ${value?.constructor?.name}` : String(value);
+    throw new TypeError(
+      `xfetch-edge: the key of ${what} has ${shown} at ${JSON.stringify(name || kind)}, which JSON cannot hold`,
+    );
   });
+  return `{"${kind}":${text}}`;
 }
 
 /** The value in a response of the cache; throws the computation's own error, or says what has failed. */
-async function valueOf(response: Response, what: string, error: unknown): Promise<Json> {
-  if (response.ok) return (await response.json()) as Json;
+async function valueOf(response: Response, what: string, { error, large }: Outcome): Promise<unknown> {
+  if (large !== undefined) return JSON.parse(large);
+  if (response.ok) return response.json();
   if (error !== undefined) throw error;
   const { code, detail } = (await response.json().catch(() => ({}))) as { code?: string; detail?: string };
   throw new Error(`xfetch-edge: ${what} has no value: ${detail ?? code ?? `status ${response.status}`}`);
 }
 
-/**
- * The value of a key on a private route, cached or computed. `body` is the key as JSON, and `what` names it in errors.
- */
+/** A key whose value is looked up. */
+interface Lookup {
+  path: string;
+  /** What names the key in errors. */
+  what: string;
+  /** The key as JSON. */
+  body: string;
+  compute: () => unknown;
+  settings: CacheSettings;
+}
+
+/** The value of a key on a private route, cached or computed. */
 export async function lookUp(
-  path: string,
-  what: string,
-  body: string,
-  compute: () => unknown,
+  { path, what, body, compute, settings }: Lookup,
   { env, context }: { env: Env; context: Context },
-): Promise<Json> {
-  let error: unknown;
+): Promise<unknown> {
+  const outcome: Outcome = {};
   const headers = { "content-type": "application/json" };
   const request = new Request(HOST + path, { method: "POST", body, headers });
-  const response = await throughCache(request, env, context, () => computed(compute, (thrown) => (error = thrown)));
-  return valueOf(response, what, error);
+  const most = settings.max_response ?? MAX_RESPONSE;
+  const response = await throughCache(request, env, context, () => computed(compute, most, outcome));
+  return valueOf(response, what, outcome);
 }
 
 /** A path for a name, or an error that says what a name may be. */
@@ -90,15 +127,17 @@ export function pathOf(kind: string, name: string, version = "1"): string {
  * const forecast = cached(async (city: string) => slowModel(city), { name: "forecast", ttl: 60 });
  * ```
  */
-export function cached<A extends readonly Json[], R extends Json>(
-  compute: (...args: A) => R | Promise<R>,
-  { name = compute.name, version, key, ...settings }: CachedOptions<A> = {},
-): (...args: A) => Promise<R> {
+export function cached<F extends (...args: any[]) => unknown>(
+  compute: F,
+  { name = compute.name, version, key, ...settings }: CachedOptions<Parameters<F>> = {},
+): (...args: Parameters<F>) => Promise<Stored<Awaited<ReturnType<F>>>> {
   const path = pathOf("function", name, version);
   register({ max_request: 262_144, ...settings, path });
   return async (...args) => {
-    const body = keyText(name, key ? { key: key(...args) } : { args });
-    const world = { env, context: { waitUntil } };
-    return (await lookUp(path, `the function ${name}`, body, () => compute(...args), world)) as R;
+    // An argument that is undefined at the end is the same as none.
+    const given = args.slice(0, args.findLastIndex((it) => it !== undefined) + 1);
+    const body = key ? keyText(name, "key", key(...args)) : keyText(name, "args", given);
+    const lookup = { path, what: `the function ${name}`, body, compute: () => compute(...args), settings };
+    return (await lookUp(lookup, { env, context: { waitUntil } })) as Stored<Awaited<ReturnType<F>>>;
   };
 }

@@ -2,11 +2,11 @@
 
 import { waitUntil } from "cloudflare:workers";
 
-import type { Json } from "./platform.js";
+import type { Stored } from "./platform.js";
 
 /** A service binding to a class made by `entrypoint`. */
 export interface CacheService {
-  getOrCompute(key: any, compute: any, answered?: any): Promise<any>;
+  getOrCompute(...values: any[]): any;
 }
 
 /**
@@ -18,13 +18,13 @@ export interface CacheService {
  * const value = await getOrCompute(env.CACHE, { city }, () => slowModel(city));
  * ```
  */
-export function getOrCompute<T extends Json>(
+export function getOrCompute<T>(
   service: CacheService,
-  key: Json,
+  key: unknown,
   compute: () => T | Promise<T>,
-): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const call = service.getOrCompute(key, compute, (value: T) => resolve(value));
+): Promise<Stored<T>> {
+  return new Promise((resolve, reject) => {
+    const call = service.getOrCompute(key, compute, (value: Stored<T>) => resolve(value));
     waitUntil(call.then(resolve, reject));
   });
 }

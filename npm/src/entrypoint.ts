@@ -4,7 +4,6 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 
 import { register } from "./cache.js";
 import { keyText, lookUp, pathOf } from "./cached.js";
-import type { Json } from "./platform.js";
 import type { CacheSettings } from "./settings.js";
 import whole from "./whole.js";
 
@@ -13,6 +12,18 @@ export interface EntrypointOptions extends CacheSettings {
   name?: string;
   /** Another version begins with an empty cache. */
   version?: string;
+}
+
+/** A value that JSON can hold. */
+type Value = null | boolean | number | string | object;
+
+/** The service of {@link entrypoint}. */
+export interface CacheEntrypoint {
+  /** The runtime's types of a service cannot carry a type parameter; `getOrCompute` of `xfetch-edge/client` has one. */
+  getOrCompute(key: unknown, compute: () => unknown, answered?: (value: any) => unknown): Promise<Value>;
+  fetch(request: Request): Promise<Response>;
+  /** Marks the class as one that `Service` and `ctx.exports` of the runtime's types accept. */
+  __WORKER_ENTRYPOINT_BRAND: never;
 }
 
 /** What the Worker keeps alive; it marks what no answer depends on, such as the sending of counters. */
@@ -29,15 +40,10 @@ type Waits = (promise: Promise<unknown>, isHousekeeping?: boolean) => void;
  * const value = await getOrCompute(env.CACHE, { city }, () => slowModel(city));
  * ```
  */
-export function entrypoint({ name = "default", version, ...settings }: EntrypointOptions = {}): {
-  new (
-    context: any,
-    env: any,
-  ): {
-    getOrCompute(key: Json, compute: () => Json | Promise<Json>, answered?: (value: Json) => unknown): Promise<Json>;
-    fetch(request: Request): Promise<Response>;
-  };
-} {
+export function entrypoint({ name = "default", version, ...settings }: EntrypointOptions = {}): new (
+  context: any,
+  env: any,
+) => CacheEntrypoint {
   const path = pathOf("entrypoint", name, version);
   register({ max_request: 262_144, ...settings, path });
   return class extends WorkerEntrypoint {
@@ -49,11 +55,7 @@ export function entrypoint({ name = "default", version, ...settings }: Entrypoin
      * alive with `waitUntil`, as `getOrCompute` of `xfetch-edge/client` does; without `answered`, the one call that
      * starts a refresh waits for it, and gets the new value.
      */
-    async getOrCompute(
-      key: Json,
-      compute: () => Json | Promise<Json>,
-      answered?: (value: Json) => unknown,
-    ): Promise<Json> {
+    async getOrCompute(key: unknown, compute: () => unknown, answered?: (value: unknown) => unknown): Promise<Value> {
       const value = await this.#lookUp(key, compute);
       if (answered) await answered(value);
       // What belongs to the answer itself has settled; what has not is a refresh.
@@ -77,16 +79,19 @@ export function entrypoint({ name = "default", version, ...settings }: Entrypoin
       return (await Promise.all(states)).includes(pending);
     }
 
-    async #lookUp(key: Json, compute: () => Json | Promise<Json>): Promise<Json> {
+    async #lookUp(key: unknown, compute: () => unknown): Promise<Value> {
       const waitUntil: Waits = (promise, isHousekeeping) => {
         if (!isHousekeeping) this.#background.push(promise);
         this.ctx.waitUntil(promise);
       };
-      const body = keyText("getOrCompute", { key });
-      return lookUp(path, `the key ${JSON.stringify(key)}`, body, compute, { env: this.env, context: { waitUntil } });
+      const body = keyText("getOrCompute", "key", key);
+      const lookup = { path, what: `the key ${JSON.stringify(key)}`, body, compute, settings };
+      return (await lookUp(lookup, { env: this.env, context: { waitUntil } })) as Value;
     }
 
-    /** A request to a route of the settings in wrangler.toml. */
+    declare __WORKER_ENTRYPOINT_BRAND: never;
+
+    /** A request to a route: of `withXFetch`, of the Hono middleware, or of the settings in wrangler.toml. */
     async fetch(request: Request): Promise<Response> {
       return whole.fetch(request, this.env, this.ctx);
     }

@@ -1,6 +1,6 @@
 // `xfetch`: middleware for Hono. It needs the app, because a refresh behind the answer runs the app's handlers again.
 
-import { atUrlOf, configure, isAdmin, noOrigin, register, throughCache } from "./cache.js";
+import { answersPreflights, atUrlOf, configure, handled, isAdmin, noOrigin, register, throughCache } from "./cache.js";
 import type { Context, Env } from "./platform.js";
 import type { WithXFetchOptions } from "./with_xfetch.js";
 
@@ -31,7 +31,7 @@ export function xfetch(
   { routes, ...settings }: WithXFetchOptions,
 ): (context: HonoContext, next: () => Promise<void>) => Promise<Response | void> {
   configure(settings);
-  routes.forEach(register);
+  for (const route of routes) register(route, (request, env, context) => app.fetch(request, env, context));
   const paths = new Set(routes.map((route) => route.path));
   /** Requests of the cache itself, which the middleware lets pass. */
   const passing = new WeakSet<Request>();
@@ -43,12 +43,16 @@ export function xfetch(
     if (isAdmin(pathname)) {
       return throughCache(request, env, context.executionCtx, noOrigin);
     }
-    if (!paths.has(pathname) || request.method !== "POST") return next();
+    const { method } = request;
+    const isCached = method === "POST" || (method === "OPTIONS" && answersPreflights(settings, env));
+    if (!isCached || !paths.has(pathname)) return next();
     const { executionCtx } = context;
-    return throughCache(request, env, executionCtx, (outgoing) => {
-      const own = atUrlOf(request, outgoing);
-      passing.add(own);
-      return app.fetch(own, env, executionCtx);
-    });
+    return throughCache(request, env, executionCtx, (outgoing) =>
+      handled(() => {
+        const own = atUrlOf(request, outgoing);
+        passing.add(own);
+        return app.fetch(own, env, executionCtx);
+      }),
+    );
   };
 }

@@ -11,16 +11,22 @@ export interface Context {
 export type Env = any;
 
 /** Answers a request. */
-export type FetchHandler<E = Env, C extends Context = Context> = (
-  request: Request,
+export type FetchHandler<E = Env, C extends Context = Context, Q extends Request = Request> = (
+  request: Q,
   env: E,
   context: C,
 ) => Response | Promise<Response>;
 
-/** An object with a fetch handler, such as a Worker's default export or a Hono app. */
-export interface Fetcher<E = Env, C extends Context = Context> {
-  fetch: FetchHandler<E, C>;
-}
-
 /** A value that JSON can hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+/** What becomes of a value that is stored as JSON: a `Date` becomes a text, and functions are left out. */
+export type Stored<T> = 0 extends 1 & T
+  ? T
+  : T extends { toJSON(...args: never[]): infer J }
+    ? Stored<J>
+    : T extends bigint | symbol | undefined | ((...args: never[]) => unknown)
+      ? never
+      : T extends object
+        ? { [K in keyof T as T[K] extends symbol | ((...args: never[]) => unknown) ? never : K]: Stored<T[K]> }
+        : T;

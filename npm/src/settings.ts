@@ -36,13 +36,13 @@ export interface RouteSettings extends CacheSettings {
   /** The path, matched exactly. */
   path: string;
   /** The body fields that are allowed and part of the key. Default: all of the body. */
-  fields?: string[];
+  fields?: readonly string[];
   /** Request headers that the handler gets, and that are therefore part of the key. */
-  headers?: string[];
+  headers?: readonly string[];
   /** What happens to requests with credentials: they go to the handler uncached, get 403, or lose them. */
   credentials?: "bypass" | "refuse" | "ignore";
   /** Request headers that count as credentials, besides `Authorization` and `Cookie`. Default `["x-api-key"]`. */
-  credential_headers?: string[];
+  credential_headers?: readonly string[];
   /** The `Cache-Control` of answers. Default `"no-cache"`. */
   cache_control?: string;
 }
@@ -51,8 +51,8 @@ export interface RouteSettings extends CacheSettings {
 export interface WorkerSettings {
   /** Part of every key: another version begins with an empty cache. Default `"1"`. */
   CACHE_VERSION?: string;
-  /** Origins whose pages may read the answers, or `"*"`. */
-  CORS_ORIGINS?: string[] | "*";
+  /** Origins whose pages may read the answers: a list, one origin, or `"*"`. */
+  CORS_ORIGINS?: readonly string[] | string;
   /** Seconds that an isolate gathers counters. Default 10. */
   FLUSH_INTERVAL?: number;
   /** Where new Durable Objects should live. */

@@ -1,13 +1,16 @@
 // The whole Worker, configured by wrangler.toml.
 
-import { PRIVATE, environmentsOrigin, hasRoutes, missingBindings, problem, throughCache } from "./cache.js";
+import { PRIVATE, environmentsOrigin, handlerAt, hasRoutes, missingBindings, problem, throughCache } from "./cache.js";
 import type { Context, Env } from "./platform.js";
 import worker from "./worker.js";
 
 export default {
   fetch(request: Request, env: Env, context: Context): Response | Promise<Response> {
     // Functions and entrypoints share the Worker's routes, but their values are not for clients.
-    if (new URL(request.url).pathname.startsWith(PRIVATE)) return problem(404, "not_found", "Nothing is here.");
+    const { pathname } = new URL(request.url);
+    if (pathname.startsWith(PRIVATE)) return problem(404, "not_found", "Nothing is here.");
+    const own = handlerAt(pathname);
+    if (own) return own(request, env, context);
     if (hasRoutes()) {
       return throughCache(request, env, context, (outgoing) => environmentsOrigin(env, outgoing));
     }

@@ -1,17 +1,24 @@
 // `withXFetch`: any fetch handler as the origin of cached routes.
 
-import { atUrlOf, configure, handlerOf, isAdmin, noOrigin, register, throughCache } from "./cache.js";
+import { answersPreflights, atUrlOf, configure, handled, isAdmin, noOrigin, register, throughCache } from "./cache.js";
 import type { Context, Env, FetchHandler } from "./platform.js";
 import type { RouteSettings, WorkerSettings } from "./settings.js";
 
+/** The platform's other handlers, which stay as they are. */
+const OTHERS = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "test"] as const;
+
 export interface WithXFetchOptions extends WorkerSettings {
-  /** The cached routes: `POST` requests with a JSON body. Everything else goes to the handler as it is. */
-  routes: RouteSettings[];
+  /**
+   * The cached routes: `POST` requests with a JSON body. A `POST` to a route with a query or with another type is
+   * refused, so that nobody gets around the cache; other methods and other paths go to the handler as they are.
+   */
+  routes: readonly RouteSettings[];
 }
 
 /**
- * Caches the routes of a handler. Requests to other paths, and other methods, reach the handler unchanged; the paths
- * under `/_xfetch/` are the cache's own.
+ * Caches the routes of a handler: a function, or an object with a method `fetch`. Requests to other paths, and other
+ * methods, reach the handler unchanged; the paths under `/_xfetch/` are the cache's own. On a route the handler's answer
+ * is for many clients, so its request has neither `cf` nor the client's headers, except those of the setting `headers`.
  *
  * @example
  * ```ts
@@ -19,29 +26,38 @@ export interface WithXFetchOptions extends WorkerSettings {
  * export default withXFetch({ fetch: slowApi }, { routes: [{ path: "/v1/report", ttl: 60 }] });
  * ```
  */
-export function withXFetch<E = Env, C extends Context = Context, H extends object = object>(
-  handler: FetchHandler<E, C> | ({ fetch: FetchHandler<E, C> } & H),
+export function withXFetch<
+  E = Env,
+  C extends Context = Context,
+  Q extends Request = Request,
+  H extends object = object,
+>(
+  handler: FetchHandler<E, C, Q> | ({ fetch: FetchHandler<E, C, Q> } & H),
   options: WithXFetchOptions,
-): Omit<H, "fetch"> & { fetch: FetchHandler<E, C> } {
+): Omit<H, "fetch"> & { fetch: FetchHandler<E, C, Q> } {
   const { routes, ...settings } = options ?? {};
   if (!Array.isArray(routes) || routes.length === 0) {
     throw new Error('xfetch-edge: withXFetch needs routes, such as { routes: [{ path: "/v1/report", ttl: 60 }] }');
   }
-  const answer = handlerOf(handler);
-  configure(settings);
-  routes.forEach(register);
-  const paths = new Set(routes.map((route) => route.path));
-  const fetch: FetchHandler<E, C> = (request, env, context) => {
+  const object = (typeof handler === "function" ? { fetch: handler } : handler) as Record<string, any>;
+  if (typeof object?.fetch !== "function") {
+    throw new Error("xfetch-edge: withXFetch needs a fetch handler, or an object with a method `fetch`");
+  }
+  const answer: FetchHandler<E, C, any> = (request, env, context) => object.fetch(request, env, context);
+  const fetch: FetchHandler<E, C, Q> = (request, env, context) => {
     const { pathname } = new URL(request.url);
-    const isPreflight = request.method === "OPTIONS" && settings.CORS_ORIGINS !== undefined;
-    const isCached = paths.has(pathname) && (request.method === "POST" || isPreflight);
-    if (isAdmin(pathname)) {
-      return throughCache(request, env, context, noOrigin);
-    }
-    if (!isCached) return answer(request, env, context);
-    return throughCache(request, env, context, (outgoing) => answer(atUrlOf(request, outgoing), env, context));
+    if (isAdmin(pathname)) return throughCache(request, env, context, noOrigin);
+    const { method } = request;
+    const isCached = method === "POST" || (method === "OPTIONS" && answersPreflights(settings, env));
+    if (!isCached || !paths.has(pathname)) return answer(request, env, context);
+    return throughCache(request, env, context, (outgoing) =>
+      handled(() => answer(atUrlOf(request, outgoing), env, context)),
+    );
   };
-  // Other handlers, such as `scheduled`, stay as they are.
-  const others = typeof handler === "object" && Object.getPrototypeOf(handler) === Object.prototype ? handler : {};
-  return { ...(others as H), fetch };
+  configure(settings);
+  for (const route of routes) register(route, fetch);
+  const paths = new Set(routes.map((route: RouteSettings) => route.path));
+  const others = OTHERS.filter((name) => typeof object[name] === "function");
+  const bound = Object.fromEntries(others.map((name) => [name, object[name].bind(object)]));
+  return { ...(bound as Omit<H, "fetch">), fetch };
 }

@@ -275,6 +275,9 @@ fn cors_origins_are_web_origins() {
         json!({ "CORS_ORIGINS": ["*", "https://app.example", "http://localhost:8080", "https://[::1]:1"] }),
     );
     assert_eq!(config.cors_origins.len(), 4);
+    assert_eq!(good(json!({ "CORS_ORIGINS": "*" })).cors_origins, ["*"]);
+    assert_eq!(good(json!({ "CORS_ORIGINS": "https://app.example" })).cors_origins, ["https://app.example"]);
+    assert_eq!(refused(json!({ "CORS_ORIGINS": "" })), "CORS_ORIGINS");
     for wrong in [
         "",
         "app.example",

@@ -39,7 +39,7 @@ async function start(/** @type {any[]} */ workers) {
       cf: false,
       workers: workers.map(({ script, ...worker }) => ({
         modulesRoot: join(folder, "out"),
-        modules: [
+        modules: script && [
           { type: "ESModule", path: join(folder, "out", script), contents: read(script).toString() },
           { type: "CompiledWasm", path: join(folder, "out", "index_bg.wasm"), contents: read("index_bg.wasm") },
         ],
@@ -65,7 +65,9 @@ async function start(/** @type {any[]} */ workers) {
       value: isJson ? JSON.parse(text) : undefined,
     };
   };
-  return { ask, stop: () => runtime.dispose() };
+  // The types of a Worker's stub lack `scheduled`.
+  const schedule = async (/** @type {string} */ name) => /** @type {any} */ (await runtime.getWorker(name)).scheduled();
+  return { ask, schedule, stop: () => runtime.dispose() };
 }
 
 const main = (change = {}) => ({
@@ -155,6 +157,48 @@ describe("withXFetch and cached", () => {
     assert.match((await ask("/late")).text, /must be registered when the module is loaded/);
   });
 
+  test("an optional argument that is undefined is the same as none, and so is such a property", async () => {
+    const { one, same, at } = (await ask("/found?city=Bern")).value;
+    assert.deepEqual(one, same);
+    assert.deepEqual([one.days, at], [1, "1970-01-01T00:00:00.000Z"]);
+    assert.match((await ask("/map")).text, /the key of found has a Map at "0"/);
+  });
+
+  test("a value that is too large is returned, and not stored", async () => {
+    assert.equal((await ask("/large")).value, 1_100_000);
+    assert.equal((await ask("/large")).value, 1_100_000);
+  });
+
+  test("a value of a function is purged by its name and its arguments", async () => {
+    const calls = async () => (await ask("/add?a=7&b=7")).value.calls;
+    const before = await calls();
+    assert.equal(await calls(), before);
+    const subject = { path: "/~xfetch/function/add/1", body: { args: [7, 7] }, hard: true };
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    assert.equal((await ask("/_xfetch/purge", post(subject, headers))).value.purged, true);
+    assert.notEqual(await calls(), before);
+  });
+
+  test("errors of the user's own code do not fail the requests of others", async () => {
+    const slow = ask("/slow", post({ request: 1 }));
+    await sleep(100);
+    assert.equal((await ask("/harm")).text, "harmed");
+    const { status, headers } = await slow;
+    assert.equal(status, 200);
+    assert.match(headers.get("cache-status"), /fwd=miss; stored/);
+  });
+
+  test("what a handler throws is an error of the origin, not of the connection", async () => {
+    const { status, value } = await ask("/throws", post({}));
+    assert.deepEqual([status, value.code], [502, "origin_error"]);
+  });
+
+  test("other handlers are called on the user's own object", async () => {
+    const before = (await ask("/scheduled")).value;
+    await world.schedule("main");
+    assert.equal((await ask("/scheduled")).value, before + 1);
+  });
+
   test("no client reaches a function's route", async () => {
     assert.equal(
       (await ask("/~xfetch/function/add/1", post({ args: [1, 2] }))).text,
@@ -219,6 +263,34 @@ test("the whole Worker, with a function beside it, serves the environment's rout
   } finally {
     await world.stop();
     await close();
+  }
+});
+
+test("a variable of the environment allows browsers of an origin, and a service reaches the routes of the handler", async () => {
+  const bindings = { ADMIN_TOKEN, CORS_ORIGINS: "https://app.example" };
+  const service = {
+    name: "service",
+    modules: [
+      { type: "ESModule", path: "x.mjs", contents: "export default { fetch: (q, env) => env.CACHE.fetch(q) }" },
+    ],
+    modulesRoot: undefined,
+    serviceBindings: { CACHE: { name: "main", entrypoint: "Cache" } },
+  };
+  const world = await start([main({ bindings }), service]);
+  try {
+    const headers = {
+      origin: "https://app.example",
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "content-type",
+    };
+    const preflight = await world.ask("main", "/route", { method: "OPTIONS", headers });
+    assert.equal(preflight.headers.get("access-control-allow-origin"), "https://app.example");
+    const first = await world.ask("main", "/route", post({ by: "service" }));
+    const second = await world.ask("service", "/route", post({ by: "service" }));
+    assert.match(second.headers.get("cache-status"), /hit/);
+    assert.deepEqual(second.value, first.value);
+  } finally {
+    await world.stop();
   }
 });
 

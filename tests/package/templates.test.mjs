@@ -90,6 +90,11 @@ describe("templates", { concurrency: 3 }, () => {
       copyFileSync(example, join(folder, ".dev.vars"));
       run(process.execPath, [join(root, "node_modules", "wrangler", "bin", "wrangler.js"), "types"], { cwd: folder });
       run(bin("tsc"), ["--noEmit"], { cwd: folder });
+      if (name === "typescript") {
+        const check = join(root, "tests", "package", "types", "platform.ts");
+        copyFileSync(check, join(folder, "src", "platform.ts"));
+        run(bin("tsc"), ["--noEmit"], { cwd: folder });
+      }
       const origin = name === "proxy" ? await startAnalysis() : undefined;
       if (origin) {
         const vars = readFileSync(example, "utf8").replace("http://127.0.0.1:8788", origin.url);

@@ -177,7 +177,10 @@ fn forward(reader: &Reader<'_>) -> Vec<String> {
 
 fn cors_origins(reader: &Reader<'_>) -> Vec<String> {
     const ALLOWED: &str = "a list of origins such as https://app.example, without a path, or \"*\"";
-    let origins = reader.texts("CORS_ORIGINS", ALLOWED).unwrap_or_default();
+    let origins = match reader.json("CORS_ORIGINS") {
+        Some(Value::String(one)) => vec![one],
+        _ => reader.texts("CORS_ORIGINS", ALLOWED).unwrap_or_default(),
+    };
     let is_origin = |it: &String| {
         it == "*"
             || it.split_once(':').is_some_and(|(scheme, rest)| {
