@@ -9,6 +9,7 @@ use xfetch_edge::{
     core::{
         config::{Config, Route},
         entry::{Entry, Lifetime},
+        http::Method,
         key::{self, Key, Scope},
         time::{Instant, Span},
         xfetch::Draw,
@@ -108,7 +109,8 @@ fn key_of_a_body() -> Box<dyn FnMut()> {
 /// The same for a repeated request, whose key is in the key memo.
 fn recent() -> Box<dyn FnMut()> {
     let mut recent = KeyMemo::default();
-    let question = RawRequest { route: 0, headers: Vec::new(), body: BODY.to_vec() };
+    let (method, target) = (Method::Post, String::new());
+    let question = RawRequest { route: 0, method, target, headers: Vec::new(), body: BODY.to_vec() };
     recent.put(&question, asked());
     Box::new(move || {
         black_box(recent.get(black_box(&question)));

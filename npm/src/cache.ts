@@ -34,8 +34,9 @@ export function register(route: RouteSettings, handler?: FetchHandler<Env, any, 
   if (handler) handlers.set(route.path, handler);
 }
 
-/** The handler of a route that has one in this Worker. */
-export const handlerAt = (path: string): FetchHandler<Env, any, any> | undefined => handlers.get(path);
+/** The handler of the route of this path, if it has one in this Worker. */
+export const handlerAt = (path: string): FetchHandler<Env, any, any> | undefined =>
+  handlers.get(routeAt(routes, path)?.path ?? "");
 
 /** Sets the settings of the whole Worker. A setting that two callers give differently is an error. */
 export function configure(more: WorkerSettings): void {
@@ -132,11 +133,27 @@ function parsed(setting: unknown): RouteSettings[] {
   return [setting as RouteSettings];
 }
 
-/** A request for the handler: the cache's, at the URL of the client's. */
+/** A request for the handler: the cache's, at the scheme and host of the client's. */
 export function atUrlOf(client: Request, outgoing: Request): Request {
   const url = new URL(client.url);
-  url.search = "";
+  ({ pathname: url.pathname, search: url.search } = new URL(outgoing.url));
   return new Request(url, outgoing);
+}
+
+/** The route of a path: as in the Worker, an exact path wins, and then the longest prefix. */
+function routeAt(routes: readonly RouteSettings[], pathname: string): RouteSettings | undefined {
+  const isPrefix = ({ path }: RouteSettings) => path.endsWith("/*") && pathname.startsWith(path.slice(0, -1));
+  const prefixes = routes.filter(isPrefix).sort((a, b) => b.path.length - a.path.length);
+  return routes.find(({ path }) => path === pathname) ?? prefixes[0];
+}
+
+/** Whether a request is for one of the routes, and by a method that the cache answers there. */
+export function isCached(routes: readonly RouteSettings[], request: Request, preflights: boolean): boolean {
+  const { method } = request;
+  const route = routeAt(routes, new URL(request.url).pathname);
+  if (method === "OPTIONS") return route !== undefined && preflights;
+  const methods: readonly string[] = route ? (route.methods ?? ["POST"]) : [];
+  return methods.includes(method === "HEAD" ? "GET" : method);
 }
 
 /** The answer of a handler. What it throws becomes an answer with 500, as the platform answers an uncaught error. */

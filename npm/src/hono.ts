@@ -1,6 +1,16 @@
 // `xfetch`: middleware for Hono. It needs the app, because a refresh behind the answer runs the app's handlers again.
 
-import { answersPreflights, atUrlOf, configure, handled, isAdmin, noOrigin, register, throughCache } from "./cache.js";
+import {
+  answersPreflights,
+  atUrlOf,
+  configure,
+  handled,
+  isAdmin,
+  isCached,
+  noOrigin,
+  register,
+  throughCache,
+} from "./cache.js";
 import type { Context, Env } from "./platform.js";
 import type { WithXFetchOptions } from "./with_xfetch.js";
 
@@ -32,7 +42,6 @@ export function xfetch(
 ): (context: HonoContext, next: () => Promise<void>) => Promise<Response | void> {
   configure(settings);
   for (const route of routes) register(route, (request, env, context) => app.fetch(request, env, context));
-  const paths = new Set(routes.map((route) => route.path));
   /** Requests of the cache itself, which the middleware lets pass. */
   const passing = new WeakSet<Request>();
   return async (context, next) => {
@@ -43,9 +52,7 @@ export function xfetch(
     if (isAdmin(pathname)) {
       return throughCache(request, env, context.executionCtx, noOrigin);
     }
-    const { method } = request;
-    const isCached = method === "POST" || (method === "OPTIONS" && answersPreflights(settings, env));
-    if (!isCached || !paths.has(pathname)) return next();
+    if (!isCached(routes, request, answersPreflights(settings, env))) return next();
     const { executionCtx } = context;
     return throughCache(request, env, executionCtx, (outgoing) =>
       handled(() => {

@@ -33,8 +33,18 @@ export interface CacheSettings {
 
 /** A cached path. */
 export interface RouteSettings extends CacheSettings {
-  /** The path, matched exactly. */
+  /** The path, matched exactly, or a prefix such as `/articles/*`; the most specific path wins. */
   path: string;
+  /** The methods whose answers are cached; `HEAD` comes with `GET`. Default `["POST"]`. */
+  methods?: readonly ("GET" | "QUERY" | "POST")[];
+  /** Whose times count: `"route"` for those of this route. A route with `GET` must say so. */
+  policy?: "route";
+  /** For `GET`: the names of the parameters that are part of the key, `"all"` or `"none"`. Default `"all"`. */
+  query?: readonly string[] | "all" | "none";
+  /** What happens to other parameters: the request gets 400, or they are dropped. Default `"refuse"`. */
+  query_other?: "refuse" | "drop";
+  /** The types of answers that are stored, such as `"text/*"`. Default `["application/json"]`. */
+  content_types?: readonly string[];
   /** The body fields that are allowed and part of the key. Default: all of the body. */
   fields?: readonly string[];
   /** Request headers that the handler gets, and that are therefore part of the key. */

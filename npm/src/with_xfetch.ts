@@ -1,6 +1,16 @@
 // `withXFetch`: any fetch handler as the origin of cached routes.
 
-import { answersPreflights, atUrlOf, configure, handled, isAdmin, noOrigin, register, throughCache } from "./cache.js";
+import {
+  answersPreflights,
+  atUrlOf,
+  configure,
+  handled,
+  isAdmin,
+  isCached,
+  noOrigin,
+  register,
+  throughCache,
+} from "./cache.js";
 import type { Context, Env, FetchHandler } from "./platform.js";
 import type { RouteSettings, WorkerSettings } from "./settings.js";
 
@@ -9,8 +19,9 @@ const OTHERS = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "t
 
 export interface WithXFetchOptions extends WorkerSettings {
   /**
-   * The cached routes: `POST` requests with a JSON body. A `POST` to a route with a query or with another type is
-   * refused, so that nobody gets around the cache; other methods and other paths go to the handler as they are.
+   * The cached routes: `POST` requests with a JSON body, unless a route names other methods. A request of such a method
+   * that the route does not take, such as a `POST` with a query, is refused, so that nobody gets around the cache; other
+   * methods and other paths go to the handler as they are.
    */
   routes: readonly RouteSettings[];
 }
@@ -45,18 +56,14 @@ export function withXFetch<
   }
   const answer: FetchHandler<E, C, any> = (request, env, context) => object.fetch(request, env, context);
   const fetch: FetchHandler<E, C, Q> = (request, env, context) => {
-    const { pathname } = new URL(request.url);
-    if (isAdmin(pathname)) return throughCache(request, env, context, noOrigin);
-    const { method } = request;
-    const isCached = method === "POST" || (method === "OPTIONS" && answersPreflights(settings, env));
-    if (!isCached || !paths.has(pathname)) return answer(request, env, context);
+    if (isAdmin(new URL(request.url).pathname)) return throughCache(request, env, context, noOrigin);
+    if (!isCached(routes, request, answersPreflights(settings, env))) return answer(request, env, context);
     return throughCache(request, env, context, (outgoing) =>
       handled(() => answer(atUrlOf(request, outgoing), env, context)),
     );
   };
   configure(settings);
   for (const route of routes) register(route, fetch);
-  const paths = new Set(routes.map((route: RouteSettings) => route.path));
   const others = OTHERS.filter((name) => typeof object[name] === "function");
   const bound = Object.fromEntries(others.map((name) => [name, object[name].bind(object)]));
   return { ...(bound as Omit<H, "fetch">), fetch };

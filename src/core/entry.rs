@@ -73,6 +73,12 @@ impl Entry {
         self.stored_at.plus(self.lifetime.ttl)
     }
 
+    /// The value of a header that is kept, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+    }
+
     /// How old it is at `now`; never negative.
     #[must_use]
     pub fn age(&self, now: Instant) -> Span {

@@ -111,10 +111,10 @@ impl Explanation {
         let is_stale = self.class == Some(ServedAs::HitStale);
         let headers = match subject.route.headers.as_slice() {
             [] => String::new(),
-            names => format!(" and the headers {}", names.join(", ")),
+            names => format!(", and the headers {}", names.join(", ")),
         };
         let mut words = vec![format!(
-            "The path matches the route {}; the key contains the canonical body{headers}.",
+            "The path matches the route {}; the key contains method, path, query and canonical body{headers}.",
             subject.route.path
         )];
         words.push(match (&self.answer, self.reads_colo) {

@@ -3,6 +3,8 @@
 //! A table with one request per slot: a new request replaces the previous one. The stored request is compared
 //! byte by byte before its key is used, so a collision of slots costs time only.
 
+use crate::core::http::Method;
+
 /// The greatest number of remembered requests.
 const SLOTS: usize = 512;
 /// A longer request is not remembered: reading it costs more than parsing it, and memory must be bounded.
@@ -13,6 +15,10 @@ const MAX_BYTES: usize = 1_024;
 pub struct RawRequest {
     /// The index of the route in the configuration.
     pub route: usize,
+    /// The method.
+    pub method: Method,
+    /// The path and query; empty where the route has one path and the method no query.
+    pub target: String,
     /// The route's `headers` with the request's values.
     pub headers: Vec<(String, Option<String>)>,
     /// The bytes of the body.
@@ -23,14 +29,14 @@ impl RawRequest {
     /// The size of the parts that the client controls, in bytes.
     fn bytes(&self) -> usize {
         let values = self.headers.iter().filter_map(|(_, value)| value.as_deref());
-        self.body.len() + values.map(str::len).sum::<usize>()
+        self.target.len() + self.body.len() + values.map(str::len).sum::<usize>()
     }
 
-    /// FNV-1a over the body: a place in the table, not an identity.
+    /// FNV-1a over the target and the body: a place in the table, not an identity.
     fn slot(&self) -> usize {
         let seed = 0xcbf2_9ce4_8422_2325 ^ self.route as u64;
-        let hash =
-            self.body.iter().fold(seed, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        let bytes = self.target.bytes().chain(self.body.iter().copied());
+        let hash = bytes.fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         ((hash ^ hash >> 32) as usize) % SLOTS
     }
 }

@@ -6,17 +6,22 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "wasm-bindgen hands values over")]
 
+use std::rc::Rc;
+
 use js_sys::ArrayBuffer;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::Request;
+use web_sys::{Request, Response};
 use worker::Env;
 
 use super::{
     body::{self, BodyError},
-    context::RequestHead,
+    context::{RequestContext, RequestHead},
     cors, globals,
-    platform::background::{self, ExecutionContext},
-    request,
+    platform::{
+        background::{self, ExecutionContext},
+        clock,
+    },
+    request::{self, SlowPath},
     request_flags::RequestFlags,
     routed::{Routed, Wait},
     router,
@@ -24,7 +29,7 @@ use super::{
 use crate::core::time::Instant;
 
 /// How many combinations of flags there are: `fetch` returns a route's place times this, plus the flags.
-const FLAGS: u32 = 1 << u8::BITS;
+const FLAGS: u32 = 1 << u16::BITS;
 
 /// In place of a length, as `slow_bodies.js` passes it: the body was too slow. Any other negative number: it
 /// could not be read.
@@ -44,6 +49,10 @@ pub fn fetch(request: Request, env: Env, context: ExecutionContext) -> JsValue {
         return JsValue::from(*place as u32 * FLAGS + u32::from(head.flags.bits()));
     }
     let request = head.with(env, Box::new(context.clone()));
+    if let Routed::Wait(Wait::Key(place)) = routed {
+        let answered = request::answer_now(&request, place, Ok(Vec::new()), clock::now());
+        return finish(request, answered, &context);
+    }
     match router::at_once(&request, routed) {
         Ok(response) => response.into(),
         Err(wait) => promise(&context, async move { router::wait_and_answer(&request, wait).await.into() }),
@@ -68,7 +77,7 @@ pub fn answer(
         Ok(config) => config,
         Err(problem) => return router::refuse(&problem, "").into(),
     };
-    let (place, flags) = ((routed / FLAGS) as usize, RequestFlags::from_bits((routed % FLAGS) as u8));
+    let (place, flags) = ((routed / FLAGS) as usize, RequestFlags::from_bits((routed % FLAGS) as u16));
     let own = context.clone();
     let request = RequestHead::new(request, flags, config).with(env, Box::new(context));
     let body = match usize::try_from(length) {
@@ -76,9 +85,19 @@ pub fn answer(
         Err(_) if length == TOO_SLOW => Err(BodyError::TooSlow),
         Err(_) => Err(BodyError::Broken),
     };
-    match request::answer_now(&request, place, body, Instant(started as u64)) {
+    let answered = request::answer_now(&request, place, body, Instant(started as u64));
+    finish(request, answered, &own)
+}
+
+/// A response, or a promise of one if it takes time.
+fn finish(
+    request: Rc<RequestContext>,
+    answered: Result<Response, Box<SlowPath>>,
+    context: &ExecutionContext,
+) -> JsValue {
+    match answered {
         Ok(response) => cors::with_cors(&request, response).into(),
-        Err(slow) => promise(&own, async move {
+        Err(slow) => promise(context, async move {
             let response = slow.answer().await;
             cors::with_cors(&request, response).into()
         }),

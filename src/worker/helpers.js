@@ -4,22 +4,27 @@
 export const FLAGS = Object.freeze({
   POST: 1 << 0,
   OPTIONS: 1 << 1,
-  GET_OR_HEAD: 1 << 2,
-  JSON_TYPE: 1 << 3,
-  CONTENT_ENCODING: 1 << 4,
-  CREDENTIALS: 1 << 5,
-  NONE_MATCH: 1 << 6,
-  LOOP: 1 << 7,
+  GET: 1 << 2,
+  HEAD: 1 << 3,
+  QUERY: 1 << 4,
+  JSON_TYPE: 1 << 5,
+  CONTENT_ENCODING: 1 << 6,
+  CREDENTIALS: 1 << 7,
+  LOOP: 1 << 8,
+  NONE_MATCH: 1 << 9,
+  MODIFIED_SINCE: 1 << 10,
+  RANGE: 1 << 11,
 });
 /** Above the flags: the announced length of the body, plus one. */
-export const LENGTH = 2 ** 8;
+export const LENGTH = 2 ** 16;
 const MAX_LENGTH = 2 ** 40;
 
 const METHODS = new Map([
   ["POST", FLAGS.POST],
   ["OPTIONS", FLAGS.OPTIONS],
-  ["GET", FLAGS.GET_OR_HEAD],
-  ["HEAD", FLAGS.GET_OR_HEAD],
+  ["GET", FLAGS.GET],
+  ["HEAD", FLAGS.HEAD],
+  ["QUERY", FLAGS.QUERY],
 ]);
 
 /**
@@ -31,6 +36,7 @@ const METHODS = new Map([
 export function requestFlags(request, names) {
   const { headers } = request;
   let flags = METHODS.get(request.method) ?? 0;
+  const isGetOrHead = (flags & (FLAGS.GET | FLAGS.HEAD)) !== 0;
   if (headers.get("content-type") === "application/json") flags |= FLAGS.JSON_TYPE;
   if (headers.has("content-encoding")) flags |= FLAGS.CONTENT_ENCODING;
   if (headers.has("authorization") || headers.has("cookie") || names.some((name) => headers.has(name))) {
@@ -38,6 +44,9 @@ export function requestFlags(request, names) {
   }
   if (headers.has("if-none-match")) flags |= FLAGS.NONE_MATCH;
   if (headers.has("cdn-loop")) flags |= FLAGS.LOOP;
+  // For other methods these two mean nothing, and a hit does not pay for them.
+  if (isGetOrHead && headers.has("if-modified-since")) flags |= FLAGS.MODIFIED_SINCE;
+  if (isGetOrHead && headers.has("range")) flags |= FLAGS.RANGE;
   // Transfer-Encoding overrides Content-Length (RFC 9112, section 6.3).
   const field = headers.has("transfer-encoding") ? null : headers.get("content-length");
   const length = field === null ? -1 : Number(field);

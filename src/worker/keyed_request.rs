@@ -6,12 +6,16 @@ use super::{
     context::RequestContext,
     object_stub::{Address, LEASE_BINDING},
 };
-use crate::core::{config::Route, key::Key};
+use crate::core::{config::Route, http::Method, key::Key};
 
 /// The key of a request, and the parts of the request that the origin gets.
 pub(super) struct CacheRequest {
     pub(super) key: Key,
-    /// The canonical body.
+    /// The method that the origin gets.
+    pub(super) method: Method,
+    /// The path and the canonical query that the origin gets.
+    pub(super) target: String,
+    /// The canonical body; empty for a method without one.
     pub(super) body: String,
     /// The route's keyed headers.
     pub(super) headers: Vec<(String, Option<String>)>,

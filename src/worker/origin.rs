@@ -1,7 +1,7 @@
 //! One call to the origin. The request is built from scratch: of the client's request, it contains only the
 //! canonical body and the route's keyed headers.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use serde::de::IgnoredAny;
 use wasm_bindgen::{JsCast, JsValue};
@@ -19,7 +19,7 @@ use crate::{
     core::{
         config::{Config, OriginUrl, Route},
         failure::{Failure, Reason},
-        http::{self, CACHE_NAME, KEPT_HEADERS, StoringHeaders},
+        http::{self, CACHE_NAME, KEPT_HEADERS, Method, StoringHeaders},
         time::{Instant, Span},
     },
     isolate::computation::Computed,
@@ -36,15 +36,15 @@ pub(super) async fn compute(keyed: &KeyedRequest, limit: Span) -> Result<Compute
     let request = request(config, route, &keyed.request, &abort).map_err(unreachable)?;
     let started = clock::now();
     let fetched = fetch(&keyed.context.env, config.origin_of(Some(route)), &request).map_err(unreachable)?;
-    let (max_response, negative_ttl) = (route.max_response as usize, route.negative_ttl);
+    let own = Rc::clone(route);
     let whole: BoxFuture<Result<Received, Failure>> = Box::pin(async move {
         let response = JsFuture::from(fetched).await.map_err(unreachable)?;
-        let begun = Begun::of(response.unchecked_into(), max_response)?;
+        let begun = Begun::of(response.unchecked_into(), &own)?;
         let bytes = body::read(begun.response.body(), begun.most).await;
         Ok(Received { begun, bytes, at: clock::now() })
     });
     match timer::within(limit, whole).await {
-        Ok(received) => received?.judged(started, negative_ttl),
+        Ok(received) => received?.judged(started, route),
         Err(unfinished) => {
             abort.abort();
             drop(unfinished);
@@ -63,11 +63,11 @@ fn request(
     asked: &CacheRequest,
     abort: &AbortController,
 ) -> Result<Request, JsValue> {
-    let headers = response::headers(&[
-        ("content-type", "application/json"),
-        ("accept", "application/json"),
-        ("cdn-loop", CACHE_NAME),
-    ]);
+    let has_body = asked.method != Method::Get;
+    let headers = response::headers(&[("accept", &route.content_types.join(", ")), ("cdn-loop", CACHE_NAME)]);
+    if has_body {
+        headers.set("content-type", "application/json")?;
+    }
     for (name, value) in &asked.headers {
         if let Some(value) = value {
             headers.set(name, value)?;
@@ -77,13 +77,15 @@ fn request(
         headers.set(name, value)?;
     }
     let init = RequestInit::new();
-    init.set_method("POST");
+    init.set_method(asked.method.as_str());
     init.set_headers(&headers);
-    init.set_body(&JsValue::from_str(&asked.body));
+    if has_body {
+        init.set_body(&JsValue::from_str(&asked.body));
+    }
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&abort.signal()));
     let origin = config.origin_of(Some(route));
-    Request::new_with_str_and_init(&url(origin, &route.path), &init)
+    Request::new_with_str_and_init(&url(origin, &asked.target), &init)
 }
 
 /// The URL of a path at an origin; a service binding ignores the host.
@@ -106,18 +108,22 @@ struct Begun {
     headers: Headers,
     is_refusal: bool,
     content_type: String,
+    /// Whether the route stores this type.
+    may_store: bool,
     most: usize,
     announced: Option<usize>,
 }
 
 impl Begun {
-    fn of(response: Response, max_response: usize) -> Result<Self, Failure> {
+    fn of(response: Response, route: &Route) -> Result<Self, Failure> {
         let headers = response.headers();
         let retry_after = response::get(&headers, "retry-after");
         let retry_after = retry_after.and_then(|field| http::retry_after(&field, clock::now()));
         let status = http::status(response.status(), retry_after);
         let is_refusal = status == http::Status::Refusal;
         let content_type = response::get(&headers, "content-type").unwrap_or_default();
+        let may_store = route.content_types.iter().any(|pattern| http::matches_type(&content_type, pattern));
+        let max_response = route.max_response as usize;
         let most = if is_refusal { MAX_REFUSAL.min(max_response) } else { max_response };
         // With a content encoding, the announced length is not the length of the decoded body.
         let announced = match response::get(&headers, "content-encoding") {
@@ -126,12 +132,14 @@ impl Begun {
         };
         let refused = match status {
             http::Status::Failure(failure) => Some(failure),
-            http::Status::Success if !http::is_json(&content_type) => Some(transient(Reason::OriginNotJson)),
+            http::Status::Success if !may_store && route.takes_json_only() => {
+                Some(transient(Reason::OriginNotJson))
+            }
             _ if announced.is_some_and(|it| it > most) => Some(transient(Reason::OriginBodyTooLarge)),
             http::Status::Success | http::Status::Refusal => None,
         };
         match refused {
-            None => Ok(Self { response, headers, is_refusal, content_type, most, announced }),
+            None => Ok(Self { response, headers, is_refusal, content_type, may_store, most, announced }),
             Some(failure) => {
                 // The body is not needed: cancel it, so that the connection does not carry it.
                 if let Some(body) = response.body() {
@@ -151,7 +159,7 @@ struct Received {
 }
 
 impl Received {
-    fn judged(self, started: Instant, negative_ttl: Span) -> Result<Computed, Failure> {
+    fn judged(self, started: Instant, route: &Route) -> Result<Computed, Failure> {
         let Self { begun, bytes, at } = self;
         let bytes = bytes.map_err(|why| {
             transient(match why {
@@ -162,21 +170,24 @@ impl Received {
         if begun.announced.is_some_and(|length| length != bytes.len()) {
             return Err(transient(Reason::OriginTruncated));
         }
-        // Validated once per computation, so that only valid JSON is cached or relayed.
-        let is_json = http::is_json(&begun.content_type)
+        let status = begun.response.status();
+        let storable = storable(&begun.headers) && (begun.may_store || begun.is_refusal);
+        // Validated once per computation, so that what is cached or relayed as JSON is JSON.
+        let names_json = http::is_json(&begun.content_type);
+        let is_json = names_json
             && str::from_utf8(&bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
-        let (status, storable) = (begun.response.status(), storable(&begun.headers));
-        let (headers, bytes) = match (is_json, begun.is_refusal) {
-            (true, _) => (kept(&begun.headers), bytes),
+        let (headers, bytes) = match (begun.is_refusal, names_json == is_json) {
+            (false, true) => (kept(&begun.headers), bytes),
             (false, false) => return Err(transient(Reason::OriginNotJson)),
+            (true, _) if is_json => (kept(&begun.headers), bytes),
             // Only the status of a refusal that is not JSON is relayed.
-            (false, true) => Default::default(),
+            (true, _) => Default::default(),
         };
         // A refusal that must not be stored is returned uncached, like any other such answer.
         if begun.is_refusal && storable {
             let content_type = if is_json { begun.content_type } else { String::new() };
             let body = String::from_utf8(bytes).unwrap_or_default();
-            return Err(Failure::Negative { status, content_type, body, ttl: negative_ttl });
+            return Err(Failure::Negative { status, content_type, body, ttl: route.negative_ttl });
         }
         Ok(Computed { status, storable, headers, body: Arc::from(bytes), delta: at.since(started), at })
     }

@@ -19,10 +19,11 @@ use super::{
 };
 use crate::{
     core::{
+        canonical_json,
         config::{Config, Credentials, Route},
         entry::Entry,
-        http::{self, CacheStatus},
-        key::{self, Key, MAX_FIELD, Scope},
+        http::{self, CacheStatus, Method, Ranges},
+        key::{self, MAX_FIELD, Scope},
         time::{Instant, Span},
     },
     isolate::{
@@ -35,6 +36,8 @@ use crate::{
     },
 };
 
+/// The longest path and query, in bytes: both are part of the key, which is stored with each entry.
+const MAX_TARGET: usize = 8_192;
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Span = Span(10_000);
 
@@ -44,7 +47,15 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
     if flags.is_options() {
         return Routed::Answer(options(head, route));
     }
-    if flags.has_credentials() && flags.is_post() && head.target().query().is_none() {
+    let Some(method) = flags.method().filter(|method| route.methods.contain(*method)) else {
+        let allow = route.methods.allow();
+        let problem = Problem::new(405, "method_not_allowed", format!("This path takes {allow}."));
+        return Routed::Reject(problem.header("allow", allow));
+    };
+    if let Some(problem) = bad_target(head, route, method) {
+        return Routed::Reject(problem);
+    }
+    if flags.has_credentials() {
         let headers = head.request.headers();
         let has = |name: &str| headers.has(name).unwrap_or(false);
         if has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name)) {
@@ -58,40 +69,76 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
             }
         }
     }
-    match unacceptable(head, route) {
+    if method == Method::Get {
+        return Routed::Wait(Wait::Key(place));
+    }
+    match bad_body_head(head, route) {
         Some(problem) => Routed::Reject(problem),
         None => Routed::Wait(Wait::Body(place)),
     }
 }
 
-/// What is wrong with a request's head, if anything.
-fn unacceptable(head: &RequestHead, route: &Route) -> Option<Problem> {
+/// What is wrong with a request's path or query, if anything, or with the body of a method that has none.
+fn bad_target(head: &RequestHead, route: &Route, method: Method) -> Option<Problem> {
+    let target = head.target();
+    if route.prefix().is_some() && http::unambiguous(target.path()).is_none() {
+        return Some(ambiguous_path());
+    }
+    if method != Method::Get {
+        let detail = "A query is allowed with GET only.";
+        return target.query().map(|_| Problem::new(400, "query_not_allowed", detail));
+    }
+    if head.has_body() {
+        let detail = "GET and HEAD have no body here.";
+        return Some(Problem::new(400, "body_not_allowed", detail));
+    }
+    if target.path_and_query().len() > MAX_TARGET {
+        let detail = format!("Path and query may have {MAX_TARGET} bytes at most.");
+        return Some(Problem::new(414, "target_too_long", detail));
+    }
+    None
+}
+
+/// Two servers could read the path differently.
+pub(super) fn ambiguous_path() -> Problem {
+    let detail = "This path means different things to different servers.";
+    Problem::new(400, "ambiguous_path", detail)
+}
+
+/// What is wrong with the head of a request with a body, if anything.
+fn bad_body_head(head: &RequestHead, route: &Route) -> Option<Problem> {
     let flags = head.flags;
-    if !flags.is_post() {
-        let problem = Problem::new(405, "method_not_allowed", "This path is asked by POST.");
-        return Some(problem.header("allow", "POST, OPTIONS".to_owned()));
-    }
-    if head.target().query().is_some() {
-        return Some(Problem::new(400, "query_not_allowed", "This path takes no query."));
-    }
     let is_plain_json =
         flags.has_json_type() || head.header("content-type").is_some_and(|it| http::is_json(&it));
     let is_encoded =
         flags.has_content_encoding() && head.header("content-encoding").is_some_and(|it| it != "identity");
     if !is_plain_json || is_encoded {
         let detail = "The body must be application/json in UTF-8, without a content encoding.";
-        return Some(Problem::new(415, "unsupported_media_type", detail));
+        let problem = Problem::new(415, "unsupported_media_type", detail);
+        return Some(match accept_query(route) {
+            Some(types) => problem.header("accept-query", types.to_owned()),
+            None => problem,
+        });
     }
     (flags.length() > Some(u64::from(route.max_request))).then(|| too_large(route))
 }
 
+/// The value of `Accept-Query` (RFC 10008): the types that `QUERY` may send.
+fn accept_query(route: &Route) -> Option<&'static str> {
+    route.methods.query.then_some("application/json")
+}
+
 /// `OPTIONS`: what is allowed, and to whom.
 fn options(head: &RequestHead, route: &Route) -> Response {
-    let headers = response::headers(&[("allow", "POST, OPTIONS")]);
+    let allow = route.methods.allow();
+    let headers = response::headers(&[("allow", &allow)]);
+    if let Some(types) = accept_query(route) {
+        response::set(&headers, "accept-query", types);
+    }
     if cors::allowed_origin(head).is_some() {
         let mut names = vec!["content-type"];
         names.extend(route.headers.iter().map(String::as_str));
-        response::set(&headers, "access-control-allow-methods", "POST, OPTIONS");
+        response::set(&headers, "access-control-allow-methods", &allow);
         response::set(&headers, "access-control-allow-headers", &names.join(", "));
         response::set(&headers, "access-control-max-age", "600");
     }
@@ -102,6 +149,16 @@ fn options(head: &RequestHead, route: &Route) -> Response {
 pub(super) async fn answer(context: &Rc<RequestContext>, place: usize) -> Response {
     let started = clock::now();
     let body = read_body(context, &context.config.routes[place]).await;
+    answer_body(context, place, body, started).await
+}
+
+/// The same, once the body has been read.
+pub(super) async fn answer_body(
+    context: &Rc<RequestContext>,
+    place: usize,
+    body: Result<Vec<u8>, BodyError>,
+    started: Instant,
+) -> Response {
     match answer_now(context, place, body, started) {
         Ok(response) => response,
         Err(slow) => slow.answer().await,
@@ -184,8 +241,12 @@ fn identify(
     body: Vec<u8>,
 ) -> Result<(Rc<CacheRequest>, Option<RawRequest>), Problem> {
     let route = &context.config.routes[place];
+    // The method was checked before.
+    let method = context.flags.method().unwrap_or(Method::Post);
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
-    let raw = RawRequest { route: place, headers, body };
+    let has_one_target = method != Method::Get && route.prefix().is_none();
+    let target = if has_one_target { String::new() } else { context.target().path_and_query().to_owned() };
+    let raw = RawRequest { route: place, method, target, headers, body };
     if let Some(request) = globals::with(|globals| Some(Rc::clone(&globals.memo.get(&raw)?.request))) {
         return Ok((request, Some(raw)));
     }
@@ -195,30 +256,47 @@ fn identify(
         let detail = format!("The header {name} may have {MAX_FIELD} bytes at most.");
         return Err(Problem::new(431, "header_too_large", detail));
     }
-    let body = key::canonical_body(&raw.body, route.fields.as_deref())
-        .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
-    let key = key_of(&context.config, route, &raw.headers, &body);
-    let request = Rc::new(CacheRequest { key, body, headers: raw.headers.clone() });
+    let (target, body) = match method {
+        Method::Get => (canonical_target(context.target().path_and_query(), route)?, String::new()),
+        Method::Query | Method::Post => {
+            let body = key::canonical_body(&raw.body, route.fields.as_deref())
+                .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+            (http::plain_escapes(context.target().path()), body)
+        }
+    };
+    let request = Rc::new(keyed(&context.config, route, method, target, raw.headers.clone(), body));
     let prepared = Prepared::new(Rc::clone(&request));
     let is_remembered = globals::with(|globals| globals.memo.put(&raw, prepared));
     Ok((request, is_remembered.then_some(raw)))
 }
 
-/// The key of a canonical body on a route.
-pub(super) fn key_of(
+/// The path and query that are keyed and sent to the origin.
+pub(super) fn canonical_target(path_and_query: &str, route: &Route) -> Result<String, Problem> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let query = http::canonical_query(query, &route.query, route.drops_other_query).map_err(|name| {
+        let name = canonical_json::text(&name.into());
+        Problem::new(400, "parameter_not_allowed", format!("The parameter {name} is not known here."))
+    })?;
+    Ok(http::plain_escapes(path) + &query)
+}
+
+/// A request to a route with its key.
+pub(super) fn keyed(
     config: &Config,
     route: &Route,
-    headers: &[(String, Option<String>)],
-    body: &str,
-) -> Key {
+    method: Method,
+    target: String,
+    headers: Vec<(String, Option<String>)>,
+    body: String,
+) -> CacheRequest {
     let scope = Scope {
         version: &config.cache_version,
         route: config.origin_of(Some(route)).map_or("ORIGIN", |origin| origin.as_str()),
-        method: "POST",
-        path: &route.path,
-        headers,
+        method: route.methods.keyed(method).as_str(),
+        path: &target,
+        headers: &headers,
     };
-    key::key(&scope, body)
+    CacheRequest { key: key::key(&scope, &body), method, target, body, headers }
 }
 
 /// The response to what a task has served, counted.
@@ -292,14 +370,58 @@ fn entry_response(
     status: CacheStatus,
     now: Instant,
 ) -> Response {
-    let (context, route) = (&keyed.context, &keyed.route);
-    let is_held = context.flags.has_none_match()
-        && context.header("if-none-match").is_some_and(|field| http::none_match_names(&field, &entry.etag));
-    if is_held {
+    let (context, route, flags) = (&keyed.context, &keyed.route, keyed.context.flags);
+    if is_held(context, entry, now) {
         return response::not_modified(route, entry, status, now);
+    }
+    if flags.is_head() {
+        return response::head_of_entry(route, entry, status, now);
+    }
+    if flags.has_range()
+        && let Some(partial) = partial(keyed, entry, status, now)
+    {
+        return partial;
     }
     let prepared = raw.and_then(|raw| {
         globals::with(|globals| Some(globals.memo.get(raw)?.response(route, entry, status, now)))
     });
     prepared.unwrap_or_else(|| response::of_entry(route, entry, status, now))
+}
+
+/// Whether the client holds this entry: `If-None-Match` decides, and `If-Modified-Since` only without it (RFC 9110,
+/// section 13.2.2).
+fn is_held(context: &RequestContext, entry: &Entry, now: Instant) -> bool {
+    if context.flags.has_none_match() {
+        return context
+            .header("if-none-match")
+            .is_some_and(|field| http::none_match_names(&field, &entry.etag));
+    }
+    context.flags.has_modified_since()
+        && context
+            .header("if-modified-since")
+            .zip(entry.header("last-modified"))
+            .is_some_and(|(field, modified)| http::is_unmodified_since(&field, modified, now))
+}
+
+/// The parts of an entry that the request's `Range` asks for; `None` if the whole is the answer.
+fn partial(keyed: &KeyedRequest, entry: &Entry, status: CacheStatus, now: Instant) -> Option<Response> {
+    let context = &keyed.context;
+    if entry.status != 200 {
+        return None;
+    }
+    if let Some(field) = context.header("if-range")
+        && !http::range_applies(&field, &entry.etag, entry.header("last-modified"))
+    {
+        return None;
+    }
+    match http::ranges(&context.header("range")?, entry.body.len()) {
+        Ranges::Whole => None,
+        Ranges::Parts(parts) => Some(response::parts_of_entry(&keyed.route, entry, &parts, status, now)),
+        Ranges::Unsatisfiable => {
+            let detail = "The answer has no such part.";
+            let problem = Problem::new(416, "range_not_satisfiable", detail);
+            let length = format!("bytes */{}", entry.body.len());
+            Some(problem.header("content-range", length).cache_status(status).response())
+        }
+    }
 }

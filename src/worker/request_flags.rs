@@ -5,9 +5,10 @@ use js_sys::Array;
 use web_sys::Request;
 
 use super::helpers;
+use crate::core::http::Method;
 
 /// Number of bits below the length.
-const BITS: u32 = 8;
+const BITS: u32 = 16;
 
 /// The flags as one number, made by `helpers.js`: bits, and above them the announced length plus one.
 #[derive(Clone, Copy)]
@@ -22,12 +23,12 @@ impl RequestFlags {
 
     /// The flags without the announced length, which is not needed once the body has been read.
     #[cfg(feature = "handler")]
-    pub(super) fn bits(self) -> u8 {
-        self.0 as u8
+    pub(super) fn bits(self) -> u16 {
+        self.0 as u16
     }
 
     #[cfg(feature = "handler")]
-    pub(super) fn from_bits(bits: u8) -> Self {
+    pub(super) fn from_bits(bits: u16) -> Self {
         Self(u64::from(bits))
     }
 
@@ -35,7 +36,22 @@ impl RequestFlags {
         self.0 >> bit & 1 == 1
     }
 
-    pub(super) fn is_post(self) -> bool {
+    /// The method, if it is one that can be cached; `HEAD` counts as `GET`.
+    pub(super) fn method(self) -> Option<Method> {
+        if self.is_post() {
+            return Some(Method::Post);
+        }
+        if self.is_get_or_head() {
+            return Some(Method::Get);
+        }
+        self.is_query().then_some(Method::Query)
+    }
+
+    pub(super) fn is_get_or_head(self) -> bool {
+        self.is_get() || self.is_head()
+    }
+
+    fn is_post(self) -> bool {
         self.has(0)
     }
 
@@ -43,31 +59,48 @@ impl RequestFlags {
         self.has(1)
     }
 
-    /// `GET` or `HEAD`.
-    pub(super) fn is_get_or_head(self) -> bool {
+    fn is_get(self) -> bool {
         self.has(2)
+    }
+
+    fn is_query(self) -> bool {
+        self.has(4)
+    }
+
+    pub(super) fn is_head(self) -> bool {
+        self.has(3)
     }
 
     /// Whether the content type is exactly `application/json`; other values may be acceptable too.
     pub(super) fn has_json_type(self) -> bool {
-        self.has(3)
+        self.has(5)
     }
 
     pub(super) fn has_content_encoding(self) -> bool {
-        self.has(4)
+        self.has(6)
     }
 
     /// Whether there is `Authorization`, `Cookie`, or another header that is a credential on some route.
     pub(super) fn has_credentials(self) -> bool {
-        self.has(5)
-    }
-
-    pub(super) fn has_none_match(self) -> bool {
-        self.has(6)
+        self.has(7)
     }
 
     pub(super) fn has_loop(self) -> bool {
-        self.has(7)
+        self.has(8)
+    }
+
+    pub(super) fn has_none_match(self) -> bool {
+        self.has(9)
+    }
+
+    /// Whether a `GET` or `HEAD` has `If-Modified-Since`.
+    pub(super) fn has_modified_since(self) -> bool {
+        self.has(10)
+    }
+
+    /// Whether a `GET` or `HEAD` has `Range`.
+    pub(super) fn has_range(self) -> bool {
+        self.has(11)
     }
 
     /// The announced length of the body, in bytes.

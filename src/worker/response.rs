@@ -68,6 +68,44 @@ pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: I
         .unwrap_or_else(|_| Response::error())
 }
 
+/// The answer to `HEAD`: an entry without its body, but with its length.
+pub(super) fn head_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Response {
+    let headers = headers_of_entry(route, entry, status, now);
+    set(&headers, "content-length", &entry.body.len().to_string());
+    empty(entry.status, &headers)
+}
+
+/// `206`: parts of an entry, one as it is, several as `multipart/byteranges` (RFC 9110, section 15.3.7).
+pub(super) fn parts_of_entry(
+    route: &Route,
+    entry: &Entry,
+    parts: &[std::ops::Range<usize>],
+    status: CacheStatus,
+    now: Instant,
+) -> Response {
+    let headers = headers_of_entry(route, entry, status, now);
+    let place =
+        |part: &std::ops::Range<usize>| format!("bytes {}-{}/{}", part.start, part.end - 1, entry.body.len());
+    if let [part] = parts {
+        set(&headers, "content-range", &place(part));
+        return with_bytes(206, &headers, &entry.body[part.clone()]);
+    }
+    // The validator is a digest of the body, so the body cannot contain it by chance.
+    let boundary = format!("xfetch-{}", entry.etag.trim_matches('"'));
+    let content_type = entry.header("content-type").unwrap_or("application/octet-stream");
+    let mut bytes = Vec::new();
+    for part in parts {
+        let head =
+            format!("--{boundary}\r\ncontent-type: {content_type}\r\ncontent-range: {}\r\n\r\n", place(part));
+        bytes.extend_from_slice(head.as_bytes());
+        bytes.extend_from_slice(&entry.body[part.clone()]);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    set(&headers, "content-type", &format!("multipart/byteranges; boundary={boundary}"));
+    with_bytes(206, &headers, &bytes)
+}
+
 /// Status and headers of an entry.
 pub(super) fn init_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> ResponseInit {
     init(entry.status, &headers_of_entry(route, entry, status, now))
@@ -87,5 +125,8 @@ fn headers_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Inst
     set(&headers, "etag", &entry.etag);
     set(&headers, "cache-control", &route.cache_control);
     set(&headers, "cache-status", &status.value());
+    if route.methods.get {
+        set(&headers, "accept-ranges", "bytes");
+    }
     headers
 }

@@ -21,6 +21,8 @@ pub(super) enum Routed {
 pub(super) enum Wait {
     /// The body of a request to the cached route in this place.
     Body(usize),
+    /// A request without a body to the cached route in this place: it may wait for a computation.
+    Key(usize),
     /// One of the cache's own paths.
     Admin,
     /// A path that is forwarded.

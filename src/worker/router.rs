@@ -76,8 +76,7 @@ pub(super) fn route(head: &RequestHead) -> Routed {
         let is_plain = http::unambiguous(path)
             .is_some_and(|path| !config.routes.iter().any(|route| http::reads_as(&path, &route.path)));
         if !is_plain {
-            let detail = "This path means different things to different servers.";
-            return Routed::Reject(Problem::new(400, "ambiguous_path", detail));
+            return Routed::Reject(request::ambiguous_path());
         }
         // The platform sends none, and without it the request may mean something else.
         if head.flags.is_get_or_head() && head.has_body() {
@@ -114,9 +113,12 @@ pub(super) async fn wait_and_answer(context: &Rc<RequestContext>, wait: Wait) ->
     let config = &context.config;
     let response = match wait {
         Wait::Body(place) => request::answer(context, place).await,
+        Wait::Key(place) => request::answer_body(context, place, Ok(Vec::new()), clock::now()).await,
         Wait::Admin => admin::answer(context).await,
         Wait::Forward => pass(context, config.origin_of(None), context.target().path_and_query()).await,
-        Wait::Bypass(route) => pass(context, config.origin_of(Some(&route)), &route.path).await,
+        Wait::Bypass(route) => {
+            pass(context, config.origin_of(Some(&route)), context.target().path_and_query()).await
+        }
         Wait::Asset => assets::file(context).await.unwrap_or_else(problem::not_found),
     };
     cors::with_cors(context, response)

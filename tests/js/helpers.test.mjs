@@ -15,8 +15,8 @@ function flagsOf(method, headers = {}, names = []) {
 test("each flag states one fact about a request's head", () => {
   assert.equal(flagsOf("POST"), FLAGS.POST);
   assert.equal(flagsOf("OPTIONS"), FLAGS.OPTIONS);
-  for (const method of ["GET", "HEAD"]) assert.equal(flagsOf(method), FLAGS.GET_OR_HEAD);
-  for (const method of ["PUT", "QUERY", "toString"]) assert.equal(flagsOf(method), 0);
+  for (const method of /** @type {const} */ (["GET", "HEAD", "QUERY"])) assert.equal(flagsOf(method), FLAGS[method]);
+  for (const method of ["PUT", "query", "toString"]) assert.equal(flagsOf(method), 0);
   const headers = [
     ["content-type", "application/json", FLAGS.JSON_TYPE],
     ["content-type", "text/plain", 0],
@@ -27,9 +27,13 @@ test("each flag states one fact about a request's head", () => {
     ["x-other", "secret", 0],
     ["if-none-match", "*", FLAGS.NONE_MATCH],
     ["cdn-loop", "x", FLAGS.LOOP],
+    ["range", "bytes=0-", 0],
+    ["if-modified-since", "x", 0],
   ];
   for (const [name, value, flag] of headers)
     assert.equal(flagsOf("PUT", { [name]: value }, ["x-api-key"]), flag, String(name));
+  assert.equal(flagsOf("GET", { range: "bytes=0-" }), FLAGS.GET | FLAGS.RANGE);
+  assert.equal(flagsOf("HEAD", { "if-modified-since": "x" }), FLAGS.HEAD | FLAGS.MODIFIED_SINCE);
 });
 
 test("a plausible Content-Length is stored above the flags, any other is left out", () => {
@@ -48,12 +52,16 @@ test("Rust and JavaScript have the same flags and numbers", () => {
   const functions = {
     POST: "is_post",
     OPTIONS: "is_options",
-    GET_OR_HEAD: "is_get_or_head",
+    GET: "is_get",
+    HEAD: "is_head",
+    QUERY: "is_query",
     JSON_TYPE: "has_json_type",
     CONTENT_ENCODING: "has_content_encoding",
     CREDENTIALS: "has_credentials",
-    NONE_MATCH: "has_none_match",
     LOOP: "has_loop",
+    NONE_MATCH: "has_none_match",
+    MODIFIED_SINCE: "has_modified_since",
+    RANGE: "has_range",
   };
   assert.deepEqual(Object.keys(functions), Object.keys(FLAGS));
   for (const [flag, name] of Object.entries(functions)) {

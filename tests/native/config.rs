@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use xfetch_edge::{
     core::{
         config::{Beta, Config, Credentials, Origin, OriginUrl},
+        http::{KeyedQuery, Methods},
         time::Span,
     },
     protocol::{lease, message::Message},
@@ -200,9 +201,24 @@ fn texts_and_lists_are_accepted_or_refused_by_name() {
         ("headers", json!(["x".repeat(129)])),
         ("headers", json!("x-lang")),
         ("credential_headers", json!(["ü"])),
-        ("methods", json!(["GET"])),
-        ("methods", json!(["POST", "GET"])),
+        ("methods", json!(["PUT"])),
+        ("methods", json!(["post"])),
+        ("methods", json!(["POST", "POST"])),
+        ("methods", json!("GET")),
         ("methods", json!([])),
+        ("policy", json!("origin")),
+        ("policy", json!("")),
+        ("query", json!("some")),
+        ("query", json!([])),
+        ("query", json!([""])),
+        ("query", json!([1])),
+        ("query_other", json!("keep")),
+        ("query_other", json!(true)),
+        ("content_types", json!([])),
+        ("content_types", json!("text/plain")),
+        ("content_types", json!(["text"])),
+        ("content_types", json!(["*/json"])),
+        ("content_types", json!(["text/html; charset=utf-8"])),
         ("cache_control", json!("x".repeat(257))),
         ("cache_control", json!("a\nb")),
         ("cache_control", json!("\u{7f}")),
@@ -505,4 +521,48 @@ fn an_origin_in_development_may_be_loopback_and_no_origin_shows_its_secrets() {
     let error = Config::parse(&vars(json!({ "ORIGIN_URL": "https://me:secret@api.example" })), false)
         .expect_err("a secret");
     assert!(!error.to_string().contains("secret@"), "{error}");
+}
+
+#[test]
+fn a_route_with_get_says_whose_times_count() {
+    assert_eq!(refused(route(json!({ "methods": ["GET"] }))), "ROUTES[0].policy");
+    let config = good(route(json!({
+        "path": "/articles/*", "methods": ["GET", "QUERY"], "policy": "route", "query": ["page", "lang"],
+        "query_other": "drop", "content_types": ["Text/*", "application/json"],
+    })));
+    let read = &config.routes[0];
+    assert_eq!(read.methods, Methods { get: true, query: true, post: false });
+    assert_eq!(read.methods.allow(), "GET, HEAD, QUERY, OPTIONS");
+    assert_eq!(read.query, KeyedQuery::Names(vec!["page".to_owned(), "lang".to_owned()]));
+    assert!(read.drops_other_query && !read.takes_json_only());
+    assert_eq!(read.content_types, ["text/*", "application/json"]);
+    assert_eq!(good(route_of("/a")).routes[0].query, KeyedQuery::All);
+    assert_eq!(good(route(json!({ "query": "none" }))).routes[0].query, KeyedQuery::None);
+}
+
+fn route_of(path: &str) -> Value {
+    route(json!({ "path": path }))
+}
+
+#[test]
+fn the_most_specific_path_wins() {
+    let paths = ["/a/*", "/a/b", "/a/b/*", "/*"];
+    let config = good(json!({ "ROUTES": paths.map(|path| json!({ "path": path })) }));
+    for (path, place) in [
+        ("/a/b", Some(1)),
+        ("/a/b/", Some(2)),
+        ("/a/b/c/d", Some(2)),
+        ("/a/", Some(0)),
+        ("/a/bc", Some(0)),
+        ("/a", Some(3)),
+        ("/", Some(3)),
+        ("a", None),
+    ] {
+        assert_eq!(config.place(path), place, "{path}");
+    }
+    assert_eq!(good(route_of("/a/*")).place("/a"), None);
+    assert_eq!(refused(json!({ "ROUTES": [{ "path": "/a/*" }, { "path": "/a/*" }] })), "ROUTES[1].path");
+    for wrong in ["/a*", "/a/*/b", "/a/**", "*", "/_xfetch/*", "/_xfetch", "/a//*", "/a/../*", "/a?b/*"] {
+        assert_eq!(refused(route_of(wrong)), "ROUTES[0].path", "{wrong}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use xfetch_edge::core::{
     failure::{Failure, Reason},
-    http::{self, CacheStatus, Status, StoringHeaders},
+    http::{self, CacheStatus, KeyedQuery, Method, Methods, Ranges, Status, StoringHeaders},
     time::{Instant, Span},
 };
 
@@ -319,4 +319,119 @@ fn what_is_no_date_is_refused() {
     ] {
         assert_eq!(http::http_date(field, Instant(1_795_824_000_000)), None, "{field}");
     }
+}
+
+#[test]
+fn equivalent_escapes_have_one_spelling() {
+    for (given, plain) in [
+        ("/a/b", "/a/b"),
+        ("/%61%2d%5F%7e", "/a-_~"),
+        ("/a%2fb%2Fc", "/a%2Fb%2Fc"),
+        ("/%c3%a9", "/%C3%A9"),
+        ("/100%", "/100%"),
+        ("/%zz%4", "/%zz%4"),
+        ("/%%41", "/%A"),
+        ("/é%é", "/é%é"),
+    ] {
+        assert_eq!(http::plain_escapes(given), plain, "{given}");
+    }
+}
+
+#[test]
+fn keyed_parameters_are_sorted_and_others_refused_or_dropped() {
+    let names = KeyedQuery::Names(vec!["page".to_owned(), "größe".to_owned()]);
+    for (query, keyed, drops, canonical) in [
+        ("", &KeyedQuery::All, false, Ok("")),
+        ("b=2&a=1", &KeyedQuery::All, false, Ok("?a=1&b=2")),
+        ("a=2&b=1&a=1", &KeyedQuery::All, false, Ok("?a=2&a=1&b=1")),
+        ("&&a=1&&", &KeyedQuery::All, false, Ok("?a=1")),
+        ("a&a=&%61=%7e", &KeyedQuery::All, false, Ok("?a&a=&a=~")),
+        ("", &KeyedQuery::None, false, Ok("")),
+        ("a=1", &KeyedQuery::None, false, Err("a")),
+        ("a=1", &KeyedQuery::None, true, Ok("")),
+        ("page=2", &names, false, Ok("?page=2")),
+        ("p%61ge=2", &names, false, Ok("?page=2")),
+        ("gr%C3%B6%c3%9fe=1&page=2", &names, false, Ok("?gr%C3%B6%C3%9Fe=1&page=2")),
+        ("page=2&utm_source=x", &names, false, Err("utm_source")),
+        ("page=2&utm_source=x&PAGE=3", &names, true, Ok("?page=2")),
+        ("utm=1;page=2", &names, false, Err("utm")),
+    ] {
+        let read = http::canonical_query(query, keyed, drops);
+        assert_eq!(read, canonical.map(str::to_owned).map_err(str::to_owned), "{query}");
+    }
+}
+
+#[test]
+fn ranges_are_read_as_the_rfc_says() {
+    let parts = |parts: &[(usize, usize)]| Ranges::Parts(parts.iter().map(|(from, to)| *from..*to).collect());
+    for (field, length, read) in [
+        ("bytes=0-3", 10, parts(&[(0, 4)])),
+        ("bytes=4-", 10, parts(&[(4, 10)])),
+        ("bytes=-3", 10, parts(&[(7, 10)])),
+        ("bytes=-30", 10, parts(&[(0, 10)])),
+        ("bytes=8-99999999999999999999999999", 10, parts(&[(8, 10)])),
+        ("Bytes= 0-0 , 9-9", 10, parts(&[(0, 1), (9, 10)])),
+        ("bytes=9-9,0-0", 10, parts(&[(9, 10), (0, 1)])),
+        ("bytes=0-1,20-30", 10, parts(&[(0, 2)])),
+        ("bytes=10-", 10, Ranges::Unsatisfiable),
+        ("bytes=-0", 10, Ranges::Unsatisfiable),
+        ("bytes=0-", 0, Ranges::Unsatisfiable),
+        ("bytes=0-5,3-8", 10, Ranges::Whole),
+        ("bytes=3-2", 10, Ranges::Whole),
+        ("bytes=-", 10, Ranges::Whole),
+        ("bytes=", 10, Ranges::Whole),
+        ("bytes=a-b", 10, Ranges::Whole),
+        ("bytes=0-1,x", 10, Ranges::Whole),
+        ("bytes=+1-2", 10, Ranges::Whole),
+        ("lines=0-1", 10, Ranges::Whole),
+        ("bytes", 10, Ranges::Whole),
+        ("bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8", 10, Ranges::Whole),
+    ] {
+        assert_eq!(http::ranges(field, length), read, "{field}");
+    }
+}
+
+#[test]
+fn dates_and_validators_decide_over_copies_and_parts() {
+    let now = Instant(1_795_824_000_000);
+    let (date, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:38 GMT");
+    assert!(http::is_unmodified_since(date, date, now));
+    assert!(http::is_unmodified_since(later, date, now));
+    assert!(http::is_unmodified_since("Sunday, 06-Nov-94 08:49:37 GMT", date, now));
+    assert!(!http::is_unmodified_since(date, later, now));
+    assert!(!http::is_unmodified_since("yesterday", date, now));
+    assert!(!http::is_unmodified_since(date, "yesterday", now));
+    assert!(http::range_applies("\"a\"", "\"a\"", None));
+    assert!(!http::range_applies("\"b\"", "\"a\"", None));
+    assert!(!http::range_applies("W/\"a\"", "W/\"a\"", None), "a weak validator names no bytes");
+    assert!(http::range_applies(date, "\"a\"", Some(date)));
+    assert!(!http::range_applies(later, "\"a\"", Some(date)));
+    assert!(!http::range_applies(date, "\"a\"", None));
+}
+
+#[test]
+fn a_type_matches_its_patterns() {
+    for (content_type, pattern, matches) in [
+        ("application/json", "application/json", true),
+        ("application/problem+json", "application/json", true),
+        ("application/json; charset=latin-1", "application/json", false),
+        ("text/html; charset=utf-8", "text/html", true),
+        ("Text/HTML", "text/*", true),
+        ("text/html", "text/plain", false),
+        ("textual/html", "text/*", false),
+        ("image/png", "*/*", true),
+        ("", "*/*", true),
+        ("", "text/*", false),
+    ] {
+        assert_eq!(http::matches_type(content_type, pattern), matches, "{content_type} {pattern}");
+    }
+}
+
+#[test]
+fn query_and_post_share_their_entries_where_a_route_has_both() {
+    let (post, both) =
+        (Methods { get: false, query: true, post: false }, Methods { get: true, query: true, post: true });
+    assert_eq!((post.keyed(Method::Query), both.keyed(Method::Query)), (Method::Query, Method::Post));
+    assert_eq!((both.keyed(Method::Post), both.keyed(Method::Get)), (Method::Post, Method::Get));
+    assert!(both.contain(Method::Get) && !post.contain(Method::Post));
 }

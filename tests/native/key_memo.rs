@@ -1,11 +1,14 @@
 //! The memo of recent requests: it never returns the key of another request, is bounded, and may forget.
 
 use proptest::prelude::*;
-use xfetch_edge::isolate::key_memo::{KeyMemo, RawRequest};
+use xfetch_edge::{
+    core::http::Method,
+    isolate::key_memo::{KeyMemo, RawRequest},
+};
 
 fn question(route: usize, header: Option<&str>, body: &[u8]) -> RawRequest {
     let headers = vec![("accept-language".to_owned(), header.map(str::to_owned))];
-    RawRequest { route, headers, body: body.to_vec() }
+    RawRequest { route, method: Method::Post, target: String::new(), headers, body: body.to_vec() }
 }
 
 #[test]
@@ -22,6 +25,11 @@ fn only_an_identical_request_is_found_in_the_key_memo() {
         question(0, Some("de"), br#"{"home": "A"}"#),
         question(0, Some("de"), b""),
     ] {
+        assert_eq!(recent.get(&other), None, "{other:?}");
+    }
+    let target = RawRequest { target: "/a".to_owned(), ..asked.clone() };
+    let method = RawRequest { method: Method::Query, ..asked.clone() };
+    for other in [target, method] {
         assert_eq!(recent.get(&other), None, "{other:?}");
     }
 }

@@ -13,7 +13,7 @@ use xfetch_edge::{
         config::Config,
         entry::{self, Entry, Lifetime},
         freshness::{self, Eagerness},
-        http::{self, CacheStatus},
+        http::{self, CacheStatus, KeyedQuery, Ranges},
         key,
         purge::Floor,
         time::{Instant, Span},
@@ -79,6 +79,25 @@ proptest! {
         let eagerness = Eagerness { beta, early_window };
         let _ = freshness::judge(Some(&entry), Instant(now), eagerness, Draw::from_bits(bits));
         prop_assert!(entry.age(Instant(now)).0 <= now);
+    }
+
+    #[test]
+    fn a_canonical_target_is_a_fixed_point(path in "(/|%[0-9a-fA-F]{0,2}|[a-z.~é]){0,12}", query in "([ab=&;+]|%[0-9a-f]{2}){0,16}") {
+        let once = http::plain_escapes(&path);
+        prop_assert_eq!(http::plain_escapes(&once), once.clone());
+        let canonical = |query: &str| http::canonical_query(query, &KeyedQuery::All, false).unwrap();
+        let first = canonical(&query);
+        prop_assert_eq!(canonical(first.strip_prefix('?').unwrap_or_default()), first.clone());
+    }
+
+    #[test]
+    fn no_part_lies_beyond_the_body(field in "bytes=([0-9]{0,3}-[0-9]{0,3},?){0,6}|.{0,24}", length in 0_usize..500) {
+        if let Ranges::Parts(parts) = http::ranges(&field, length) {
+            prop_assert!(!parts.is_empty() && parts.len() <= 8);
+            let total: usize = parts.iter().map(std::iter::ExactSizeIterator::len).sum();
+            prop_assert!(parts.iter().all(|part| part.start < part.end && part.end <= length));
+            prop_assert!(total <= length, "no more is sent than the whole");
+        }
     }
 
     /// `httpdate` refuses leap seconds, years before 1970 and a wrong day of the week.

@@ -113,6 +113,15 @@ describe("withXFetch and cached", () => {
     assert.equal((await ask("/elsewhere", post({}))).text, "handler: POST /elsewhere");
   });
 
+  test("a route may cache GET below a prefix, and the handler sees path and query", async () => {
+    const first = await ask("/pages/a?page=2");
+    assert.match(first.text, /^\/pages\/a\?page=2 \d+$/);
+    assert.equal((await ask("/pages/a?page=2")).text, first.text);
+    assert.match((await ask("/pages/a?page=2", { method: "HEAD" })).headers.get("cache-status"), /hit/);
+    assert.equal((await ask("/pages/a?other=2")).status, 400);
+    assert.equal((await ask("/pages/a", post({}))).text, "handler: POST /pages/a");
+  });
+
   test("the admin paths are the cache's own", async () => {
     assert.deepEqual((await ask("/_xfetch/health")).value, { status: "ok" });
     const metrics = await ask("/_xfetch/metrics", { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });

@@ -127,11 +127,17 @@ impl Config {
         self.place(path).map(|place| &self.routes[place])
     }
 
-    /// The index of this path's route in `routes`. The path must match exactly, without decoding or trimming,
-    /// so that two spellings of a path never have separate entries.
+    /// The index of this path's route in `routes`: the one with exactly this path, or else the one with the longest
+    /// prefix. Nothing is decoded or trimmed before.
     #[must_use]
     pub fn place(&self, path: &str) -> Option<usize> {
-        self.routes.iter().position(|route| route.path == path)
+        let longest = |(_, route): &(usize, &Rc<Route>)| match route.prefix() {
+            None if route.path == path => Some(usize::MAX),
+            Some(prefix) if path.starts_with(prefix) => Some(prefix.len()),
+            _ => None,
+        };
+        let matching = self.routes.iter().enumerate().filter_map(|it| Some((longest(&it)?, it.0)));
+        matching.max().map(|(_, place)| place)
     }
 
     /// Whether this path is forwarded: a prefix matches whole segments only.

@@ -30,6 +30,17 @@ pub(super) fn is_header_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
 }
 
+/// Whether it is `type/subtype`, `type/*` or `*/*`, without parameters.
+pub(super) fn is_content_type(name: &str) -> bool {
+    let is_token = |it: &str| {
+        !it.is_empty()
+            && it.len() <= 64
+            && it.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
+    };
+    name == "*/*"
+        || name.split_once('/').is_some_and(|(kind, rest)| is_token(kind) && (rest == "*" || is_token(rest)))
+}
+
 /// Whether normalisation leaves `path` unchanged: it has no escapes, empty segments or dot segments.
 pub(super) fn is_plain_path(path: &str) -> bool {
     path.starts_with('/')

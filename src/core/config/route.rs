@@ -5,11 +5,15 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::{
-    names::{RESERVED_HEADERS, is_header_name, is_plain_path},
+    names::{RESERVED_HEADERS, is_content_type, is_header_name, is_plain_path},
     origin::{OriginUrl, origin_url},
     reader::Reader,
 };
-use crate::core::{entry::Lifetime, time::Span};
+use crate::core::{
+    entry::Lifetime,
+    http::{KeyedQuery, Methods},
+    time::Span,
+};
 
 /// How eager the early refresh is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,8 +43,16 @@ pub enum Credentials {
 /// One cached route. All its settings, with their units, are described in `docs/settings.md`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
-    /// The exact path.
+    /// The path: exact, or a prefix that ends in `/*`.
     pub path: String,
+    /// The methods whose answers are cached.
+    pub methods: Methods,
+    /// Which parameters of a `GET` request are keyed.
+    pub query: KeyedQuery,
+    /// Whether other parameters are dropped; they are refused otherwise.
+    pub drops_other_query: bool,
+    /// The types that may be stored, lower-case: `type/subtype`, `type/*` or `*/*`.
+    pub content_types: Vec<String>,
     /// The route's own origin; `None` for the default origin.
     pub origin: Option<OriginUrl>,
     /// The only body fields allowed, all part of the key; `None` allows any JSON body.
@@ -74,6 +86,18 @@ pub struct Route {
 }
 
 impl Route {
+    /// The prefix of the paths that it matches, which ends in a slash; `None` for an exact path.
+    #[must_use]
+    pub fn prefix(&self) -> Option<&str> {
+        self.path.strip_suffix('*')
+    }
+
+    /// Whether it stores JSON alone, so that any other answer of the origin is a failure.
+    #[must_use]
+    pub fn takes_json_only(&self) -> bool {
+        self.content_types == [JSON]
+    }
+
     /// How long a lease for this route lasts.
     #[must_use]
     pub fn lease(&self) -> Span {
@@ -87,6 +111,8 @@ impl Route {
     }
 }
 
+/// The default of `content_types`.
+const JSON: &str = "application/json";
 /// The largest `max_request`, in bytes. A key contains the request body with its quotes escaped; the key and
 /// the largest response must together fit into the 2 MB of a Durable Object's row.
 const MAX_REQUEST: u32 = 262_144;
@@ -99,9 +125,13 @@ const LEASE_BEYOND_TIMEOUT: Span = Span(5_000);
 /// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
 const MAX_REFRESH: Span = Span(25_000);
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 26] = [
     "path",
     "methods",
+    "policy",
+    "query",
+    "query_other",
+    "content_types",
     "origin",
     "fields",
     "headers",
@@ -130,6 +160,10 @@ impl Route {
     pub fn with_defaults(path: String) -> Self {
         Self {
             path,
+            methods: Methods { get: false, query: false, post: true },
+            query: KeyedQuery::All,
+            drops_other_query: false,
+            content_types: vec![JSON.to_owned()],
             origin: None,
             fields: None,
             headers: Vec::new(),
@@ -180,13 +214,18 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
     if let Some(unknown) = reader.table().keys().find(|name| !NAMES.contains(&name.as_str())) {
         reader.refuse(unknown, &format!("one of the settings {}", NAMES.join(", ")));
     }
-    methods(reader);
     let usual = Route::with_defaults(path(reader));
+    let methods = methods(reader, usual.methods);
+    policy(reader, methods);
     let Lifetime { ttl, stale_while_revalidate, stale_if_error } = usual.lifetime;
     let seconds = |name: &str, usual: Span, least: f64, most: f64| {
         reader.seconds(name, usual.as_seconds(), least, most)
     };
     let route = Route {
+        methods,
+        query: query(reader),
+        drops_other_query: drops_other_query(reader),
+        content_types: content_types(reader, usual.content_types),
         origin: origin_url(reader, "origin", development),
         fields: fields(reader),
         headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or(usual.headers),
@@ -215,17 +254,79 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
 }
 
 fn path(reader: &Reader<'_>) -> String {
-    const ALLOWED: &str = "a path such as /api/v1/brain/calculate, without a query, an escape or a trailing slash, outside /_xfetch";
+    const ALLOWED: &str = "a path such as /api/v1/brain/calculate, without a query, an escape or a trailing slash, outside /_xfetch, or a prefix of paths such as /articles/*";
     let path = reader.optional_text("path", ALLOWED).unwrap_or_default();
-    let is_good = is_plain_path(&path) && !path.ends_with('/') && !path.starts_with("/_xfetch");
-    reader.demand(is_good, "path", ALLOWED);
+    let plain = path.strip_suffix("/*").unwrap_or(&path);
+    let is_below_root = is_plain_path(plain)
+        && !plain.ends_with('/')
+        && !plain.ends_with('*')
+        && !plain.split('/').any(|segment| segment == "*")
+        && plain != "/_xfetch"
+        && !plain.starts_with("/_xfetch/");
+    reader.demand(is_below_root || path == "/*", "path", ALLOWED);
     path
 }
 
-fn methods(reader: &Reader<'_>) {
-    const ALLOWED: &str = "[\"POST\"], the only method that is cached for now";
-    let methods = reader.texts("methods", ALLOWED);
-    reader.demand(methods.is_none_or(|methods| methods == ["POST"]), "methods", ALLOWED);
+fn methods(reader: &Reader<'_>, usual: Methods) -> Methods {
+    const ALLOWED: &str = "a list of GET, QUERY and POST, each at most once";
+    let Some(given) = reader.texts("methods", ALLOWED) else { return usual };
+    let mut methods = Methods { get: false, query: false, post: false };
+    for name in &given {
+        let method = match name.as_str() {
+            "GET" => &mut methods.get,
+            "QUERY" => &mut methods.query,
+            "POST" => &mut methods.post,
+            _ => {
+                reader.refuse("methods", ALLOWED);
+                continue;
+            }
+        };
+        reader.demand(!*method, "methods", ALLOWED);
+        *method = true;
+    }
+    reader.demand(!given.is_empty(), "methods", ALLOWED);
+    methods
+}
+
+/// The policy says whose times count. Only the route's count for now.
+fn policy(reader: &Reader<'_>, methods: Methods) {
+    const ALLOWED: &str =
+        "\"route\": the times of this table count, not the origin's; a route with GET must say so";
+    let policy = reader.optional_text("policy", ALLOWED);
+    reader.demand(policy.as_deref().map_or(!methods.get, |it| it == "route"), "policy", ALLOWED);
+}
+
+fn query(reader: &Reader<'_>) -> KeyedQuery {
+    const ALLOWED: &str = "a list of 1 to 100 names of parameters, \"all\" or \"none\"";
+    match reader.json("query") {
+        None => KeyedQuery::All,
+        Some(Value::String(word)) if word == "all" => KeyedQuery::All,
+        Some(Value::String(word)) if word == "none" => KeyedQuery::None,
+        Some(_) => {
+            let names = reader.texts("query", ALLOWED).unwrap_or_default();
+            let is_good = (1..=100).contains(&names.len()) && names.iter().all(|it| !it.is_empty());
+            reader.demand(is_good, "query", ALLOWED);
+            KeyedQuery::Names(names)
+        }
+    }
+}
+
+fn drops_other_query(reader: &Reader<'_>) -> bool {
+    const ALLOWED: &str = "\"refuse\" or \"drop\"";
+    let word = reader.optional_text("query_other", ALLOWED);
+    reader.demand(word.as_deref().is_none_or(|it| matches!(it, "refuse" | "drop")), "query_other", ALLOWED);
+    word.as_deref() == Some("drop")
+}
+
+fn content_types(reader: &Reader<'_>, usual: Vec<String>) -> Vec<String> {
+    const ALLOWED: &str = "a list of 1 to 20 types such as application/json, text/* or */*";
+    let Some(mut types) = reader.texts("content_types", ALLOWED) else { return usual };
+    for name in &mut types {
+        name.make_ascii_lowercase();
+    }
+    let is_good = (1..=20).contains(&types.len()) && types.iter().all(|it| is_content_type(it));
+    reader.demand(is_good, "content_types", ALLOWED);
+    types
 }
 
 fn fields(reader: &Reader<'_>) -> Option<Vec<String>> {

@@ -30,10 +30,13 @@ pub fn unambiguous(path: &str) -> Option<String> {
     None
 }
 
-/// Whether a decoded path equals `route` for a server that ignores trailing slashes, path parameters (`;a=b`)
-/// and the case of letters.
+/// Whether a decoded path equals `route`, or lies below it if it ends in `/*`, for a server that ignores trailing
+/// slashes, path parameters (`;a=b`) and the case of letters.
 #[must_use]
 pub fn reads_as(decoded: &str, route: &str) -> bool {
     let plain = decoded.split(';').next().unwrap_or(decoded).trim_end_matches('/');
-    plain.eq_ignore_ascii_case(route)
+    match route.strip_suffix('*') {
+        None => plain.eq_ignore_ascii_case(route),
+        Some(prefix) => plain.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)),
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
         failure::Failure,
         freshness,
         global_rate::SEVERAL,
+        http::{self, Method},
         key,
         purge::Floor,
         time::Span,
@@ -28,19 +29,13 @@ use crate::{
         message::{self, Answer, Inspection, Message, Reply},
     },
     worker::{
-        body, cache_api,
-        context::RequestContext,
-        driver, globals,
-        keyed_request::{CacheRequest, KeyedRequest},
-        object_stub,
-        platform::clock,
-        problem::Problem,
-        request, response,
+        body, cache_api, context::RequestContext, driver, globals, keyed_request::KeyedRequest, object_stub,
+        platform::clock, problem::Problem, request, response,
     },
 };
 
 /// The form that a request must have, for error messages.
-const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}";
+const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}, without \"body\" for GET";
 /// The largest request, in bytes: it contains the body of a request to a cached route as JSON.
 const MAX_REQUEST: usize = 2 << 20;
 
@@ -63,16 +58,27 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
         (Some(fields), Some(path), Value::Bool(hard)) if is_known(fields) => (path, *hard),
         _ => return Err(bad("a name is missing, not known, or has another type".to_owned())),
     };
-    let Some(route) = context.config.route(path).cloned() else {
+    let only_path = path.split('?').next().unwrap_or_default();
+    let Some(route) = context.config.route(only_path).cloned() else {
         return Err(Problem::new(404, "unknown_route", "No route has this path."));
     };
-    let body = named.get("body").ok_or_else(|| bad("there is no body".to_owned()))?;
-    let canonical = key::canonical_body(canonical_json::text(body).as_bytes(), route.fields.as_deref())
-        .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+    let (method, target, canonical) = match named.get("body") {
+        None if route.methods.get => (Method::Get, request::canonical_target(path, &route)?, String::new()),
+        None => return Err(bad("there is no body".to_owned())),
+        Some(_) if path != only_path || !(route.methods.post || route.methods.query) => {
+            return Err(bad("a path with a query is asked by GET, which has no body".to_owned()));
+        }
+        Some(body) => {
+            let canonical =
+                key::canonical_body(canonical_json::text(body).as_bytes(), route.fields.as_deref())
+                    .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+            let method = if route.methods.post { Method::Post } else { Method::Query };
+            (method, http::plain_escapes(path), canonical)
+        }
+    };
     let headers = keyed_headers(&named["headers"], &route)
         .ok_or_else(|| bad(format!("the headers of this route's keys are {}", route.headers.join(", "))))?;
-    let key = request::key_of(&context.config, &route, &headers, &canonical);
-    let request = Rc::new(CacheRequest { key, body: canonical, headers });
+    let request = Rc::new(request::keyed(&context.config, &route, method, target, headers, canonical));
     Ok(TierRequest { keyed: Rc::new(KeyedRequest { context: Rc::clone(context), route, request }), hard })
 }
 
@@ -137,7 +143,8 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
     let words = explained.words(subject, inspection.as_ref(), now);
     let opens = explained.window_opens.map(|at| at.as_seconds() - now.as_seconds());
     let more = [
-        ("path", keyed.route.path.as_str().into()),
+        ("path", keyed.request.target.as_str().into()),
+        ("method", keyed.request.method.as_str().into()),
         ("body", keyed.request.body.as_str().into()),
         ("answer", explained.as_str().into()),
         ("generation", explained.entry().map(|entry| entry.generation).into()),
