@@ -1,11 +1,12 @@
 // `npm run mutate`: makes each known mistake, one at a time, in a copy of the project, and reports which native
-// tests notice it. `npm run mutate -- --each [WORD…]` takes the mistakes whose names contain a word, and reports
-// separately whether the simulator, the search and the other tests notice them. `npm run mutate -- --generated
-// [FILE…]` makes the mistakes that cargo-mutants finds in the pure files: first against the quick tests, and the
-// survivors against all. Run by hand; exit code 1 if a mistake survives.
+// tests notice it. With `--each [WORD…]` it takes the mistakes whose names contain a word, and reports separately
+// whether the simulator, the search and the other tests notice them. With `--worker [WORD…]` it builds the Worker with
+// each of them, and reports which tests against real workerd notice it. With `--generated [FILE…]` it makes the mistakes
+// that cargo-mutants finds in the pure files: first against the quick tests, and the survivors against all. Run by hand;
+// exit code 1 if a mistake survives.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -292,8 +293,8 @@ const MISTAKES = [
 
 const [mode, ...names] = process.argv.slice(2);
 if (mode === "--generated") process.exit(await generated(names));
-if (mode !== undefined && mode !== "--each") {
-  console.error("npm run mutate [-- --each [WORD…] | -- --generated [FILE…]]");
+if (mode !== undefined && mode !== "--each" && mode !== "--worker") {
+  console.error("npm run mutate [-- --each [WORD…] | -- --worker [WORD…] | -- --generated [FILE…]]");
   process.exit(2);
 }
 
@@ -318,6 +319,7 @@ async function generated(files) {
 const copy = mkdtempSync(join(tmpdir(), "xfetch-mutate-"));
 const skipped = new Set(["target", "build", "node_modules", ".git", ".wrangler"]);
 cpSync(root, copy, { recursive: true, filter: (source) => !skipped.has(source.slice(root.length).split("/").at(0)) });
+symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
 const env = { ...toolEnvironment(), CARGO_TARGET_DIR: join(root, "target", "mutate") };
 
 /** Runs the native tests of these modules; a hanging one ends after five minutes. */
@@ -329,6 +331,21 @@ const run = (...filters) =>
     timeout: 300_000,
   });
 
+/** The tests against real workerd that follow entries through the protocol. */
+const WORKER_TESTS = ["decisions", "protocol", "faults"].map((name) => join("tests", "worker", `${name}.test.mjs`));
+
+/** Builds the Worker in the copy, and runs these tests. */
+function testWorker() {
+  const options = { cwd: copy, env, encoding: /** @type {const} */ ("utf8"), timeout: 900_000 };
+  const built = spawnSync(process.execPath, ["scripts/build.mjs"], options);
+  if (built.status !== 0) return { ...built, failed: [] };
+  const result = spawnSync(process.execPath, ["--test", ...WORKER_TESTS], options);
+  const failed = [...result.stdout.matchAll(/^test at (\S+):\d+:\d+\n✖ (.+) \([\d.]+ms\)$/gm)].map(
+    ([, , name]) => name,
+  );
+  return { ...result, failed };
+}
+
 /** Runs the quick tests, and the slow ones only if the quick ones pass. */
 function test() {
   const quick = run(...QUICK);
@@ -339,6 +356,10 @@ const failures = (result) => [...result.stdout.matchAll(/^test (\S+) \.\.\. FAIL
 
 /** Describes which tests notice the mistake in the copy, and tells whether any test does. */
 function noticed() {
+  if (mode === "--worker") {
+    const { failed } = testWorker();
+    return failed.length > 0 ? [`noticed by ${failed.length}: ${failed[0]}`, true] : ["SURVIVES", false];
+  }
   if (mode === "--each") {
     const parts = { simulator: ["simulation"], search: ["search"], others: QUICK.filter((it) => it !== "simulation") };
     const counts = Object.entries(parts).map(([part, filters]) => {
@@ -360,7 +381,7 @@ try {
   const modules = readFileSync(join(root, "tests/native/main.rs"), "utf8");
   const unknown = [...QUICK, "theory", "search"].filter((name) => !modules.includes(`mod ${name};`));
   if (unknown.length > 0) throw new Error(`No module of the native tests has this name: ${unknown.join(", ")}`);
-  const sound = test();
+  const sound = mode === "--worker" ? testWorker() : test();
   if (sound.status !== 0)
     throw new Error(`The tests fail without a mistake:\n${sound.stdout.slice(-2_000)}${sound.stderr.slice(-2_000)}`);
   for (const [name, file, right, wrong] of chosen) {

@@ -6,7 +6,7 @@
 //! one more world around them: one loop around [`Task::on`], and one `match` in which each effect becomes
 //! something to be delivered, lost or repeated.
 //!
-//! Checked in every state: L1, L2, L3, L5, L7, L8, I1, I3, I4; that an uncommitted value stays in its
+//! Checked in every state: L1, L2, L3, L5, L7, L8, I1, I3, I4, I7; that an uncommitted value stays in its
 //! isolate's memory; and that from this state the key is free after a lease and a back-off, and the next
 //! commit is accepted (L4). Checked on every complete path: every request is answered and every task ends.
 //! This needs finite paths, so no run may return to an earlier state.
@@ -457,6 +457,21 @@ impl State {
         answer: Option<&Answer>,
     ) {
         let floor = after.reply(Answer::Again).floor;
+        if let Message::Acquire { seen, request, .. } = message
+            && let Answer::Inspected(held) = before.inspect(0, Instant(self.now))
+        {
+            let is_left = held.age.is_some_and(|age| age < request.physical);
+            let newer = held.generation.filter(|generation| is_left && generation > seen);
+            match answer {
+                Some(Answer::Granted { .. }) if newer.is_some() => {
+                    self.broken = Some("I7: a grant to a caller that has not seen the newest entry");
+                }
+                Some(Answer::Newer { generation, .. }) if Some(*generation) != newer => {
+                    self.broken = Some("I7: the caller has seen this entry");
+                }
+                _ => {}
+            }
+        }
         match (message, answer) {
             (Message::Acquire { .. }, Some(Answer::Granted { token })) => {
                 let is_repeated = *token == self.granted && before == after;
