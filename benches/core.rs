@@ -7,6 +7,7 @@ use std::{hint::black_box, sync::Arc};
 
 use xfetch_edge::{
     core::{
+        body_fields::BodyFields,
         config::{Config, Route},
         entry::{Entry, Lifetime},
         http::Method,
@@ -72,7 +73,7 @@ fn entry() -> Entry {
 fn asked() -> Key {
     let scope =
         Scope { version: "1", route: "https://origin.example", method: "POST", path: "/a", headers: &[] };
-    let body = key::canonical_body(BODY, None).expect("it is a good body");
+    let body = key::canonical_body(BODY, &BodyFields::All).expect("it is a good body");
     key::key(&scope, &body)
 }
 
@@ -101,7 +102,7 @@ fn key_of_a_body() -> Box<dyn FnMut()> {
     let scope =
         Scope { version: "1", route: "https://origin.example", method: "POST", path: "/a", headers: &[] };
     Box::new(move || {
-        let body = key::canonical_body(black_box(BODY), None).expect("it is a good body");
+        let body = key::canonical_body(black_box(BODY), &BodyFields::All).expect("it is a good body");
         black_box(key::key(&scope, &body));
     })
 }

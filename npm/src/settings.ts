@@ -45,8 +45,10 @@ export interface RouteSettings extends CacheSettings {
   query_other?: "refuse" | "drop";
   /** The types of answers that are stored, such as `"text/*"`. Default `["application/json"]`. */
   content_types?: readonly string[];
-  /** The body fields that are allowed and part of the key. Default: all of the body. */
+  /** The only parts of a body that are allowed, all part of the key: names, or JSON pointers. Default: all of it. */
   fields?: readonly string[];
+  /** Instead of `fields`: the parts of a body that are neither part of the key nor sent. Everything else is keyed. */
+  ignore?: readonly string[];
   /** Request headers that the handler gets, and that are therefore part of the key. */
   headers?: readonly string[];
   /** What happens to requests with credentials: they go to the handler uncached, get 403, or lose them. */

@@ -5,21 +5,24 @@
 //! do not matter. Texts that differ in JSON have different keys, also NFC and NFD forms, zero-width and
 //! non-breaking spaces, because the origin could answer them differently.
 //!
-//! An ambiguous body is refused: duplicate names, numbers that a double cannot hold, and nesting beyond
-//! serde_json's limit of 128 are errors.
+//! An ambiguous body is refused: duplicate names, integers that a double does not hold exactly, and nesting
+//! beyond serde_json's limit of 128 are errors.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::core::canonical_json;
+use crate::core::{
+    body_fields::{BadBody, BodyFields},
+    canonical_json,
+};
 
 /// The SHA-256 of a canonical key.
 pub type Hash = [u8; 32];
 
-/// The longest string that a field may hold, and the longest value of a keyed header, in bytes.
-pub const MAX_FIELD: usize = 1_024;
+/// The longest value of a keyed header, in bytes.
+pub const MAX_HEADER: usize = 1_024;
 
 /// The identity of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,69 +41,14 @@ impl Key {
     }
 }
 
-/// Why a request's body is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BadBody {
-    /// Not UTF-8, not JSON, nested too deep, a name given twice, or a number out of range.
-    NotStrictJson(String),
-    /// The route has `fields`, and the body is no object.
-    NotAnObject,
-    /// A field that the route does not name.
-    UnknownField(String),
-    /// A field that holds an array or an object.
-    NotScalar(String),
-    /// A field with an empty text, one above [`MAX_FIELD`], or one with control characters.
-    BadText(String),
-}
-
-impl fmt::Display for BadBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotStrictJson(why) => write!(f, "The body is not acceptable JSON: {why}."),
-            Self::NotAnObject => f.write_str("The body must be a JSON object."),
-            Self::UnknownField(name) => {
-                write!(f, "The field {} is not known here.", canonical_json::text(&name.as_str().into()))
-            }
-            Self::NotScalar(name) => {
-                write!(f, "The field \"{name}\" must be a text, a number, true, false or null.")
-            }
-            Self::BadText(name) => {
-                write!(f, "The field \"{name}\" must have 1 to {MAX_FIELD} bytes and no control characters.")
-            }
-        }
-    }
-}
-
-/// The canonical form of a request's body. With `fields`, the body must be an object that has only these
-/// fields, with scalar values.
+/// The canonical form of the part of a request's body that is keyed.
 ///
 /// # Errors
 /// [`BadBody`], always the client's fault.
-pub fn canonical_body(bytes: &[u8], fields: Option<&[String]>) -> Result<String, BadBody> {
+pub fn canonical_body(bytes: &[u8], fields: &BodyFields) -> Result<String, BadBody> {
     let text = str::from_utf8(bytes).map_err(|_| BadBody::NotStrictJson("it is not UTF-8".to_owned()))?;
     let value = canonical_json::parse(text).map_err(BadBody::NotStrictJson)?;
-    if let Some(fields) = fields {
-        let Value::Object(object) = &value else {
-            return Err(BadBody::NotAnObject);
-        };
-        object.iter().try_for_each(|(name, value)| check_field(name, value, fields))?;
-    }
-    Ok(canonical_json::text(&value))
-}
-
-fn check_field(name: &str, value: &Value, fields: &[String]) -> Result<(), BadBody> {
-    if !fields.iter().any(|field| field == name) {
-        return Err(BadBody::UnknownField(name.chars().take(64).collect()));
-    }
-    match value {
-        Value::Array(_) | Value::Object(_) => Err(BadBody::NotScalar(name.to_owned())),
-        Value::String(text)
-            if text.is_empty() || text.len() > MAX_FIELD || text.contains(char::is_control) =>
-        {
-            Err(BadBody::BadText(name.to_owned()))
-        }
-        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => Ok(()),
-    }
+    Ok(canonical_json::text(&fields.of(value)?))
 }
 
 /// The parts of a key beside the body.

@@ -2,6 +2,7 @@
 //! from another folder.
 
 pub mod arrival_rate;
+pub mod body_fields;
 pub mod canonical_json;
 pub mod config;
 pub mod entry;

@@ -23,7 +23,7 @@ use crate::{
         config::{Config, Credentials, Route},
         entry::Entry,
         http::{self, CacheStatus, Method, Ranges},
-        key::{self, MAX_FIELD, Scope},
+        key::{self, MAX_HEADER, Scope},
         time::{Instant, Span},
     },
     isolate::{
@@ -251,15 +251,15 @@ fn identify(
         return Ok((request, Some(raw)));
     }
     let is_long =
-        |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|it| it.len() > MAX_FIELD);
+        |(_, value): &(String, Option<String>)| value.as_ref().is_some_and(|it| it.len() > MAX_HEADER);
     if let Some((name, _)) = raw.headers.iter().find(|it| is_long(it)) {
-        let detail = format!("The header {name} may have {MAX_FIELD} bytes at most.");
+        let detail = format!("The header {name} may have {MAX_HEADER} bytes at most.");
         return Err(Problem::new(431, "header_too_large", detail));
     }
     let (target, body) = match method {
         Method::Get => (canonical_target(context.target().path_and_query(), route)?, String::new()),
         Method::Query | Method::Post => {
-            let body = key::canonical_body(&raw.body, route.fields.as_deref())
+            let body = key::canonical_body(&raw.body, &route.fields)
                 .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
             (http::plain_escapes(context.target().path()), body)
         }

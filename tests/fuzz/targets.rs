@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use xfetch_edge::{
     core::{
+        body_fields::{BodyFields, Pointer},
+        canonical_json,
         config::Config,
         entry::{Entry, Lifetime},
         failure::{Failure, Reason},
@@ -57,23 +59,23 @@ pub(crate) fn key(input: &[u8]) {
         r#"{"home_team":"a","home_team":"b"}"#,
     ]);
     let bytes = edited(&seeds, input);
-    if let Ok(canonical) = key::canonical_body(&bytes, None) {
-        assert_eq!(
-            key::canonical_body(canonical.as_bytes(), None).as_ref(),
-            Ok(&canonical),
-            "it is a fixed point"
-        );
+    if let Ok(canonical) = key::canonical_body(&bytes, &BodyFields::All) {
+        // Not with the strict parser: a double from 2^53 to 10^21 is written as an integer.
+        let again: Value = serde_json::from_str(&canonical).expect("a canonical text is JSON");
+        assert_eq!(canonical_json::text(&again), canonical, "it is a fixed point");
         let value: Value = serde_json::from_slice(&bytes).expect("an accepted body is JSON");
         assert_eq!(serde_json_canonicalizer::to_string(&value).expect("it has a canonical form"), canonical);
     }
-    let fields = ["home_team", "away_team", "match_date"].map(str::to_owned);
-    if let Ok(canonical) = key::canonical_body(&bytes, Some(&fields)) {
+    let names = ["home_team", "away_team", "match_date"];
+    let only = BodyFields::Only(names.iter().filter_map(|name| Pointer::parse(name)).collect());
+    if let Ok(canonical) = key::canonical_body(&bytes, &only) {
         let object: Map<String, Value> = serde_json::from_str(&canonical).expect("it is an object");
-        assert!(
-            object
-                .iter()
-                .all(|(name, value)| fields.contains(name) && !value.is_array() && !value.is_object())
-        );
+        assert!(object.keys().all(|name| names.contains(&name.as_str())));
+    }
+    let all_but = BodyFields::AllBut(Pointer::parse("/home_team").into_iter().collect());
+    if let Ok(canonical) = key::canonical_body(&bytes, &all_but) {
+        let value: Value = serde_json::from_str(&canonical).expect("it is JSON");
+        assert!(value.get("home_team").is_none());
     }
 }
 

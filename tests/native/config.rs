@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use xfetch_edge::{
     core::{
+        body_fields::{BodyFields, Pointer},
         config::{Beta, Config, Credentials, Origin, OriginUrl},
         http::{KeyedQuery, Methods},
         time::Span,
@@ -58,7 +59,7 @@ fn a_minimal_configuration_has_the_documented_defaults() {
     assert_eq!((config.location_hint, config.admin_token), (None, None));
     assert!(config.forward.is_empty() && config.cors_origins.is_empty() && config.origin_headers.is_empty());
     let route = &config.routes[0];
-    assert_eq!((route.path.as_str(), route.fields.as_ref()), ("/a", None));
+    assert_eq!((route.path.as_str(), &route.fields), ("/a", &BodyFields::All));
     assert!(route.headers.is_empty());
     assert_eq!(
         (route.credentials, &route.credential_headers[..]),
@@ -161,7 +162,8 @@ fn configured_numbers_have_their_documented_units() {
     );
     assert_eq!(route.credentials, Credentials::Refuse);
     assert_eq!((&route.credential_headers[0][..], &route.headers[0][..]), ("x-key", "x-lang"));
-    assert_eq!(route.fields.as_deref(), Some(&["a".to_owned(), "b".to_owned()][..]));
+    let named = ["a", "b"].map(|name| Pointer::parse(name).unwrap());
+    assert_eq!(route.fields, BodyFields::Only(named.to_vec()));
     assert_eq!(route.cache_control, "max-age=1, private");
 }
 
@@ -192,6 +194,11 @@ fn texts_and_lists_are_accepted_or_refused_by_name() {
         ("fields", json!(many(101))),
         ("fields", json!([1])),
         ("fields", json!({})),
+        ("fields", json!([""])),
+        ("fields", json!(["/a~2"])),
+        ("ignore", json!([])),
+        ("ignore", json!("user")),
+        ("ignore", json!(["/~"])),
         ("headers", json!(many(21))),
         ("headers", json!(["accept"])),
         ("headers", json!(["Content-Type"])),
@@ -521,6 +528,16 @@ fn an_origin_in_development_may_be_loopback_and_no_origin_shows_its_secrets() {
     let error = Config::parse(&vars(json!({ "ORIGIN_URL": "https://me:secret@api.example" })), false)
         .expect_err("a secret");
     assert!(!error.to_string().contains("secret@"), "{error}");
+}
+
+#[test]
+fn fields_and_ignore_exclude_each_other() {
+    let metadata = Pointer::parse("/metadata").unwrap();
+    assert_eq!(
+        good(route(json!({ "ignore": ["/metadata"] }))).routes[0].fields,
+        BodyFields::AllBut(vec![metadata])
+    );
+    assert_eq!(refused(route(json!({ "fields": ["a"], "ignore": ["b"] }))), "ROUTES[0].ignore");
 }
 
 #[test]

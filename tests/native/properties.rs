@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 use xfetch_edge::{
     core::{
+        body_fields::BodyFields,
         canonical_json,
         config::Config,
         entry::{self, Entry, Lifetime},
@@ -178,14 +179,16 @@ proptest! {
         let _ = entry_format::decode(&bytes, "key");
         let _ = decode_message(&bytes);
         let _ = decode_reply(&bytes);
-        let _ = key::canonical_body(&bytes, None);
+        let _ = key::canonical_body(&bytes, &BodyFields::All);
     }
 
     #[test]
     fn the_canonical_form_is_a_fixed_point_and_keeps_the_value(value in any_json()) {
         let text = serde_json::to_string_pretty(&value).unwrap();
-        if let Ok(canonical) = key::canonical_body(text.as_bytes(), None) {
-            prop_assert_eq!(key::canonical_body(canonical.as_bytes(), None).unwrap(), canonical);
+        if let Ok(canonical) = key::canonical_body(text.as_bytes(), &BodyFields::All) {
+            // Not with the strict parser: a double from 2^53 to 10^21 is written as an integer.
+            let value: Value = serde_json::from_str(&canonical).unwrap();
+            prop_assert_eq!(canonical_json::text(&value), canonical);
         }
     }
 
@@ -224,7 +227,7 @@ proptest! {
         };
         let forward = text(map.iter().collect());
         let backward = text(map.iter().rev().collect());
-        prop_assert_eq!(key::canonical_body(forward.as_bytes(), None), key::canonical_body(backward.as_bytes(), None));
+        prop_assert_eq!(key::canonical_body(forward.as_bytes(), &BodyFields::All), key::canonical_body(backward.as_bytes(), &BodyFields::All));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
     reader::Reader,
 };
 use crate::core::{
+    body_fields::{BodyFields, Pointer},
     entry::Lifetime,
     http::{KeyedQuery, Methods},
     time::Span,
@@ -55,8 +56,8 @@ pub struct Route {
     pub content_types: Vec<String>,
     /// The route's own origin; `None` for the default origin.
     pub origin: Option<OriginUrl>,
-    /// The only body fields allowed, all part of the key; `None` allows any JSON body.
-    pub fields: Option<Vec<String>>,
+    /// Which parts of a body are keyed.
+    pub fields: BodyFields,
     /// Request headers that are forwarded and keyed, lower-case.
     pub headers: Vec<String>,
     /// How a request with credentials is handled.
@@ -125,7 +126,7 @@ const LEASE_BEYOND_TIMEOUT: Span = Span(5_000);
 /// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
 const MAX_REFRESH: Span = Span(25_000);
 
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "path",
     "methods",
     "policy",
@@ -134,6 +135,7 @@ const NAMES: [&str; 26] = [
     "content_types",
     "origin",
     "fields",
+    "ignore",
     "headers",
     "credentials",
     "credential_headers",
@@ -165,7 +167,7 @@ impl Route {
             drops_other_query: false,
             content_types: vec![JSON.to_owned()],
             origin: None,
-            fields: None,
+            fields: BodyFields::All,
             headers: Vec::new(),
             credentials: Credentials::Bypass,
             credential_headers: vec!["x-api-key".to_owned()],
@@ -329,11 +331,26 @@ fn content_types(reader: &Reader<'_>, usual: Vec<String>) -> Vec<String> {
     types
 }
 
-fn fields(reader: &Reader<'_>) -> Option<Vec<String>> {
-    const ALLOWED: &str = "a list of 1 to 100 field names";
-    let fields = reader.texts("fields", ALLOWED)?;
-    reader.demand((1..=100).contains(&fields.len()), "fields", ALLOWED);
-    Some(fields)
+fn fields(reader: &Reader<'_>) -> BodyFields {
+    let only = pointers(reader, "fields");
+    let but = pointers(reader, "ignore");
+    match (only, but) {
+        (Some(_), Some(_)) => {
+            reader.refuse("ignore", "missing where there is `fields`, which leaves out all else");
+            BodyFields::All
+        }
+        (Some(only), None) => BodyFields::Only(only),
+        (None, Some(but)) => BodyFields::AllBut(but),
+        (None, None) => BodyFields::All,
+    }
+}
+
+fn pointers(reader: &Reader<'_>, name: &str) -> Option<Vec<Pointer>> {
+    const ALLOWED: &str = "a list of 1 to 100 names of fields or JSON pointers such as /options/lang";
+    let texts = reader.texts(name, ALLOWED)?;
+    let pointers: Option<Vec<_>> = texts.iter().map(|text| Pointer::parse(text)).collect();
+    reader.demand((1..=100).contains(&texts.len()) && pointers.is_some(), name, ALLOWED);
+    pointers
 }
 
 fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Option<Vec<String>> {

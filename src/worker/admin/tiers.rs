@@ -14,7 +14,6 @@ use crate::{
         freshness,
         global_rate::SEVERAL,
         http::{self, Method},
-        key,
         purge::Floor,
         time::Span,
         xfetch::{self, Draw},
@@ -69,9 +68,9 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
             return Err(bad("a path with a query is asked by GET, which has no body".to_owned()));
         }
         Some(body) => {
-            let canonical =
-                key::canonical_body(canonical_json::text(body).as_bytes(), route.fields.as_deref())
-                    .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+            let keyed = route.fields.of(body.clone());
+            let keyed = keyed.map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
+            let canonical = canonical_json::text(&keyed);
             let method = if route.methods.post { Method::Post } else { Method::Query };
             (method, http::plain_escapes(path), canonical)
         }

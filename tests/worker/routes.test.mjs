@@ -1,4 +1,4 @@
-// Routes that cache GET, HEAD and QUERY, against real workerd and an HTTP origin whose answers each test scripts.
+// What routes cache: GET, HEAD, QUERY, and parts of JSON bodies, against real workerd and an HTTP origin whose answers each test scripts.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -23,6 +23,8 @@ const ROUTES = [
   { path: "/ask", methods: ["GET", "QUERY", "POST"], policy: "route" },
   { path: "/ask-only", methods: ["QUERY"] },
   { path: "/tree/*" },
+  { path: "/chat", fields: ["model", "/messages", "/options/lang"] },
+  { path: "/ignoring", ignore: ["user", "/metadata/trace"] },
 ];
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -50,7 +52,7 @@ const server = createServer((request, response) => {
   });
 });
 
-describe("GET, HEAD and QUERY", () => {
+describe("routes", () => {
   let runtime;
   /** @type {Client[]} */
   let clients = [];
@@ -266,6 +268,49 @@ describe("GET, HEAD and QUERY", () => {
     assert.equal((await post("/tree/b")).text, '{"url":"/tree/b"}');
     assert.match((await post("/tree/%61")).headers["cache-status"], /hit/);
     assertProblem(await get("/tree/a"), 405, "method_not_allowed");
+  });
+
+  describe("parts of a body", () => {
+    const post = (/** @type {string} */ path, /** @type {unknown} */ body) =>
+      ask("POST", path, { body: typeof body === "string" ? body : JSON.stringify(body), headers: JSON_TYPE });
+    const echo = () => {
+      answer = ({ body }, response) => response.writeHead(200, JSON_TYPE).end(body);
+    };
+
+    test("fields may be of any shape and lie deeper, and everything else is refused", async () => {
+      echo();
+      const chat = { model: "m", messages: [{ role: "user", content: "x".repeat(2_000) }], options: { lang: "de" } };
+      assert.deepEqual(JSON.parse((await post("/chat", chat)).text), chat);
+      const reordered = JSON.stringify(Object.fromEntries(Object.entries(chat).reverse()), null, 1);
+      assert.match((await post("/chat", reordered)).headers["cache-status"], /hit/);
+      assert.equal(asked.length, 1);
+      for (const more of [{ stream: true }, { options: { lang: "de", user: 1 } }, { options: "de" }]) {
+        const refused = await post("/chat", { ...chat, ...more });
+        assertProblem(refused, 400, "bad_body");
+        assert.match(refused.text, /The field \\"(stream|options\/user|options)\\" is not known here/);
+      }
+    });
+
+    test("what is ignored is neither keyed nor sent", async () => {
+      echo();
+      const first = await post("/ignoring", { q: 1, user: "a", metadata: { trace: 1, tenant: 2 } });
+      assert.deepEqual(JSON.parse(first.text), { q: 1, metadata: { tenant: 2 } });
+      const second = await post("/ignoring", { q: 1, user: { id: 7 }, metadata: { tenant: 2, trace: [9] } });
+      assert.match(second.headers["cache-status"], /hit/);
+      assert.match((await post("/ignoring", { q: 1, metadata: { tenant: 3 } })).headers["cache-status"], /stored/);
+      assert.equal(asked.length, 2);
+    });
+
+    test("numbers with an exponent are doubles, in one spelling", async () => {
+      echo();
+      assert.equal((await post("/ignoring", '{"n":[1E22,123.456e78,1e3]}')).text, '{"n":[1e+22,1.23456e+80,1000]}');
+      assert.match((await post("/ignoring", '{"n":[1e22,1.23456e80,1000]}')).headers["cache-status"], /hit/);
+      assertProblem(await post("/ignoring", '{"n":9007199254740993}'), 400, "bad_body");
+      assertProblem(await post("/ignoring", '{"n":123456789012345678901234567890}'), 400, "bad_body");
+      const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+      const body = '{"path":"/ignoring","body":{"n":1e17}}';
+      assert.equal((await ask("POST", "/_xfetch/inspect", { body, headers })).status, 200, "written as an integer");
+    });
   });
 
   test("inspect, explain and purge name a GET entry by path and query", async () => {
