@@ -18,6 +18,7 @@ import {
   eventually,
   inWorld,
   inspect,
+  meddling,
   purge,
   question,
   route,
@@ -256,6 +257,22 @@ describe("generations", () => {
   );
 
   test(
+    "an entry of the object that may be served on errors only does not answer a colo that has never seen it",
+    inWorld(
+      { colos: [{}, {}], route: { ttl: 0.5, stale_while_revalidate: 0, stale_if_error: 60 } },
+      async ({ clients: [one, two], origin }) => {
+        const body = question();
+        await one.ask(body);
+        await sleep(800);
+        const answer = await two.ask(body);
+        assert.match(answer.cacheStatus, /fwd=miss; stored/);
+        assert.equal(origin.counts().calls, 2);
+        assert.ok(answer.ms < 1_500, `${answer.ms} ms`);
+      },
+    ),
+  );
+
+  test(
     "a purge in one colo reaches the other at its next exchange with the object",
     inWorld({ colos: [{}, {}], route: { ttl: 1 } }, async ({ clients: [one, two] }) => {
       const body = question();
@@ -310,6 +327,43 @@ test(
     assert.ok(next.text !== first.text && origin.counts().calls === 3);
     assertSums(await counters(client));
   }),
+);
+
+/** A commit of the second colo leaves after the end of its lease. The kind of a message: the index of its variant. */
+const COMMITS_LATE = meddling(
+  `async (send) => {
+    if (new Uint8Array(message[1].body)[8] === 2) await new Promise((on) => setTimeout(on, 8_600));
+    return send();
+  }`,
+  'env.LOCATION_HINT === "weur"',
+);
+
+test(
+  "a commit that comes after the end of its lease, while another holds the next one, changes nothing",
+  inWorld(
+    {
+      colos: [{}, { LOCATION_HINT: "weur" }],
+      prelude: COMMITS_LATE,
+      route: { origin_timeout: 2 },
+      origin: { latency: 50 },
+    },
+    async ({ clients: [one, two], origin }) => {
+      const body = question();
+      const slow = two.ask(body);
+      await eventually("the second colo computes", () => origin.counts().calls === 1);
+      const { last_token: lost } = (await inspect(one, body)).object.holds;
+      // The lease lasts 7 s. The next holder computes while the late commit arrives.
+      await sleep(7_300);
+      origin.set({ latency: 1_800 });
+      const next = await one.ask(body);
+      assert.match(next.cacheStatus, /fwd=miss; stored/);
+      const { generation: stored } = (await inspect(one, body)).object.holds;
+      assert.ok(stored > lost, `${stored} after ${lost}`);
+      assert.equal((await slow).status, 200);
+      assert.equal(await generation(one, body), stored);
+      assert.equal(origin.counts().calls, 2);
+    },
+  ),
 );
 
 describe("evicted objects and killed runtimes", () => {
