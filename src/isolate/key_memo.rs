@@ -35,8 +35,9 @@ impl RawRequest {
     /// FNV-1a over the target and the body: a place in the table, not an identity.
     fn slot(&self) -> usize {
         let seed = 0xcbf2_9ce4_8422_2325 ^ self.route as u64;
-        let bytes = self.target.bytes().chain(self.body.iter().copied());
-        let hash = bytes.fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let hash = self.target.bytes().fold(seed, mix);
+        let hash = self.body.iter().copied().fold(hash, mix);
         ((hash ^ hash >> 32) as usize) % SLOTS
     }
 }
