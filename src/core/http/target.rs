@@ -14,7 +14,8 @@ pub enum KeyedQuery {
 }
 
 /// A path or query in the one spelling that RFC 3986 prefers (sections 6.2.2.1 and 6.2.2.2): escapes of letters,
-/// digits and `-._~` are decoded, and other escapes have upper-case digits.
+/// digits and `-._~` are decoded, and other escapes have upper-case digits. A percent sign that begins no escape is
+/// escaped, so that it cannot become part of one.
 #[must_use]
 pub fn plain_escapes(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -28,9 +29,8 @@ pub fn plain_escapes(text: &str) -> String {
                 plain.push(char::from(byte));
             }
             (Some(escape), Some(_)) => plain.push_str(&escape.to_ascii_uppercase()),
-            // Not an escape: it stays as it is.
             _ => {
-                plain.push('%');
+                plain.push_str("%25");
                 rest = &rest[at + 1..];
                 continue;
             }
