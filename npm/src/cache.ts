@@ -150,7 +150,9 @@ function routeAt(routes: readonly RouteSettings[], pathname: string): RouteSetti
 /** Whether a request is for one of the routes, and by a method that the cache answers there. */
 export function isCached(routes: readonly RouteSettings[], request: Request, preflights: boolean): boolean {
   const { method } = request;
-  const route = routeAt(routes, new URL(request.url).pathname);
+  const { pathname } = new URL(request.url);
+  // The routes of functions and entrypoints are not for clients, and a prefix does not contain them.
+  const route = pathname.startsWith(PRIVATE) ? undefined : routeAt(routes, pathname);
   if (method === "OPTIONS") return route !== undefined && preflights;
   const methods: readonly string[] = route ? (route.methods ?? ["POST"]) : [];
   return methods.includes(method === "HEAD" ? "GET" : method);

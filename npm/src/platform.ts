@@ -27,6 +27,8 @@ export type Stored<T> = 0 extends 1 & T
     ? Stored<J>
     : T extends bigint | symbol | undefined | ((...args: never[]) => unknown)
       ? never
-      : T extends object
-        ? { [K in keyof T as T[K] extends symbol | ((...args: never[]) => unknown) ? never : K]: Stored<T[K]> }
-        : T;
+      : T extends readonly unknown[]
+        ? { [K in keyof T]: Stored<T[K]> }
+        : T extends object
+          ? { [K in keyof T as T[K] extends symbol | ((...args: never[]) => unknown) ? never : K]: Stored<T[K]> }
+          : T;

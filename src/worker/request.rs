@@ -81,8 +81,13 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
 /// What is wrong with a request's path or query, if anything, or with the body of a method that has none.
 fn bad_target(head: &RequestHead, route: &Route, method: Method) -> Option<Problem> {
     let target = head.target();
-    if route.prefix().is_some() && http::unambiguous(target.path()).is_none() {
-        return Some(ambiguous_path());
+    if route.prefix().is_some() {
+        // An escaped spelling of another route's path has that route's key, and must not get around its settings.
+        let own = head.config.route(&http::plain_escapes(target.path()));
+        let is_own = own.is_some_and(|own| own.path == route.path);
+        if !is_own || http::unambiguous(target.path()).is_none() {
+            return Some(ambiguous_path());
+        }
     }
     if method != Method::Get {
         let detail = "A query is allowed with GET only.";

@@ -110,7 +110,7 @@ describe("withXFetch and cached", () => {
 
   test("other methods and paths reach the handler unchanged", async () => {
     assert.equal((await ask("/route")).text, "handler: GET /route");
-    assert.equal((await ask("/elsewhere", post({}))).text, "handler: POST /elsewhere");
+    assert.equal((await ask("/elsewhere", { ...post({}), method: "PUT" })).text, "handler: PUT /elsewhere");
   });
 
   test("a route may cache GET below a prefix, and the handler sees path and query", async () => {
@@ -208,11 +208,13 @@ describe("withXFetch and cached", () => {
     assert.equal((await ask("/scheduled")).value, before + 1);
   });
 
-  test("no client reaches a function's route", async () => {
-    assert.equal(
-      (await ask("/~xfetch/function/add/1", post({ args: [1, 2] }))).text,
-      "handler: POST /~xfetch/function/add/1",
-    );
+  test("no client reads or stores a function's value, also by a route that is a prefix of all paths", async () => {
+    const { sum } = (await ask("/add?a=1&b=2")).value;
+    for (const path of ["/~xfetch/function/add/1", "/%7Exfetch/function/add/1", "/~xfetch/f%75nction/add/1"]) {
+      const answer = await ask(path, post({ args: [1, 2] }));
+      assert.notEqual(answer.value?.sum, sum, path);
+      assert.ok(answer.status === 400 || answer.text === `handler: POST ${path}`, `${path}: ${answer.text}`);
+    }
   });
 });
 

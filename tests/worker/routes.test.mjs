@@ -23,6 +23,7 @@ const ROUTES = [
   { path: "/ask", methods: ["GET", "QUERY", "POST"], policy: "route" },
   { path: "/ask-only", methods: ["QUERY"] },
   { path: "/tree/*" },
+  { path: "/tree/exact", fields: ["only"] },
   { path: "/chat", fields: ["model", "/messages", "/options/lang"] },
   { path: "/ignoring", ignore: ["user", "/metadata/trace"] },
 ];
@@ -165,6 +166,11 @@ describe("routes", () => {
       assertProblem(await get(bad), 400, "ambiguous_path");
     }
     assert.equal(asked.length, 1);
+  });
+
+  test("an escaped spelling of another route's path does not get around that route", async () => {
+    assertProblem(await ask("POST", "/tree/%65xact", { body: "{}", headers: JSON_TYPE }), 400, "ambiguous_path");
+    assert.equal(asked.length, 0);
   });
 
   test("keyed headers have entries of their own, and no other header reaches the origin", async () => {

@@ -65,4 +65,10 @@ export async function use(service: Service<typeof Cache>, env: { CACHE: Service<
   await forecast({ district: "x" });
 }
 
+const pairs = cached(async (): Promise<[number, string][]> => [[1, "a"]], { name: "pairs" });
+export const first = async (): Promise<number> => {
+  const [[number]] = (await pairs()).map(([one, name]): [number, string] => [one, name]);
+  return number;
+};
+
 const forecastOf = (celsius: number): Answer => ({ celsius, at: new Date() });
