@@ -148,12 +148,18 @@ function routeAt(routes: readonly RouteSettings[], pathname: string): RouteSetti
 }
 
 /** Whether a request is for one of the routes, and by a method that the cache answers there. */
-export function isCached(routes: readonly RouteSettings[], request: Request, preflights: boolean): boolean {
+export function isCached(
+  routes: readonly RouteSettings[],
+  { CORS_ORIGINS }: WorkerSettings,
+  request: Request,
+  env: Env,
+): boolean {
   const { method } = request;
   const { pathname } = new URL(request.url);
   // The routes of functions and entrypoints are not for clients, and a prefix does not contain them.
   const route = pathname.startsWith(PRIVATE) ? undefined : routeAt(routes, pathname);
-  if (method === "OPTIONS") return route !== undefined && preflights;
+  // The cache answers `OPTIONS` only if browsers may read its answers.
+  if (method === "OPTIONS") return route !== undefined && (CORS_ORIGINS ?? env?.CORS_ORIGINS) !== undefined;
   const methods: readonly string[] = route ? (route.methods ?? ["POST"]) : [];
   return methods.includes(method === "HEAD" ? "GET" : method);
 }
@@ -167,7 +173,3 @@ export async function handled(answer: () => Response | Promise<Response>): Promi
     return new Response("The handler has thrown an error, which its log shows.", { status: 500 });
   }
 }
-
-/** Whether the cache answers an `OPTIONS` request to a route, because browsers may read its answers. */
-export const answersPreflights = (given: WorkerSettings, env: Env): boolean =>
-  (given.CORS_ORIGINS ?? env?.CORS_ORIGINS) !== undefined;

@@ -1,16 +1,6 @@
 // `xfetch`: middleware for Hono. It needs the app, because a refresh behind the answer runs the app's handlers again.
 
-import {
-  answersPreflights,
-  atUrlOf,
-  configure,
-  handled,
-  isAdmin,
-  isCached,
-  noOrigin,
-  register,
-  throughCache,
-} from "./cache.js";
+import { atUrlOf, configure, handled, isAdmin, isCached, noOrigin, register, throughCache } from "./cache.js";
 import type { Context, Env } from "./platform.js";
 import type { WithXFetchOptions } from "./with_xfetch.js";
 
@@ -52,7 +42,7 @@ export function xfetch(
     if (isAdmin(pathname)) {
       return throughCache(request, env, context.executionCtx, noOrigin);
     }
-    if (!isCached(routes, request, answersPreflights(settings, env))) return next();
+    if (!isCached(routes, settings, request, env)) return next();
     const { executionCtx } = context;
     return throughCache(request, env, executionCtx, (outgoing) =>
       handled(() => {

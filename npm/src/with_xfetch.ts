@@ -1,16 +1,6 @@
 // `withXFetch`: any fetch handler as the origin of cached routes.
 
-import {
-  answersPreflights,
-  atUrlOf,
-  configure,
-  handled,
-  isAdmin,
-  isCached,
-  noOrigin,
-  register,
-  throughCache,
-} from "./cache.js";
+import { atUrlOf, configure, handled, isAdmin, isCached, noOrigin, register, throughCache } from "./cache.js";
 import type { Context, Env, FetchHandler } from "./platform.js";
 import type { RouteSettings, WorkerSettings } from "./settings.js";
 
@@ -57,7 +47,7 @@ export function withXFetch<
   const answer: FetchHandler<E, C, any> = (request, env, context) => object.fetch(request, env, context);
   const fetch: FetchHandler<E, C, Q> = (request, env, context) => {
     if (isAdmin(new URL(request.url).pathname)) return throughCache(request, env, context, noOrigin);
-    if (!isCached(routes, request, answersPreflights(settings, env))) return answer(request, env, context);
+    if (!isCached(routes, settings, request, env)) return answer(request, env, context);
     return throughCache(request, env, context, (outgoing) =>
       handled(() => answer(atUrlOf(request, outgoing), env, context)),
     );
