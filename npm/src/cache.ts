@@ -60,10 +60,14 @@ export function missingBindings(env: Env): string | undefined {
     ([name, className]) => `[[durable_objects.bindings]]\nname = "${name}"\nclass_name = "${className}"\n`,
   );
   const classes = missing.map(([, className]) => `"${className}"`).join(", ");
+  const list = missing.map(([name, className]) => `{ "name": "${name}", "class_name": "${className}" }`).join(", ");
   return (
     `xfetch-edge needs the Durable Object binding ${names}. Add to wrangler.toml:\n\n${bindings.join("\n")}\n` +
     `[[migrations]]\ntag = "xfetch-v1"\nnew_sqlite_classes = [${classes}]\n\n` +
-    `and to the Worker's main module:\n\nexport { RefreshLease, Metrics } from "xfetch-edge";\n`
+    `or to wrangler.jsonc:\n\n"durable_objects": { "bindings": [${list}] },\n` +
+    `"migrations": [{ "tag": "xfetch-v1", "new_sqlite_classes": [${classes}] }]\n\n` +
+    `A class that a migration lists already needs only the binding, and each migration needs a tag of its own.\n` +
+    `Add to the Worker's main module:\n\nexport { RefreshLease, Metrics } from "xfetch-edge";\n`
   );
 }
 

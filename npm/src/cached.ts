@@ -32,12 +32,11 @@ interface Outcome {
  * The result of a function as a response; what it throws is a failed computation. A result above `most` bytes is not
  * stored: the response says so to the cache, and `outcome` holds the result for this call.
  */
-async function computed(compute: () => unknown, most: number, outcome: Outcome): Promise<Response> {
+async function computed({ what, compute, settings }: Lookup, outcome: Outcome): Promise<Response> {
   const type = { "content-type": "application/json" };
+  const most = settings.max_response ?? MAX_RESPONSE;
   try {
-    const text = JSON.stringify(await compute());
-    if (text === undefined)
-      throw new TypeError("xfetch-edge: a cached function must return a JSON value, not undefined");
+    const text = jsonText(await compute(), `the result of ${what}`, "result", isHeld);
     const bytes = new TextEncoder().encode(text);
     if (bytes.byteLength <= most) return new Response(bytes, { headers: type });
     outcome.large = text;
@@ -58,20 +57,27 @@ function isJson(value: unknown): boolean {
   return Array.isArray(value) || prototype === Object.prototype || prototype === null;
 }
 
+/** Whether JSON holds what a value is about: also an object of a class, if its content is in its properties. */
+const isHeld = (value: unknown): boolean =>
+  isJson(value) ||
+  (typeof value === "object" && value !== null && !ArrayBuffer.isView(value) && Object.keys(value).length > 0);
+
 /**
- * The body of a key's request. What JSON cannot hold would be the same key for different values, so it is an error. A
- * property that is undefined is the same as one that is missing.
+ * A value as JSON text. A property that is undefined, or a function, is the same as one that is missing. Throws for any
+ * other value that `accepts` does not take, because it would be lost without a word.
  */
-export function keyText(what: string, kind: "args" | "key", key: unknown): string {
-  const text = JSON.stringify(key, function (this: unknown, name: string, value: unknown) {
+function jsonText(value: unknown, what: string, root: string, accepts: (value: unknown) => boolean): string {
+  return JSON.stringify(value, function (this: unknown, name: string, value: unknown) {
     const isProperty = name !== "" && !Array.isArray(this);
-    if (isJson(value) || (value === undefined && isProperty)) return value;
+    if (accepts(value) || (isProperty && (value === undefined || typeof value === "function"))) return value;
     const shown = typeof value === "object" ? `a ${value?.constructor?.name}` : String(value);
-    throw new TypeError(
-      `xfetch-edge: the key of ${what} has ${shown} at ${JSON.stringify(name || kind)}, which JSON cannot hold`,
-    );
+    throw new TypeError(`xfetch-edge: ${what} has ${shown} at ${JSON.stringify(name || root)}, which JSON cannot hold`);
   });
-  return `{"${kind}":${text}}`;
+}
+
+/** The body of a key's request. What JSON cannot hold would be the same key for different values, so it is an error. */
+export function keyText(what: string, kind: "args" | "key", key: unknown): string {
+  return `{"${kind}":${jsonText(key, `the key of ${what}`, kind, isJson)}}`;
 }
 
 /** The value in a response of the cache; throws the computation's own error, or says what has failed. */
@@ -95,16 +101,12 @@ interface Lookup {
 }
 
 /** The value of a key on a private route, cached or computed. */
-export async function lookUp(
-  { path, what, body, compute, settings }: Lookup,
-  { env, context }: { env: Env; context: Context },
-): Promise<unknown> {
+export async function lookUp(lookup: Lookup, { env, context }: { env: Env; context: Context }): Promise<unknown> {
   const outcome: Outcome = {};
   const headers = { "content-type": "application/json" };
-  const request = new Request(HOST + path, { method: "POST", body, headers });
-  const most = settings.max_response ?? MAX_RESPONSE;
-  const response = await throughCache(request, env, context, () => computed(compute, most, outcome));
-  return valueOf(response, what, outcome);
+  const request = new Request(HOST + lookup.path, { method: "POST", body: lookup.body, headers });
+  const response = await throughCache(request, env, context, () => computed(lookup, outcome));
+  return valueOf(response, lookup.what, outcome);
 }
 
 /** A path for a name, or an error that says what a name may be. */

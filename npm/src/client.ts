@@ -9,6 +9,11 @@ export interface CacheService {
   getOrCompute(...values: any[]): any;
 }
 
+/** The same binding as `wrangler types` declares it where it does not know the other Worker's class. */
+export interface AnyService {
+  fetch(...values: any[]): any;
+}
+
 /**
  * The value of a key, cached or computed by `compute` in this Worker. A stale value arrives at once, and this request is
  * kept alive until the refresh behind it has called `compute`.
@@ -19,12 +24,12 @@ export interface CacheService {
  * ```
  */
 export function getOrCompute<T>(
-  service: CacheService,
+  service: CacheService | AnyService,
   key: unknown,
   compute: () => T | Promise<T>,
 ): Promise<Stored<T>> {
   return new Promise((resolve, reject) => {
-    const call = service.getOrCompute(key, compute, (value: Stored<T>) => resolve(value));
+    const call = (service as CacheService).getOrCompute(key, compute, (value: Stored<T>) => resolve(value));
     waitUntil(call.then(resolve, reject));
   });
 }

@@ -1,12 +1,14 @@
-// `xfetch`: middleware for Hono. It needs the app, because a refresh behind the answer runs the app's handlers again.
+// `xfetch`: middleware for Hono, which answers some paths from the cache. What is computed for many clients must not depend
+// on what one client sent, so another app computes it, which the middleware of this one does not reach.
 
-import { atUrlOf, configure, handled, isAdmin, isCached, noOrigin, register, throughCache } from "./cache.js";
-import type { Context, Env } from "./platform.js";
-import type { WithXFetchOptions } from "./with_xfetch.js";
+import { isAdmin, isCached } from "./cache.js";
+import type { Context } from "./platform.js";
+import { withXFetch, type WithXFetchOptions } from "./with_xfetch.js";
 
 /** What the middleware uses of a Hono app. */
 export interface HonoApp {
   fetch(request: Request, env?: any, context?: any): Response | Promise<Response>;
+  routes?: readonly { handler: unknown }[];
 }
 
 /** What the middleware uses of Hono's context. */
@@ -17,39 +19,36 @@ export interface HonoContext {
 }
 
 /**
- * Caches routes of a Hono app. Register it before the routes.
+ * Answers routes of `slow`, an app of its own, from the cache; other requests go on in the app that uses the middleware.
+ * Middleware before this one runs for every request, and may refuse it; `slow` runs only for a computation, with the
+ * headers that the route names, perhaps after the answer was sent. Paths are those of the client's URL, also below
+ * `app.route`.
  *
  * @example
  * ```ts
+ * const slow = new Hono();
+ * slow.post("/v1/report", async (c) => c.json(await slowReport(await c.req.json())));
+ *
  * const app = new Hono();
- * app.use(xfetch(app, { routes: [{ path: "/v1/report", ttl: 60 }] }));
- * app.post("/v1/report", async (c) => c.json(await slowReport(await c.req.json())));
+ * app.use(xfetch(slow, { routes: [{ path: "/v1/report", ttl: 60 }] }));
  * ```
  */
 export function xfetch(
-  app: HonoApp,
-  { routes, ...settings }: WithXFetchOptions,
+  slow: HonoApp,
+  options: WithXFetchOptions,
 ): (context: HonoContext, next: () => Promise<void>) => Promise<Response | void> {
-  configure(settings);
-  for (const route of routes) register(route, (request, env, context) => app.fetch(request, env, context));
-  /** Requests of the cache itself, which the middleware lets pass. */
-  const passing = new WeakSet<Request>();
-  return async (context, next) => {
-    const request = context.req.raw;
+  const compute = (request: Request, env: unknown, context: Context) => slow.fetch(request, env, context);
+  const cached = withXFetch(compute, options);
+  const middleware = async ({ req, env, executionCtx }: HonoContext, next: () => Promise<void>) => {
+    const request = req.raw;
     const { pathname } = new URL(request.url);
-    if (passing.has(request)) return next();
-    const env: Env = context.env;
-    if (isAdmin(pathname)) {
-      return throughCache(request, env, context.executionCtx, noOrigin);
+    if (!isAdmin(pathname) && !isCached(options.routes, options, request, env)) return next();
+    if (slow.routes?.some(({ handler }) => handler === middleware)) {
+      throw new Error(
+        "xfetch-edge: xfetch needs an app of its own, which computes the answers: xfetch(slow, …), not xfetch(app, …)",
+      );
     }
-    if (!isCached(routes, settings, request, env)) return next();
-    const { executionCtx } = context;
-    return throughCache(request, env, executionCtx, (outgoing) =>
-      handled(() => {
-        const own = atUrlOf(request, outgoing);
-        passing.add(own);
-        return app.fetch(own, env, executionCtx);
-      }),
-    );
+    return cached.fetch(request, env, executionCtx);
   };
+  return middleware;
 }

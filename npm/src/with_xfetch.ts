@@ -1,6 +1,6 @@
 // `withXFetch`: any fetch handler as the origin of cached routes.
 
-import { atUrlOf, configure, handled, isAdmin, isCached, noOrigin, register, throughCache } from "./cache.js";
+import { atUrlOf, configure, handled, isAdmin, isCached, noOrigin, PRIVATE, register, throughCache } from "./cache.js";
 import type { Context, Env, FetchHandler } from "./platform.js";
 import type { RouteSettings, WorkerSettings } from "./settings.js";
 
@@ -33,13 +33,16 @@ export function withXFetch<
   Q extends Request = Request,
   H extends object = object,
 >(
-  handler: FetchHandler<E, C, Q> | ({ fetch: FetchHandler<E, C, Q> } & H),
+  handler: FetchHandler<E, C, Q> | ({ fetch?: FetchHandler<E, C, Q> } & H),
   options: WithXFetchOptions,
 ): Omit<H, "fetch"> & { fetch: FetchHandler<E, C, Q> } {
   const { routes, ...settings } = options ?? {};
   if (!Array.isArray(routes) || routes.length === 0) {
     throw new Error('xfetch-edge: withXFetch needs routes, such as { routes: [{ path: "/v1/report", ttl: 60 }] }');
   }
+  const hidden = routes.find(({ path }) => path?.startsWith(PRIVATE));
+  if (hidden)
+    throw new Error(`xfetch-edge: the path ${hidden.path} is reserved for functions, which no client reaches`);
   const object = (typeof handler === "function" ? { fetch: handler } : handler) as Record<string, any>;
   if (typeof object?.fetch !== "function") {
     throw new Error("xfetch-edge: withXFetch needs a fetch handler, or an object with a method `fetch`");

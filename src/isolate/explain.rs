@@ -15,6 +15,7 @@ use crate::{
     core::{
         entry::{Entry, Lifetime},
         freshness::{self, Verdict},
+        purge::Floor,
         time::{Instant, Span},
         xfetch::{self, Chance, Draw},
     },
@@ -105,9 +106,16 @@ impl Explanation {
         })
     }
 
-    /// The reasons, one sentence each. `object` is what the key's object has replied, if it could be reached.
+    /// The reasons, one sentence each. `object` is what the key's object has replied, if it could be reached, and
+    /// `floor` the highest purge floor that any tier knows.
     #[must_use]
-    pub fn words(&self, subject: KeyedRoute<'_>, object: Option<&Inspection>, now: Instant) -> Vec<String> {
+    pub fn words(
+        &self,
+        subject: KeyedRoute<'_>,
+        object: Option<&Inspection>,
+        floor: Floor,
+        now: Instant,
+    ) -> Vec<String> {
         let is_stale = self.class == Some(ServedAs::HitStale);
         let headers = match subject.route.headers.as_slice() {
             [] => String::new(),
@@ -165,6 +173,11 @@ impl Explanation {
             ),
             Some(_) => "The object would grant the lease.".to_owned(),
         });
+        for (below, became) in [(floor.soft, "stale"), (floor.hard, "deleted")] {
+            if below > 0 {
+                words.push(format!("A purge made the generations below {below} {became}."));
+            }
+        }
         words
     }
 }

@@ -18,7 +18,7 @@ const OBJECTS = { REFRESH_LEASE: object("RefreshLease"), METRICS: object("Metric
 let folder = "";
 before(() => {
   folder = install(join(root, "tests", "package", "fixture"));
-  const entries = ["main.ts", "caller.ts", "whole.ts"].map((name) => join(folder, name));
+  const entries = ["main.ts", "caller.ts", "whole.ts", "hono.ts"].map((name) => join(folder, name));
   const words = ["--bundle", "--format=esm", "--conditions=workerd", "--external:cloudflare:*", "--loader:.wasm=copy"];
   run(bin("esbuild"), [
     ...entries,
@@ -49,7 +49,13 @@ async function start(/** @type {any[]} */ workers) {
       })),
     }),
   );
-  await runtime.ready;
+  try {
+    await runtime.ready;
+  } catch (error) {
+    // Otherwise it would keep this process alive.
+    await runtime.dispose();
+    throw error;
+  }
   const ask = async (/** @type {string} */ name, /** @type {string} */ path, init = {}) => {
     const url = new URL(path, await runtime.unsafeGetDirectURL(name));
     const began = performance.now();
@@ -160,7 +166,7 @@ describe("withXFetch and cached", () => {
   });
 
   test("wrong use is an error with a sentence", async () => {
-    assert.match((await ask("/nothing")).text, /must return a JSON value, not undefined/);
+    assert.match((await ask("/nothing")).text, /the result of the function nothing has undefined at "result"/);
     assert.match((await ask("/unkeyed?a=x")).text, /the key of unkeyed has undefined at "key"/);
     assert.match((await ask("/add?a=x&b=1")).text, /the key of add has NaN/);
     assert.match((await ask("/late")).text, /must be registered when the module is loaded/);
@@ -171,6 +177,19 @@ describe("withXFetch and cached", () => {
     assert.deepEqual(one, same);
     assert.deepEqual([one.days, at], [1, "1970-01-01T00:00:00.000Z"]);
     assert.match((await ask("/map")).text, /the key of found has a Map at "0"/);
+  });
+
+  test("a result that JSON cannot hold is an error, and an object of a class is what its properties are", async () => {
+    const says = async (/** @type {string} */ kind) => (await ask(`/unheld?kind=${kind}`)).text;
+    for (const [kind, shown] of [
+      ["map", "a Map"],
+      ["response", "a Response"],
+      ["number", "NaN"],
+      ["bytes", "a Uint8Array"],
+    ]) {
+      assert.match(await says(kind), new RegExp(`the result of the function unheld has ${shown} at "value"`), kind);
+    }
+    assert.equal(await says("point"), '{"value":{"x":1,"y":2}}');
   });
 
   test("a value that is too large is returned, and not stored", async () => {
@@ -259,6 +278,28 @@ describe("entrypoint", () => {
   });
 });
 
+test("Hono: middleware before the cache answers every request, and what is cached depends on no client", async () => {
+  const world = await start([main({ name: "hono", script: "hono.js" })]);
+  const right = { authorization: "Bearer right" };
+  const ask = (/** @type {string} */ path, init = {}) => world.ask("hono", path, init);
+  try {
+    assert.deepEqual((await ask("/slow", post({ a: 1 }))).value, { denied: true });
+    const first = await ask("/slow", post({ a: 1 }, right));
+    assert.deepEqual(first.value, { calls: 1, seen: [], body: { a: 1 } });
+    const second = await ask("/slow", post({ a: 1 }, right));
+    assert.match(second.headers.get("cache-status"), /hit/);
+    assert.deepEqual(second.value, first.value);
+    assert.deepEqual((await ask("/slow", post({ a: 1 }))).value, { denied: true });
+    assert.equal((await ask("/slow", { headers: right })).text, "the app itself");
+    assert.equal((await ask("/mounted/page", { headers: right })).value.calls, 2);
+    assert.match((await ask("/mounted/page", { headers: right })).headers.get("cache-status"), /hit/);
+    const itself = await ask("/itself", post({}, right));
+    assert.match(itself.text, /xfetch needs an app of its own/);
+  } finally {
+    await world.stop();
+  }
+});
+
 test("the whole Worker, with a function beside it, serves the environment's routes and hides the function's", async () => {
   const origin = (await import("../../examples/origin/server.mjs")).startOrigin;
   const { url, counts, close } = await origin({ settings: { latency: 50, spread: 0 } });
@@ -315,6 +356,7 @@ test("a missing binding gets the lines for wrangler.toml", async () => {
       /\[\[durable_objects\.bindings\]\]\nname = "REFRESH_LEASE"\nclass_name = "RefreshLease"/,
     );
     assert.match(value.detail, /new_sqlite_classes = \["RefreshLease"\]/);
+    assert.match(value.detail, /"migrations": \[{ "tag": "xfetch-v1", "new_sqlite_classes": \["RefreshLease"\] }\]/);
     assert.match((await world.ask("main", "/elsewhere")).text, /^handler/, "other paths work");
   } finally {
     await world.stop();

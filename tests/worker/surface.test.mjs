@@ -381,6 +381,9 @@ describe("a configured route", () => {
     assert.deepEqual([fresh.answer, fresh.refresh_probability, fresh.refresh], ["fresh_hit", 0, null]);
     assert.equal(fresh.generation, fresh.memory.entry.generation);
     assert.ok(fresh.early_window_opens > 0 && fresh.early_window_opens <= 5);
+    const opens = Date.parse(fresh.early_window_opens_at) - Date.now();
+    assert.ok(Math.abs(opens - 1_000 * fresh.early_window_opens) < 1_500, fresh.early_window_opens_at);
+    assert.ok(!fresh.why.some((it) => /purge/.test(it)));
     assert.ok(
       fresh.why.some((it) => /from memory; it expires in \d+\.\d s/.test(it)),
       fresh.why.join(" "),
@@ -390,6 +393,10 @@ describe("a configured route", () => {
     await purge(world.client, body, false);
     const stale = await explain();
     assert.deepEqual([stale.answer, stale.refresh_probability, stale.refresh], ["stale_hit", 1, "begins"]);
+    assert.ok(
+      stale.why.some((it) => /A purge made the generations below \d+ stale/.test(it)),
+      stale.why.join(" "),
+    );
     assert.match((await post(body)).headers["cache-status"], /detail=stale/);
   });
 

@@ -133,14 +133,15 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
-    let Tiers { mut value, colo, inspection } = tiers(&keyed).await;
+    let Tiers { mut value, colo, inspection, floor } = tiers(&keyed).await;
     let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route };
     let now = clock::now();
     let explained = globals::with(|globals| {
         explain::explain(&globals.state, subject, colo.as_deref(), inspection.as_ref(), now)
     });
-    let words = explained.words(subject, inspection.as_ref(), now);
+    let words = explained.words(subject, inspection.as_ref(), floor, now);
     let opens = explained.window_opens.map(|at| at.as_seconds() - now.as_seconds());
+    let opens_at = explained.window_opens.map(|at| js_sys::Date::new(&(at.0 as f64).into()).to_iso_string());
     let more = [
         ("path", keyed.request.target.as_str().into()),
         ("method", keyed.request.method.as_str().into()),
@@ -149,6 +150,7 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
         ("generation", explained.entry().map(|entry| entry.generation).into()),
         ("refresh_probability", explained.probability.into()),
         ("early_window_opens", opens.into()),
+        ("early_window_opens_at", opens_at.map(String::from).into()),
         ("refresh", explained.refresh_words().map(|(word, _)| word).into()),
         ("why", words.into()),
     ];
@@ -163,6 +165,8 @@ struct Tiers {
     value: Value,
     colo: Option<Vec<u8>>,
     inspection: Option<Inspection>,
+    /// The highest purge floor that a tier knows.
+    floor: Floor,
 }
 
 async fn tiers(keyed: &KeyedRequest) -> Tiers {
@@ -175,8 +179,10 @@ async fn tiers(keyed: &KeyedRequest) -> Tiers {
     let colo = cache_api::look_up(keyed.host(), key).await.ok().flatten();
     let record =
         colo.as_deref().map(|bytes| ColoRecord::decode(bytes, &key.text, clock::now()).0).unwrap_or_default();
+    let mut highest = memory_floor.raised(record.floor);
     let (object, inspection) = match ask_object(keyed).await {
         Some(Reply { floor, answer: Answer::Inspected(inspection), .. }) => {
+            highest = highest.raised(floor);
             let fields = [("reachable", true.into()), ("floor", floors(floor)), ("holds", held(&inspection))];
             (canonical_json::object(fields), Some(inspection))
         }
@@ -199,7 +205,7 @@ async fn tiers(keyed: &KeyedRequest) -> Tiers {
         ("colo", tier(record.entry.as_deref(), record.floor)),
         ("object", object),
     ]);
-    Tiers { value, colo, inspection }
+    Tiers { value, colo, inspection, floor: highest }
 }
 
 async fn ask_object(keyed: &KeyedRequest) -> Option<Reply> {

@@ -1,6 +1,6 @@
 // The package against the types that `wrangler types` generates, as users write their Workers. It is compiled, not run.
 
-import { cached, entrypoint, withXFetch } from "xfetch-edge";
+import { cached, entrypoint, withXFetch, type RefreshLease } from "xfetch-edge";
 import { getOrCompute } from "xfetch-edge/client";
 
 interface Bindings {
@@ -47,16 +47,26 @@ export const typed: ExportedHandler<Bindings> = withXFetch(
   { routes: [{ path: "/v1/typed" }] },
 );
 
+const declared: ExportedHandler<Bindings> = { fetch: (_request, env) => Response.json(env.API) };
+export const wrapped: ExportedHandler<Bindings> = withXFetch(declared, { routes: [{ path: "/v1/declared" }] });
+
+export const objects = (env: { LEASE: DurableObjectNamespace<RefreshLease> }): DurableObjectStub<RefreshLease> =>
+  env.LEASE.getByName("key");
+
 const forecast = cached(
   async (question: Question, days?: number): Promise<Answer> => ({ celsius: days ?? 1, at: new Date() }),
   { name: "forecast", key: ({ city }, days) => [city, days ?? 1] },
 );
 
-export async function use(service: Service<typeof Cache>, env: { CACHE: Service<Cache> }): Promise<void> {
+export async function use(
+  service: Service<typeof Cache>,
+  env: { CACHE: Service<Cache>; PLAIN: Service },
+): Promise<void> {
   const { celsius, at, note } = await forecast({ city: "Bern" });
   const texts: [number, string, string | undefined] = [celsius, at, note];
   const value = await getOrCompute(service, { city: "Bern" }, async (): Promise<Answer> => forecastOf(texts[0]));
-  const stored: string = value.at;
+  const plain: number = await getOrCompute(env.PLAIN, "key", () => texts[0]);
+  const stored: string = value.at + plain;
   await env.CACHE.fetch("https://cache/v1/report");
   await service.getOrCompute("key", () => stored);
   // @ts-expect-error A result is what JSON holds of it, not the object that the function returned.
