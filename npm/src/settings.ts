@@ -37,8 +37,19 @@ export interface RouteSettings extends CacheSettings {
   path: string;
   /** The methods whose answers are cached; `HEAD` comes with `GET`. Default `["POST"]`. */
   methods?: readonly ("GET" | "QUERY" | "POST")[];
-  /** Whose times count: `"route"` for those of this route. A route with `GET` must say so. */
-  policy?: "route";
+  /**
+   * Whose times count: `"route"` for those of this route, `"origin"` for those of the answer's headers. Default `"route"`,
+   * and `"origin"` if `GET` is the only method.
+   */
+  policy?: "route" | "origin";
+  /** For policy `"origin"`: `"all"` gives the handler all end-to-end headers of the request. Default `"route"`. */
+  forward?: "route" | "all";
+  /** For policy `"origin"`: the share of the time since `Last-Modified` for which an answer is fresh. Default 0.1. */
+  heuristic?: number;
+  /** For policy `"origin"`: the longest such freshness, in seconds. Default 86400. */
+  heuristic_most?: number;
+  /** For policy `"origin"`: variants of a key that one isolate caches in an hour. Default 32. */
+  max_variants?: number;
   /** For `GET`: the names of the parameters that are part of the key, `"all"` or `"none"`. Default `"all"`. */
   query?: readonly string[] | "all" | "none";
   /** What happens to other parameters: the request gets 400, or they are dropped. Default `"refuse"`. */
@@ -51,8 +62,11 @@ export interface RouteSettings extends CacheSettings {
   ignore?: readonly string[];
   /** Request headers that the handler gets, and that are therefore part of the key. */
   headers?: readonly string[];
-  /** What happens to requests with credentials: they go to the handler uncached, get 403, or lose them. */
-  credentials?: "bypass" | "refuse" | "ignore";
+  /**
+   * What happens to requests with credentials: they go to the handler uncached, get 403, lose them, or, with
+   * `forward: "all"`, keep them, and the answer's headers say whether it is shared.
+   */
+  credentials?: "bypass" | "refuse" | "ignore" | "origin";
   /** Request headers that count as credentials, besides `Authorization` and `Cookie`. Default `["x-api-key"]`. */
   credential_headers?: readonly string[];
   /** The `Cache-Control` of answers. Default `"no-cache"`. */

@@ -2,8 +2,8 @@
 //! the generation that orders it among all values its key ever had.
 //!
 //! An entry has two ends. At its *expiry* (`stored_at + ttl`) it turns stale. At the end of its
-//! *physical lifetime* (expiry plus the longer of the two stale windows) it counts as absent. A cache
-//! that drops entries at expiry has nothing left to serve while it refreshes.
+//! *physical lifetime* (expiry plus the longest of its windows) it counts as absent. A cache that drops
+//! entries at expiry has nothing left to serve while it refreshes, and nothing to validate.
 
 use std::sync::Arc;
 
@@ -27,22 +27,28 @@ pub struct Lifetime {
     pub stale_while_revalidate: Span,
     /// From expiry: served when the origin fails, is in back-off, or cannot be waited for.
     pub stale_if_error: Span,
+    /// From expiry: kept so that the origin can be asked whether it is still good.
+    pub kept: Span,
 }
 
 impl Lifetime {
     /// From `stored_at` to the end of use.
     #[must_use]
     pub fn physical(&self) -> Span {
-        self.ttl.plus(self.stale_while_revalidate.max(self.stale_if_error))
+        self.ttl.plus(self.stale_while_revalidate.max(self.stale_if_error).max(self.kept))
     }
 }
+
+/// The request's header fields by which an answer varies, with their normalised values.
+pub type Variant = Vec<(String, Option<String>)>;
 
 /// One complete answer of the origin, as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Strictly increasing per key; given by the key's object.
     pub generation: u64,
-    /// The instant at which the body's last byte arrived, by the clock of the tier that holds this copy.
+    /// The instant at which the body's last byte arrived, less the age that it had then, by the clock of the tier
+    /// that holds this copy.
     pub stored_at: Instant,
     /// Smoothed measured cost of the computation.
     pub delta: Span,
@@ -56,7 +62,10 @@ pub struct Entry {
     pub committed: bool,
     /// The full canonical key, compared on every read.
     pub key: Arc<str>,
-    /// The origin's status, 2xx.
+    /// The request's header fields by which the answer varies, lower-case names, with their normalised values; `None`
+    /// where the request had none.
+    pub variant: Variant,
+    /// The origin's status.
     pub status: u16,
     /// The origin's headers that are kept, lower-case names.
     pub headers: Vec<(String, String)>,
@@ -77,6 +86,24 @@ impl Entry {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it answers a request with these header fields.
+    #[must_use]
+    pub fn answers(&self, field: impl Fn(&str) -> Option<String>) -> bool {
+        self.variant.iter().all(|(name, value)| field(name) == *value)
+    }
+
+    /// The validator that clients get: the origin's, or that of the body.
+    #[must_use]
+    pub fn validator(&self) -> &str {
+        self.header("etag").unwrap_or(&self.etag)
+    }
+
+    /// Whether the origin can be asked if it is still good.
+    #[must_use]
+    pub fn has_validator(&self) -> bool {
+        self.header("etag").or(self.header("last-modified")).is_some()
     }
 
     /// How old it is at `now`; never negative.
@@ -142,7 +169,10 @@ impl Entry {
     pub fn weight(&self) -> usize {
         const OVERHEAD: usize = 512;
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        OVERHEAD + self.key.len() + self.body.len() + headers
+        let variant =
+            |(name, value): &(String, Option<String>)| name.len() + value.as_ref().map_or(0, String::len);
+        let variant: usize = self.variant.iter().map(variant).sum();
+        OVERHEAD + self.key.len() + self.body.len() + headers + variant
     }
 }
 

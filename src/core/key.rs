@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::core::{
     body_fields::{BadBody, BodyFields},
     canonical_json,
+    entry::Variant,
 };
 
 /// The SHA-256 of a canonical key.
@@ -34,6 +35,18 @@ pub struct Key {
 }
 
 impl Key {
+    /// The key of the variant with these header fields. A key's text is a JSON array, and so is what is appended: no
+    /// other key has this text.
+    #[must_use]
+    pub fn variant(&self, fields: &Variant) -> Self {
+        let fields = fields.iter().map(|(name, value)| {
+            Value::Array(vec![name.as_str().into(), value.as_deref().map_or(Value::Null, Value::from)])
+        });
+        let text = format!("{}{}", self.text, canonical_json::text(&Value::Array(fields.collect())));
+        let hash = Sha256::digest(text.as_bytes()).into();
+        Self { text: text.into(), hash }
+    }
+
     /// The hash in hexadecimal: the name of the object, and of the entry in the Cache API.
     #[must_use]
     pub fn name(&self) -> String {

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::core::time::{Instant, Span};
+use crate::core::{
+    entry::{Lifetime, Variant},
+    failure::{Failure, Reason},
+    http,
+    time::{Instant, Span},
+};
 
 /// Why a computation runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,10 +61,11 @@ impl TriggerOutcome {
     }
 }
 
-/// A complete, valid answer of the origin, or a refusal (4xx) that must not be stored for other clients.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A complete answer of the origin. Where the route's own policy counts, it is valid, or a refusal (4xx) that must not
+/// be stored for other clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Computed {
-    /// 2xx; 4xx for a refusal, which is never storable.
+    /// The origin's status.
     pub status: u16,
     /// The headers that are kept.
     pub headers: Vec<(String, String)>,
@@ -71,12 +77,39 @@ pub struct Computed {
     pub storable: bool,
     /// The instant of the last byte.
     pub at: Instant,
+    /// How old it was at that instant.
+    pub age: Span,
+    /// How long the origin lets it be served; `None` if the route says so.
+    pub lifetime: Option<Lifetime>,
+    /// The request's header fields by which it varies.
+    pub variant: Variant,
+    /// The directive of the origin that forbids to serve it stale, if there is one.
+    pub stale_forbidden_by: Option<&'static str>,
+    /// Whether the origin has only confirmed the entry held (304), so that the cost is not that of a computation.
+    pub is_renewal: bool,
 }
 
 impl Computed {
     /// Whether it is the origin's refusal.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        self.status >= 400
+        (400..500).contains(&self.status)
+    }
+
+    /// Whether it says that the origin failed, so that an older entry is the better answer (RFC 5861, section 4).
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        !self.storable && matches!(self.status, 500 | 502..=504)
+    }
+
+    /// What the key's object remembers, if this answer is not stored.
+    #[must_use]
+    pub fn as_failure(&self) -> Failure {
+        if !self.is_failure() {
+            return Failure::Pass;
+        }
+        let field = self.headers.iter().find(|(name, _)| name == "retry-after");
+        let retry_after = field.and_then(|(_, field)| http::retry_after(field, self.at));
+        Failure::Transient { reason: Reason::OriginError, retry_after }
     }
 }

@@ -178,6 +178,9 @@ impl Miss {
                 };
                 self.failed(failure, retry_after, now)
             }
+            RefreshOutcome::Passed(computed) if computed.is_failure() => {
+                self.or_fallback(MissOutcome::Passed(computed), now)
+            }
             RefreshOutcome::Passed(computed) => MissAction::Answer(MissOutcome::Passed(computed)),
             RefreshOutcome::ObjectLost => {
                 self.object_lost = true;

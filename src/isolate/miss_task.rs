@@ -223,7 +223,7 @@ fn backed_off(failure: Failure, retry_after: Span) -> MissEvent {
 
 impl StepContext<'_> {
     /// What memory holds for the key, whatever its age.
-    fn in_memory(&mut self) -> Option<Arc<Entry>> {
+    pub(super) fn in_memory(&mut self) -> Option<Arc<Entry>> {
         let key = self.subject.key;
         self.isolate.memory.get(&key.hash, &key.text, self.now)
     }

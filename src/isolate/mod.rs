@@ -26,3 +26,4 @@ pub mod share;
 pub mod state;
 pub mod step;
 pub mod task;
+pub mod variants;

@@ -273,17 +273,25 @@ impl Refresh {
             let Some(token) = self.token else {
                 return RefreshAction::End(RefreshOutcome::Passed(computed));
             };
+            // Without an older entry each client gets the origin's own words.
+            let failure = if self.subject.seen > 0 { computed.as_failure() } else { Failure::Pass };
             self.outcome = Some(RefreshOutcome::Passed(computed));
-            return RefreshAction::Fail(token, Failure::Pass);
+            return RefreshAction::Fail(token, failure);
         }
+        // A cheap renewal must not take the protection away that the cost of a computation gives.
+        let delta = match self.subject.delta {
+            Some(known) if computed.is_renewal => known,
+            known => xfetch::smooth_delta(known, computed.delta),
+        };
         let entry = Arc::new(Entry {
             generation: self.token.unwrap_or(self.subject.seen),
-            stored_at: computed.at,
-            delta: xfetch::smooth_delta(self.subject.delta, computed.delta),
-            lifetime: self.subject.lifetime,
+            stored_at: computed.at.minus(computed.age),
+            delta,
+            lifetime: computed.lifetime.unwrap_or(self.subject.lifetime),
             global_rate: 0,
             committed: self.token.is_some(),
             key: Arc::clone(&self.subject.key),
+            variant: computed.variant,
             status: computed.status,
             etag: entry::etag(&computed.body),
             headers: computed.headers,

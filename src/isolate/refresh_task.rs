@@ -115,7 +115,7 @@ impl RefreshTask {
                     let max_waiters = context.subject.route.max_waiters / 2;
                     Exchange::new(Message::Wait { seen, max_waiters })
                 }
-                RefreshAction::Compute => match begin_call(purpose, context) {
+                RefreshAction::Compute => match begin_call(purpose, true, context) {
                     Some((call, effect)) => {
                         self.stage = Stage::Computing(call);
                         return effect;
@@ -196,8 +196,13 @@ fn acquire(seen: u64, delta: Option<Span>, context: &mut StepContext<'_>) -> Mes
     Message::Acquire { seen, nonce, request }
 }
 
-/// Begins an origin call; `None` without room for one more.
-pub(super) fn begin_call(purpose: Purpose, context: &mut StepContext<'_>) -> Option<(CallId, Effect)> {
+/// Begins an origin call; `None` without room for one more. `may_validate`: an entry that memory holds may be validated
+/// instead of computed again.
+pub(super) fn begin_call(
+    purpose: Purpose,
+    may_validate: bool,
+    context: &mut StepContext<'_>,
+) -> Option<(CallId, Effect)> {
     let route = context.subject.route;
     for event in context.isolate.abandoned(context.now) {
         context.count(event);
@@ -206,7 +211,9 @@ pub(super) fn begin_call(purpose: Purpose, context: &mut StepContext<'_>) -> Opt
         return None;
     }
     let call = context.isolate.calls.begin(purpose, context.now, route.lease());
-    Some((call, Effect::CallOrigin { limit: route.origin_timeout }))
+    let held = if may_validate && route.origin_policy().is_some() { context.in_memory() } else { None };
+    let held = held.filter(|entry| entry.has_validator() && context.subject.is_answered_by(entry));
+    Some((call, Effect::CallOrigin { limit: route.origin_timeout, held }))
 }
 
 /// An origin call has ended: it counts once, and not at all if it was counted as abandoned before.
@@ -217,7 +224,11 @@ pub(super) fn settle(
     context: &mut StepContext<'_>,
 ) {
     let route = context.subject.route;
+    if let Ok(Computed { stale_forbidden_by: Some(directive), .. }) = result {
+        context.isolate.forbids_stale(route, directive);
+    }
     match result {
+        Ok(computed) if computed.is_renewal => {}
         Ok(computed) => context.isolate.measured(route, computed.delta),
         // It costs at least this much: a route whose computations all time out must not look fast.
         Err(Failure::Transient { reason: Reason::OriginTimeout, .. }) => {

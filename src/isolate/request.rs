@@ -37,6 +37,8 @@ pub struct RequestTask {
 #[derive(Clone, Debug, PartialEq, Hash)]
 enum Stage {
     New,
+    /// The same, for a request that is not to be cached.
+    Passing,
     /// Its own lookup in the colo, because memory holds a stale entry; `owner` is its mark in the gate.
     OwnLook {
         in_hand: Arc<Entry>,
@@ -61,9 +63,15 @@ impl RequestTask {
         Self { arrived: Instant::EPOCH, draw: Draw::NEVER_EARLY, stage: Stage::New }
     }
 
+    /// A request that is not to be cached.
+    pub(super) fn uncached() -> Self {
+        Self { stage: Stage::Passing, ..Self::new() }
+    }
+
     pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
         match (std::mem::replace(&mut self.stage, Stage::Ended), event) {
             (Stage::New, Event::Started) => self.start(context),
+            (Stage::Passing, Event::Started) => self.respond(MissOutcome::Uncached(None), context),
             (Stage::OwnLook { in_hand, owner }, event) => {
                 let in_colo = match event {
                     Event::Colo(bytes) => context.adopt_from_colo(bytes.as_deref()),
@@ -92,7 +100,9 @@ impl RequestTask {
                 served(uncached(result, fallback, context))
             }
             // The task does not wait for this event, so the world has made a mistake.
-            (Stage::New | Stage::Uncached { .. } | Stage::Ended, _) => served(Served::unavailable()),
+            (Stage::New | Stage::Passing | Stage::Uncached { .. } | Stage::Ended, _) => {
+                served(Served::unavailable())
+            }
         }
     }
 
@@ -103,6 +113,9 @@ impl RequestTask {
         self.arrived = now;
         self.draw = context.chance.draw();
         let found = context.isolate.arrived(subject.key, subject.route, now);
+        if let Some(effect) = other_variant(found.as_deref(), context) {
+            return effect;
+        }
         let verdict = self.judge(found.as_deref(), now, context);
         match (found, verdict) {
             (Some(entry), Verdict::Fresh) => served(Served::hit(entry, false, now)),
@@ -138,6 +151,9 @@ impl RequestTask {
     /// Serves after the lookup. The entry is judged at the request's arrival, so that a warm request does not
     /// become a miss because an entry's window ended during the lookup.
     fn serve(&mut self, found: Option<Arc<Entry>>, context: &mut StepContext<'_>) -> Effect {
+        if let Some(effect) = other_variant(found.as_deref(), context) {
+            return effect;
+        }
         let verdict = self.judge(found.as_deref(), self.arrived, context);
         match (found, verdict) {
             (None, _) => self.miss(None, false, context),
@@ -164,6 +180,12 @@ impl RequestTask {
 
     fn respond(&mut self, outcome: MissOutcome, context: &mut StepContext<'_>) -> Effect {
         let now = context.now;
+        if let MissOutcome::Collapsed(entry) | MissOutcome::Hit(entry) = &outcome
+            && let Some(effect) = other_variant(Some(entry), context)
+        {
+            adopt(entry, context);
+            return effect;
+        }
         served(match outcome {
             MissOutcome::Computed(entry, true) => Served::computed(entry, CacheStatus::Stored),
             MissOutcome::Computed(entry, false) => Served::computed(entry, CacheStatus::Miss),
@@ -178,13 +200,15 @@ impl RequestTask {
             }
             MissOutcome::Fallback(entry) => Served::fallback(entry, now),
             MissOutcome::Passed(computed) => Served::uncached(computed),
-            MissOutcome::Uncached(fallback) => match refresh_task::begin_call(Purpose::Cold, context) {
-                Some((call, effect)) => {
-                    self.stage = Stage::Uncached { call, fallback };
-                    return effect;
+            MissOutcome::Uncached(fallback) => {
+                match refresh_task::begin_call(Purpose::Cold, false, context) {
+                    Some((call, effect)) => {
+                        self.stage = Stage::Uncached { call, fallback };
+                        return effect;
+                    }
+                    None => uncached(Err(Failure::GivenBack), fallback, context),
                 }
-                None => uncached(Err(Failure::GivenBack), fallback, context),
-            },
+            }
             MissOutcome::Negative { status, content_type, body } => {
                 Served::failure(Failure::Negative { status, content_type, body, ttl: Span::ZERO })
             }
@@ -194,6 +218,13 @@ impl RequestTask {
             MissOutcome::TimedOut => Served::timed_out(),
         })
     }
+}
+
+/// The end of a request for which the entry found is another variant of the key's answers.
+fn other_variant(found: Option<&Entry>, context: &StepContext<'_>) -> Option<Effect> {
+    let entry = found.filter(|entry| !context.subject.is_answered_by(entry))?;
+    let names = entry.variant.iter().map(|(name, _)| name.clone()).collect();
+    Some(Effect::Done(Done::Varies(names)))
 }
 
 fn served(served: Served) -> Effect {
@@ -244,14 +275,15 @@ fn uncached(
 ) -> Served {
     let (floor, now) = (context.isolate.memory.floor(&context.subject.key.hash), context.now);
     match result {
-        Ok(computed) => Served::uncached(computed),
-        Err(failure @ (Failure::Transient { .. } | Failure::GivenBack)) => {
+        Ok(computed) if !computed.is_failure() => Served::uncached(computed),
+        Err(failure @ (Failure::Negative { .. } | Failure::Pass)) => Served::failure(failure),
+        result => {
             let left = fallback.and_then(|entry| floor.applied(entry, now));
-            match left.filter(|entry| entry.is_usable_on_error(now)) {
-                Some(entry) => Served::fallback(entry, now),
-                None => Served::failure(failure),
+            match (left.filter(|entry| entry.is_usable_on_error(now)), result) {
+                (Some(entry), _) => Served::fallback(entry, now),
+                (None, Ok(computed)) => Served::uncached(computed),
+                (None, Err(failure)) => Served::failure(failure),
             }
         }
-        Err(failure @ (Failure::Negative { .. } | Failure::Pass)) => Served::failure(failure),
     }
 }

@@ -12,6 +12,7 @@ use super::{
     refresh::Refresh,
     refresh_gate::{Blocked, RefreshGate},
     refresh_outcome::RefreshOutcome,
+    variants::Variants,
 };
 use crate::{
     core::{
@@ -40,6 +41,8 @@ pub struct IsolateState {
     pub gate: RefreshGate,
     /// Origin calls under way.
     pub calls: OriginCalls,
+    /// The variants of keys whose answers vary.
+    pub variants: Variants,
     /// Requests that wait for one lookup in the colo's cache.
     pub looks: Coalesce,
     /// Requests that wait for one message at the key's object.
@@ -49,6 +52,8 @@ pub struct IsolateState {
     next_ticket: WaitTicket,
     /// The smoothed cost of the computations of each route, by its path, as this isolate has measured it.
     deltas: Vec<(String, Span)>,
+    /// The directive by which the origin of a route forbade stale answers, by the route's path, as last seen here.
+    forbidden: Vec<(String, &'static str)>,
 }
 
 impl IsolateState {
@@ -59,11 +64,13 @@ impl IsolateState {
             memory: Memory::new(max_bytes, max_keys),
             gate: RefreshGate::new(max_keys),
             calls: OriginCalls::default(),
+            variants: Variants::default(),
             looks: Coalesce::default(),
             waits: Coalesce::default(),
             name: 0,
             next_ticket: 0,
             deltas: Vec::new(),
+            forbidden: Vec::new(),
         }
     }
 
@@ -73,12 +80,38 @@ impl IsolateState {
             memory: self.memory.of_key(hash),
             gate: self.gate.of_key(hash),
             calls: self.calls.clone(),
+            variants: Variants::default(),
             looks: Coalesce::default(),
             waits: Coalesce::default(),
             name: self.name,
             next_ticket: 0,
             deltas: Vec::new(),
+            forbidden: Vec::new(),
         }
+    }
+
+    /// Notes that the origin of a route forbids stale answers by this directive.
+    pub fn forbids_stale(&mut self, route: &Route, directive: &'static str) {
+        match self.forbidden.iter_mut().find(|(path, _)| *path == route.path) {
+            Some((_, known)) => *known = directive,
+            None => self.forbidden.push((route.path.clone(), directive)),
+        }
+    }
+
+    /// The directive by which the origin of a route has forbidden stale answers, if this isolate has seen one.
+    #[must_use]
+    pub fn stale_forbidden_by(&self, route: &Route) -> Option<&'static str> {
+        self.forbidden.iter().find(|(path, _)| *path == route.path).map(|(_, directive)| *directive)
+    }
+
+    /// A request for a key goes on with the key of its variant. Returns whether that may be cached. A purge of the key
+    /// purges its variants: tokens of all objects follow the clock, so the key's floor is a floor for them too.
+    pub fn enter_variant(&mut self, key: &Key, variant: &Key, most: u32, now: Instant) -> bool {
+        let floor = self.memory.floor(&key.hash);
+        if floor.highest() > 0 {
+            self.hear(variant.hash, floor, now);
+        }
+        self.variants.may_cache(key.hash, variant.hash, most, now)
     }
 
     /// A number for one wait of one request.

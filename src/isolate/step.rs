@@ -1,7 +1,7 @@
 //! The types that a task and the world that runs it exchange: the world reports an [`Event`], and gets a
 //! [`Step`] with one [`Effect`] to perform.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
     coalesce::WaitTicket,
@@ -98,6 +98,8 @@ pub enum Effect {
     CallOrigin {
         /// The limit.
         limit: Span,
+        /// The entry that the origin may confirm instead of computing (RFC 9111, section 4.3).
+        held: Option<Arc<Entry>>,
     },
     /// Wait until the ticket is woken ([`Event::Woken`]) or the time has passed ([`Event::TimedOut`]).
     Sleep {
@@ -119,6 +121,9 @@ pub enum Done {
     Served(Served),
     /// The floor of a purge; `None` if the object did not confirm the purge.
     Purged(Option<Floor>),
+    /// The key's answers vary by these header fields, and the request has other values than the entry: it is to be
+    /// asked again, with the key of its own variant.
+    Varies(Vec<String>),
 }
 
 /// A task to start in the background (`waitUntil`), as plain data for [`super::task::Task::new`].
@@ -204,6 +209,32 @@ pub struct KeyedRoute<'a> {
     pub key: &'a Key,
     /// Its route.
     pub route: &'a Route,
+    /// The header fields of the request, as far as answers may vary by them.
+    pub fields: &'a dyn RequestFields,
+}
+
+/// The header fields of a request, as far as answers may vary by them.
+pub trait RequestFields: fmt::Debug {
+    /// The normalised value of a field by its lower-case name; `None` if the request has none.
+    fn field(&self, name: &str) -> Option<String>;
+}
+
+/// A request whose header fields change no answer.
+#[derive(Clone, Copy, Debug)]
+pub struct NoFields;
+
+impl RequestFields for NoFields {
+    fn field(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+impl KeyedRoute<'_> {
+    /// Whether an entry of the key answers this request: it may be another variant.
+    #[must_use]
+    pub fn is_answered_by(&self, entry: &Entry) -> bool {
+        entry.answers(|name| self.fields.field(name))
+    }
 }
 
 /// What a task may use in one step.

@@ -41,6 +41,12 @@ impl Task {
         Self::Request(RequestTask::new())
     }
 
+    /// A request arrives whose answer is not to be cached.
+    #[must_use]
+    pub fn uncached() -> Self {
+        Self::Request(RequestTask::uncached())
+    }
+
     /// The key is purged: made stale, or removed.
     #[must_use]
     pub fn purge(hard: bool) -> Self {

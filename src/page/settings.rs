@@ -140,6 +140,7 @@ impl Settings {
                 ttl: self.seconds("ttl"),
                 stale_while_revalidate: self.seconds("swr"),
                 stale_if_error: self.seconds("sie"),
+                kept: Span::ZERO,
             },
             beta: self.get("beta"),
             late_share: self.get("late_share"),

@@ -1,18 +1,18 @@
 //! The stored form of an entry, for the colo's cache and the key's object.
 //!
-//! A frame ([`super::codec`]) of version 1 whose head describes the body. A change of any field is a new
-//! version; `tests/native/formats.rs` reads version 1 from a file.
+//! A frame ([`super::codec`]) of version 2 whose head describes the body. A change of any field is a new
+//! version; `tests/native/formats.rs` reads version 2 from a file.
 
 use serde::{Deserialize, Serialize};
 
 use super::codec;
 use crate::core::{
-    entry::{self, Entry, Lifetime},
+    entry::{self, Entry, Lifetime, Variant},
     time::{Instant, Span},
 };
 
 /// The version of this form.
-pub const FORMAT: u32 = u32::from_le_bytes(*b"XFE1");
+pub const FORMAT: u32 = u32::from_le_bytes(*b"XFE2");
 
 /// Why stored bytes are not an entry of this key. Each is treated as a miss and then overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,7 @@ struct EntryHead {
     lifetime: Lifetime,
     global_rate: u32,
     key: String,
+    variant: Variant,
     status: u16,
     headers: Vec<(String, String)>,
     etag: String,
@@ -49,6 +50,7 @@ pub fn encode(entry: &Entry) -> Vec<u8> {
         lifetime: entry.lifetime,
         global_rate: entry.global_rate,
         key: entry.key.to_string(),
+        variant: entry.variant.clone(),
         status: entry.status,
         headers: entry.headers.clone(),
         etag: entry.etag.clone(),
@@ -81,6 +83,7 @@ pub fn decode(bytes: &[u8], key: &str) -> Result<Entry, Unreadable> {
         global_rate: head.global_rate,
         committed: true,
         key: head.key.into(),
+        variant: head.variant,
         status: head.status,
         headers: head.headers,
         etag: head.etag,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The version of the messages.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What an isolate requests with `Acquire`, and the request rate that it observes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Hash)]

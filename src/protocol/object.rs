@@ -19,7 +19,7 @@ use crate::core::{
 };
 
 /// The version of the stored state.
-pub const FORMAT: u32 = u32::from_le_bytes(*b"XFS1");
+pub const FORMAT: u32 = u32::from_le_bytes(*b"XFS2");
 /// The bytes that one wake-up may send to all sleepers together; the sleepers beyond it get `Again`.
 pub const MAX_WAKE_BYTES: usize = 32 << 20;
 

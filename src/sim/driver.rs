@@ -16,7 +16,7 @@ use crate::{
         computation::Computed,
         metrics::{MetricEvent, ServedAs},
         served::{Answered, Served},
-        step::{Background, Done, Effect, Event, KeyedRoute, Notes, ObjectError, Shared, Step},
+        step::{Background, Done, Effect, Event, KeyedRoute, NoFields, Notes, ObjectError, Shared, Step},
         task::Task,
     },
 };
@@ -55,7 +55,7 @@ impl World {
         let Some(running) = self.tasks.get_mut(&id) else { return };
         let (isolate, key) = (running.isolate, running.key);
         let now = self.colos[self.isolates[isolate].colo].clock.read(self.now);
-        let subject = KeyedRoute { key: &self.keys[key], route: &self.route };
+        let subject = KeyedRoute { key: &self.keys[key], route: &self.route, fields: &NoFields };
         let step = running.task.on(event, subject, &mut self.isolates[isolate].state, now, chance);
         running.steps += 1;
         let (ends, at) = (running.steps <= MAX_STEPS, self.elapsed());
@@ -206,6 +206,7 @@ impl World {
                 delta: self.now.since(call.began),
                 storable,
                 at: self.clock_of(isolate),
+                ..Computed::default()
             }),
         }
     }

@@ -31,6 +31,7 @@ impl Scenario {
                 ttl: Span(between(500, 6_000)),
                 stale_while_revalidate: Span(between(0, 60_000)),
                 stale_if_error: Span(between(0, 60_000)),
+                kept: Span::ZERO,
             },
             origin_timeout: Span(between(500, 8_000)),
             delta: Span(between(50, 2_000)),

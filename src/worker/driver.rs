@@ -30,7 +30,7 @@ use crate::{
 pub(super) fn step(keyed: &Rc<KeyedRequest>, task: &mut Task, event: Event, now: Instant) -> Effect {
     let step = globals::with(|globals| {
         let chance = globals.chance();
-        let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route };
+        let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route, fields: &**keyed };
         task.on(event, subject, &mut globals.state, now, chance)
     });
     perform(keyed, step.notes);
@@ -57,7 +57,9 @@ pub(super) async fn drive(keyed: Rc<KeyedRequest>, mut task: Task, mut effect: E
             Effect::Send { bytes, limit, wants_late_reply } => {
                 Event::Object(send(&keyed, bytes, limit, wants_late_reply).await)
             }
-            Effect::CallOrigin { limit } => Event::Origin(origin::compute(&keyed, limit).await),
+            Effect::CallOrigin { limit, held } => {
+                Event::Origin(origin::compute(&keyed, limit, held.as_deref()).await)
+            }
             Effect::Sleep { ticket, at_most } => sleep(ticket, at_most).await,
             Effect::Done(done) => return done,
         };

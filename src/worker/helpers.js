@@ -54,6 +54,15 @@ export function requestFlags(request, names) {
   return flags + LENGTH * (Math.min(length, MAX_LENGTH) + 1);
 }
 
+/**
+ * The names and values of all headers, one after the other. Several fields of a name are one, except `Set-Cookie`.
+ *
+ * @param {Headers} headers
+ */
+export function headerList(headers) {
+  return [...headers].flat();
+}
+
 let memory = new Uint8Array(0);
 
 /**

@@ -2,13 +2,17 @@
 
 use js_sys::{Array, ArrayBuffer, Promise, Uint8Array};
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use web_sys::{Request, Response, ResponseInit};
+use web_sys::{Headers, Request, Response, ResponseInit};
 
 #[wasm_bindgen(module = "/src/worker/helpers.js")]
 extern "C" {
     /// Encodes a request's method and headers as one number, for `RequestFlags`.
     #[wasm_bindgen(js_name = requestFlags)]
     pub(super) fn request_flags(request: &Request, credentials: &Array) -> f64;
+
+    /// The names and values of all headers, one after the other.
+    #[wasm_bindgen(js_name = headerList)]
+    fn header_list(headers: &Headers) -> Vec<String>;
 
     /// Copies `length` bytes of a buffer into wasm memory, to this address.
     fn copy(buffer: &ArrayBuffer, length: usize, memory: &JsValue, address: usize);
@@ -25,6 +29,12 @@ extern "C" {
 
     /// Cancels the timer of a `sleep` promise that is no longer awaited.
     pub(super) fn forget(sleeping: &Promise);
+}
+
+/// All headers, with names in lower case.
+pub(super) fn fields(headers: &Headers) -> Vec<(String, String)> {
+    let mut list = header_list(headers).into_iter();
+    std::iter::from_fn(|| Some((list.next()?, list.next()?))).collect()
 }
 
 /// The first bytes of a buffer.

@@ -1,12 +1,22 @@
 //! A request to a cached route once its key is known.
 
-use std::rc::Rc;
+use std::{fmt, rc::Rc};
+
+use web_sys::Headers;
 
 use super::{
     context::RequestContext,
     object_stub::{Address, LEASE_BINDING},
+    response,
 };
-use crate::core::{config::Route, http::Method, key::Key};
+use crate::{
+    core::{
+        config::{Credentials, Route},
+        http::{self, Method},
+        key::Key,
+    },
+    isolate::step::RequestFields,
+};
 
 /// The key of a request, and the parts of the request that the origin gets.
 pub(super) struct CacheRequest {
@@ -26,9 +36,75 @@ pub(super) struct KeyedRequest {
     pub(super) context: Rc<RequestContext>,
     pub(super) route: Rc<Route>,
     pub(super) request: Rc<CacheRequest>,
+    /// The key without a variant, if this is a variant's.
+    primary: Option<Key>,
+    /// The header fields by which answers may vary, if not those of the request itself.
+    headers: Option<Headers>,
+}
+
+impl fmt::Debug for KeyedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.request.key.text)
+    }
+}
+
+impl RequestFields for KeyedRequest {
+    /// Without the credentials that the origin does not get.
+    fn field(&self, name: &str) -> Option<String> {
+        let is_sent = self.route.forwards_all() && !self.is_dropped(name);
+        let value = if is_sent { response::get(&self.headers(), name) } else { None };
+        value.map(|value| http::normalised(name, &value))
+    }
 }
 
 impl KeyedRequest {
+    pub(super) fn new(
+        context: Rc<RequestContext>,
+        route: Rc<Route>,
+        request: Rc<CacheRequest>,
+        headers: Option<Headers>,
+    ) -> Self {
+        Self { context, route, request, primary: None, headers }
+    }
+
+    /// The key without a variant.
+    pub(super) fn primary(&self) -> &Key {
+        self.primary.as_ref().unwrap_or(&self.request.key)
+    }
+
+    /// The same request with the key of its variant, of answers that vary by these header fields.
+    pub(super) fn variant(&self, names: Vec<String>) -> Self {
+        let fields =
+            names.into_iter().map(|name| (self.field(&name), name)).map(|(value, name)| (name, value));
+        let CacheRequest { method, target, body, headers, .. } = &*self.request;
+        let request = CacheRequest {
+            key: self.primary().variant(&fields.collect()),
+            method: *method,
+            target: target.clone(),
+            body: body.clone(),
+            headers: headers.clone(),
+        };
+        Self {
+            context: Rc::clone(&self.context),
+            route: Rc::clone(&self.route),
+            request: Rc::new(request),
+            primary: Some(self.primary().clone()),
+            headers: self.headers.clone(),
+        }
+    }
+
+    /// The header fields of the request.
+    pub(super) fn headers(&self) -> Headers {
+        self.headers.clone().unwrap_or_else(|| self.context.request.headers())
+    }
+
+    /// Whether a header is a credential, which a route that shares its answers does not send.
+    pub(super) fn is_dropped(&self, name: &str) -> bool {
+        self.route.credentials != Credentials::Origin
+            && (matches!(name, "authorization" | "cookie")
+                || self.route.credential_headers.iter().any(|it| it == name))
+    }
+
     /// The address of the key's object.
     pub(super) fn address(&self) -> Address {
         Address {

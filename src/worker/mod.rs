@@ -7,6 +7,8 @@ pub mod platform;
 #[cfg(feature = "edge")]
 mod admin;
 #[cfg(feature = "edge")]
+mod answered;
+#[cfg(feature = "edge")]
 mod assets;
 #[cfg(feature = "edge")]
 mod body;
@@ -26,6 +28,10 @@ mod globals;
 mod handler;
 #[cfg(feature = "edge")]
 mod helpers;
+#[cfg(feature = "edge")]
+mod invalidation;
+#[cfg(feature = "edge")]
+mod judged_answer;
 #[cfg(feature = "edge")]
 mod keyed_request;
 #[cfg(feature = "edge")]

@@ -11,6 +11,8 @@ use worker::Env;
 
 use super::{
     body::{self, BodyError},
+    helpers,
+    judged_answer::Answered,
     keyed_request::{CacheRequest, KeyedRequest},
     platform::{background::BoxFuture, bindings, clock},
     response, timer,
@@ -18,6 +20,7 @@ use super::{
 use crate::{
     core::{
         config::{Config, OriginUrl, Route},
+        entry::Entry,
         failure::{Failure, Reason},
         http::{self, CACHE_NAME, KEPT_HEADERS, Method, StoringHeaders},
         time::{Instant, Span},
@@ -29,21 +32,28 @@ use crate::{
 const MAX_REFUSAL: usize = 65_536;
 
 /// Calls the origin, and measures the time from just before the call to the last byte of the body.
-pub(super) async fn compute(keyed: &KeyedRequest, limit: Span) -> Result<Computed, Failure> {
+/// `held` is an entry that the origin may confirm instead.
+pub(super) async fn compute(
+    keyed: &KeyedRequest,
+    limit: Span,
+    held: Option<&Entry>,
+) -> Result<Computed, Failure> {
     let unreachable = |_| transient(Reason::OriginUnreachable);
     let (config, route) = (&keyed.context.config, &keyed.route);
     let abort = AbortController::new().map_err(unreachable)?;
-    let request = request(config, route, &keyed.request, &abort).map_err(unreachable)?;
+    let request = request(config, keyed, held, &abort).map_err(unreachable)?;
     let started = clock::now();
     let fetched = fetch(&keyed.context.env, config.origin_of(Some(route)), &request).map_err(unreachable)?;
     let own = Rc::clone(route);
+    let is_validation = held.is_some();
     let whole: BoxFuture<Result<Received, Failure>> = Box::pin(async move {
         let response = JsFuture::from(fetched).await.map_err(unreachable)?;
-        let begun = Begun::of(response.unchecked_into(), &own)?;
+        let begun = Begun::of(response.unchecked_into(), &own, is_validation)?;
         let bytes = body::read(begun.response.body(), begun.most).await;
         Ok(Received { begun, bytes, at: clock::now() })
     });
     match timer::within(limit, whole).await {
+        Ok(received) if route.origin_policy().is_some() => received?.judged_by_origin(started, keyed, held),
         Ok(received) => received?.judged(started, route),
         Err(unfinished) => {
             abort.abort();
@@ -59,12 +69,17 @@ fn transient(reason: Reason) -> Failure {
 
 fn request(
     config: &Config,
-    route: &Route,
-    asked: &CacheRequest,
+    keyed: &KeyedRequest,
+    held: Option<&Entry>,
     abort: &AbortController,
 ) -> Result<Request, JsValue> {
+    let (route, asked): (&Route, &CacheRequest) = (&keyed.route, &keyed.request);
     let has_body = asked.method != Method::Get;
-    let headers = response::headers(&[("accept", &route.content_types.join(", ")), ("cdn-loop", CACHE_NAME)]);
+    let headers = if route.forwards_all() {
+        forwarded(keyed)
+    } else {
+        response::headers(&[("accept", &route.content_types.join(", ")), ("cdn-loop", CACHE_NAME)])
+    };
     if has_body {
         headers.set("content-type", "application/json")?;
     }
@@ -76,6 +91,11 @@ fn request(
     for (name, value) in &config.origin_headers {
         headers.set(name, value)?;
     }
+    for (name, of_entry) in [("if-none-match", "etag"), ("if-modified-since", "last-modified")] {
+        if let Some(value) = held.and_then(|entry| entry.header(of_entry)) {
+            headers.set(name, value)?;
+        }
+    }
     let init = RequestInit::new();
     init.set_method(asked.method.as_str());
     init.set_headers(&headers);
@@ -86,6 +106,19 @@ fn request(
     init.set_signal(Some(&abort.signal()));
     let origin = config.origin_of(Some(route));
     Request::new_with_str_and_init(&url(origin, &asked.target), &init)
+}
+
+/// The client's headers that the origin gets, without credentials: the answer is for other clients too.
+fn forwarded(keyed: &KeyedRequest) -> Headers {
+    let headers = keyed.headers();
+    let passed = response::get(&headers, "cdn-loop").map_or(String::new(), |passed| passed + ", ");
+    let outgoing = response::headers(&[("cdn-loop", &(passed + CACHE_NAME))]);
+    for (name, value) in http::to_origin(helpers::fields(&headers)) {
+        if !keyed.is_dropped(&name) {
+            response::set(&outgoing, &name, &value);
+        }
+    }
+    outgoing
 }
 
 /// The URL of a path at an origin; a service binding ignores the host.
@@ -115,11 +148,14 @@ struct Begun {
 }
 
 impl Begun {
-    fn of(response: Response, route: &Route) -> Result<Self, Failure> {
+    fn of(response: Response, route: &Route, is_validation: bool) -> Result<Self, Failure> {
         let headers = response.headers();
         let retry_after = response::get(&headers, "retry-after");
         let retry_after = retry_after.and_then(|field| http::retry_after(&field, clock::now()));
-        let status = http::status(response.status(), retry_after);
+        let status = match route.origin_policy() {
+            Some(_) => http::status_of_origin(response.status(), is_validation),
+            None => http::status(response.status(), retry_after),
+        };
         let is_refusal = status == http::Status::Refusal;
         let content_type = response::get(&headers, "content-type").unwrap_or_default();
         let may_store = route.content_types.iter().any(|pattern| http::matches_type(&content_type, pattern));
@@ -151,6 +187,24 @@ impl Begun {
     }
 }
 
+impl Begun {
+    /// The body, if it is whole.
+    fn whole(&self, bytes: Result<Vec<u8>, BodyError>) -> Result<Vec<u8>, Failure> {
+        let bytes = bytes.map_err(|why| {
+            transient(match why {
+                BodyError::TooLarge => Reason::OriginBodyTooLarge,
+                BodyError::Broken | BodyError::TooSlow => Reason::OriginTruncated,
+            })
+        })?;
+        let is_short = self.announced.is_some_and(|length| length != bytes.len());
+        // An answer that has no body may announce the length of another one.
+        if is_short && !matches!(self.response.status(), 204 | 205 | 304) {
+            return Err(transient(Reason::OriginTruncated));
+        }
+        Ok(bytes)
+    }
+}
+
 /// A response of the origin with its body, or the error with which reading the body ended.
 struct Received {
     begun: Begun,
@@ -161,15 +215,7 @@ struct Received {
 impl Received {
     fn judged(self, started: Instant, route: &Route) -> Result<Computed, Failure> {
         let Self { begun, bytes, at } = self;
-        let bytes = bytes.map_err(|why| {
-            transient(match why {
-                BodyError::TooLarge => Reason::OriginBodyTooLarge,
-                BodyError::Broken | BodyError::TooSlow => Reason::OriginTruncated,
-            })
-        })?;
-        if begun.announced.is_some_and(|length| length != bytes.len()) {
-            return Err(transient(Reason::OriginTruncated));
-        }
+        let bytes = begun.whole(bytes)?;
         let status = begun.response.status();
         let storable = storable(&begun.headers) && (begun.may_store || begun.is_refusal);
         // Validated once per computation, so that what is cached or relayed as JSON is JSON.
@@ -189,7 +235,30 @@ impl Received {
             let body = String::from_utf8(bytes).unwrap_or_default();
             return Err(Failure::Negative { status, content_type, body, ttl: route.negative_ttl });
         }
-        Ok(Computed { status, storable, headers, body: Arc::from(bytes), delta: at.since(started), at })
+        Ok(Computed {
+            status,
+            storable,
+            headers,
+            body: Arc::from(bytes),
+            delta: at.since(started),
+            at,
+            ..Computed::default()
+        })
+    }
+
+    /// The same, where the headers of the answer say what becomes of it.
+    fn judged_by_origin(
+        self,
+        started: Instant,
+        keyed: &KeyedRequest,
+        held: Option<&Entry>,
+    ) -> Result<Computed, Failure> {
+        let Self { begun, bytes, at } = self;
+        let bytes = begun.whole(bytes)?;
+        let told = helpers::fields(&begun.headers);
+        let answered =
+            Answered { status: begun.response.status(), told, body: Arc::from(bytes), started, at };
+        Ok(answered.computed(keyed, begun.may_store, held))
     }
 }
 

@@ -45,7 +45,7 @@ impl Prepared {
         status: CacheStatus,
         now: Instant,
     ) -> Response {
-        if entry.body.len() > MAX_BODY {
+        if entry.body.len() > MAX_BODY || entry.body.is_empty() {
             return response::of_entry(route, entry, status, now);
         }
         let seconds = entry.age(now).0 / 1_000;

@@ -1,10 +1,11 @@
-//! A request to a cached route: its checks, its key, and the response to what its task has served.
+//! A request to a cached route: its checks, its key, and its task.
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use web_sys::Response;
 
 use super::{
+    answered,
     body::{self, BodyError},
     context::{RequestContext, RequestHead},
     cors, driver, globals,
@@ -21,16 +22,13 @@ use crate::{
     core::{
         canonical_json,
         config::{Config, Credentials, Route},
-        entry::Entry,
-        http::{self, CacheStatus, Method, Ranges},
+        http::{self, Method},
         key::{self, MAX_HEADER, Scope},
         time::{Instant, Span},
     },
     isolate::{
-        computation::Computed,
         key_memo::RawRequest,
         metrics::ServedAs,
-        served::{Answered, Served},
         step::{Done, Effect, Event},
         task::Task,
     },
@@ -48,6 +46,9 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
         return Routed::Answer(options(head, route));
     }
     let Some(method) = flags.method().filter(|method| route.methods.contain(*method)) else {
+        if route.origin_policy().is_some() {
+            return Routed::Wait(Wait::Bypass(Rc::clone(route)));
+        }
         let allow = route.methods.allow();
         let problem = Problem::new(405, "method_not_allowed", format!("This path takes {allow}."));
         return Routed::Reject(problem.header("allow", allow));
@@ -65,7 +66,7 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
                     let detail = "This path takes no credentials.";
                     return Routed::Reject(Problem::new(403, "credentials_not_allowed", detail));
                 }
-                Credentials::Ignore => {}
+                Credentials::Ignore | Credentials::Origin => {}
             }
         }
     }
@@ -212,22 +213,40 @@ pub(super) fn answer_now(
             return Ok(problem.response());
         }
     };
-    let keyed = Rc::new(KeyedRequest { context: Rc::clone(context), route: Rc::clone(route), request });
+    let mut keyed = Rc::new(KeyedRequest::new(Rc::clone(context), Rc::clone(route), request, None));
     let mut task = Task::request();
     // Without a wait in between, the clock is read once.
     let now = clock::now();
-    match driver::step(&keyed, &mut task, Event::Started, now) {
-        Effect::Done(done) => Ok(respond(&keyed, raw.as_ref(), done, started, now)),
-        effect => Err(Box::new(SlowPath { keyed, raw, task, effect, started })),
+    loop {
+        match driver::step(&keyed, &mut task, Event::Started, now) {
+            Effect::Done(Done::Varies(names)) => (keyed, task) = of_variant(keyed, names, now),
+            Effect::Done(done) => return Ok(answered::respond(&keyed, raw.as_ref(), done, started, now)),
+            effect => return Err(Box::new(SlowPath { keyed, raw, task, effect, started })),
+        }
     }
+}
+
+/// How a request goes on whose key has other variants: with its own variant's key, or uncached.
+fn of_variant(keyed: Rc<KeyedRequest>, names: Vec<String>, now: Instant) -> (Rc<KeyedRequest>, Task) {
+    let variant = keyed.variant(names);
+    let most = keyed.route.origin_policy().map_or(0, |policy| policy.max_variants);
+    let may_cache = variant.request.key != keyed.request.key
+        && globals::with(|globals| {
+            globals.state.enter_variant(keyed.primary(), &variant.request.key, most, now)
+        });
+    if may_cache { (Rc::new(variant), Task::request()) } else { (keyed, Task::uncached()) }
 }
 
 impl SlowPath {
     /// Waits for the task's end.
     pub(super) async fn answer(self: Box<Self>) -> Response {
-        let Self { keyed, raw, task, effect, started } = *self;
-        let done = driver::drive(Rc::clone(&keyed), task, effect).await;
-        respond(&keyed, raw.as_ref(), done, started, clock::now())
+        let Self { mut keyed, raw, mut task, effect, started } = *self;
+        let mut done = driver::drive(Rc::clone(&keyed), task, effect).await;
+        while let Done::Varies(names) = done {
+            (keyed, task) = of_variant(keyed, names, clock::now());
+            done = driver::run(Rc::clone(&keyed), task, Event::Started).await;
+        }
+        answered::respond(&keyed, raw.as_ref(), done, started, clock::now())
     }
 }
 
@@ -302,131 +321,4 @@ pub(super) fn keyed(
         headers: &headers,
     };
     CacheRequest { key: key::key(&scope, &body), method, target, body, headers }
-}
-
-/// The response to what a task has served, counted.
-/// `started` is when the reading of the body began.
-fn respond(
-    keyed: &KeyedRequest,
-    raw: Option<&RawRequest>,
-    done: Done,
-    started: Instant,
-    now: Instant,
-) -> Response {
-    let served = match done {
-        Done::Served(served) => served,
-        // No other task answers a client.
-        Done::Nothing | Done::Purged(_) => Served::unavailable(),
-    };
-    let response = match served.answer {
-        Answered::Entry { entry, status } => entry_response(keyed, raw, &entry, status, now),
-        Answered::Uncached(computed) => uncached(&computed),
-        Answered::Refusal { status, content_type, body } => {
-            refusal(status, &content_type, &body, CacheStatus::Miss)
-        }
-        Answered::Failed { reason, retry_after } => {
-            Problem::of(reason, retry_after).cache_status(CacheStatus::Miss).response()
-        }
-        Answered::TooManyWaiters => {
-            let problem = Problem::new(503, "too_many_waiters", "Too many requests wait for this answer.");
-            problem.retry_after(Span::SECOND).cache_status(CacheStatus::Miss).response()
-        }
-        Answered::Unavailable => Problem::unavailable().cache_status(CacheStatus::Miss).response(),
-    };
-    metrics_sender::answered(&keyed.context, served.class, started, now);
-    response
-}
-
-/// A 4xx of the origin: as it was, if it is JSON, as its content type says then; else only its status.
-fn refusal(status: u16, content_type: &str, body: &str, cache_status: CacheStatus) -> Response {
-    if !http::is_json(content_type) {
-        return Problem::new(status, "origin_refused", "The origin refuses this request.")
-            .cache_status(cache_status)
-            .response();
-    }
-    let headers = response::headers(&[
-        ("content-type", content_type),
-        ("cache-control", "no-store"),
-        ("cache-status", &cache_status.value()),
-        ("x-content-type-options", "nosniff"),
-    ]);
-    response::with_text(status, &headers, body)
-}
-
-fn uncached(computed: &Computed) -> Response {
-    if computed.is_refusal() {
-        let content_type = computed.headers.iter().find(|(name, _)| name == "content-type");
-        let content_type = content_type.map_or("", |(_, value)| value);
-        let body = str::from_utf8(&computed.body).unwrap_or_default();
-        return refusal(computed.status, content_type, body, CacheStatus::Bypass);
-    }
-    let headers =
-        response::headers(&[("cache-control", "no-store"), ("cache-status", &CacheStatus::Bypass.value())]);
-    for (name, value) in &computed.headers {
-        response::set(&headers, name, value);
-    }
-    response::with_bytes(computed.status, &headers, &computed.body)
-}
-
-fn entry_response(
-    keyed: &KeyedRequest,
-    raw: Option<&RawRequest>,
-    entry: &Arc<Entry>,
-    status: CacheStatus,
-    now: Instant,
-) -> Response {
-    let (context, route, flags) = (&keyed.context, &keyed.route, keyed.context.flags);
-    if is_held(context, entry, now) {
-        return response::not_modified(route, entry, status, now);
-    }
-    if flags.is_head() {
-        return response::head_of_entry(route, entry, status, now);
-    }
-    if flags.has_range()
-        && let Some(partial) = partial(keyed, entry, status, now)
-    {
-        return partial;
-    }
-    let prepared = raw.and_then(|raw| {
-        globals::with(|globals| Some(globals.memo.get(raw)?.response(route, entry, status, now)))
-    });
-    prepared.unwrap_or_else(|| response::of_entry(route, entry, status, now))
-}
-
-/// Whether the client holds this entry: `If-None-Match` decides, and `If-Modified-Since` only without it (RFC 9110,
-/// section 13.2.2).
-fn is_held(context: &RequestContext, entry: &Entry, now: Instant) -> bool {
-    if context.flags.has_none_match() {
-        return context
-            .header("if-none-match")
-            .is_some_and(|field| http::none_match_names(&field, &entry.etag));
-    }
-    context.flags.has_modified_since()
-        && context
-            .header("if-modified-since")
-            .zip(entry.header("last-modified"))
-            .is_some_and(|(field, modified)| http::is_unmodified_since(&field, modified, now))
-}
-
-/// The parts of an entry that the request's `Range` asks for; `None` if the whole is the answer.
-fn partial(keyed: &KeyedRequest, entry: &Entry, status: CacheStatus, now: Instant) -> Option<Response> {
-    let context = &keyed.context;
-    if entry.status != 200 {
-        return None;
-    }
-    if let Some(field) = context.header("if-range")
-        && !http::range_applies(&field, &entry.etag, entry.header("last-modified"))
-    {
-        return None;
-    }
-    match http::ranges(&context.header("range")?, entry.body.len()) {
-        Ranges::Whole => None,
-        Ranges::Parts(parts) => Some(response::parts_of_entry(&keyed.route, entry, &parts, status, now)),
-        Ranges::Unsatisfiable => {
-            let detail = "The answer has no such part.";
-            let problem = Problem::new(416, "range_not_satisfiable", detail);
-            let length = format!("bytes */{}", entry.body.len());
-            Some(problem.header("content-range", length).cache_status(status).response())
-        }
-    }
 }

@@ -4,7 +4,10 @@ use serde_json::Value;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
-use crate::core::{canonical_json, config::Route, entry::Entry, http::CacheStatus, time::Instant};
+use crate::{
+    core::{canonical_json, config::Route, entry::Entry, http::CacheStatus, time::Instant},
+    isolate::computation::Computed,
+};
 
 /// New headers.
 pub(super) fn headers(pairs: &[(&str, &str)]) -> Headers {
@@ -61,8 +64,24 @@ pub(super) fn json(status: u16, value: &Value) -> Response {
     with_text(status, &headers, &canonical_json::text(value))
 }
 
+/// An answer of the origin as it was, to the client that has asked for it alone.
+pub(super) fn passed(computed: &Computed) -> Response {
+    let headers = headers(&[]);
+    for (name, value) in &computed.headers {
+        let _ = headers.append(name, value);
+    }
+    let _ = headers.append("cache-status", &CacheStatus::Miss.value());
+    if matches!(computed.status, 101 | 204 | 205 | 304) {
+        return empty(computed.status, &headers);
+    }
+    with_bytes(computed.status, &headers, &computed.body)
+}
+
 /// An entry as an answer.
 pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Response {
+    if matches!(entry.status, 204 | 205) {
+        return empty(entry.status, &headers_of_entry(route, entry, status, now));
+    }
     let bytes = js_sys::Uint8Array::from(&*entry.body);
     Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init_of_entry(route, entry, status, now))
         .unwrap_or_else(|_| Response::error())
@@ -122,9 +141,12 @@ fn headers_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Inst
         set(&headers, name, value);
     }
     set(&headers, "age", &(entry.age(now).0 / 1_000).to_string());
-    set(&headers, "etag", &entry.etag);
-    set(&headers, "cache-control", &route.cache_control);
-    set(&headers, "cache-status", &status.value());
+    set(&headers, "etag", entry.validator());
+    if let Some(cache_control) = &route.cache_control {
+        set(&headers, "cache-control", cache_control);
+    }
+    // After what caches behind this one have said (RFC 9211, section 2).
+    let _ = headers.append("cache-status", &status.value());
     if route.methods.get {
         set(&headers, "accept-ranges", "bytes");
     }

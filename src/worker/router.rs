@@ -8,7 +8,7 @@ use worker::{Context, Env};
 use super::{
     admin, assets,
     context::{RequestContext, RequestHead, RequestTarget},
-    cors, forward, globals, metrics_sender,
+    cors, forward, globals, invalidation, metrics_sender,
     platform::{background, clock},
     problem::{self, Problem},
     request,
@@ -124,9 +124,10 @@ pub(super) async fn wait_and_answer(context: &Rc<RequestContext>, wait: Wait) ->
     cors::with_cors(context, response)
 }
 
-async fn pass(context: &RequestContext, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
+async fn pass(context: &Rc<RequestContext>, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
     let started = clock::now();
     let response = forward::forward(context, origin, path_and_query).await;
+    invalidation::invalidate(context, &response).await;
     metrics_sender::answered(context, ServedAs::Bypass, started, clock::now());
     response
 }

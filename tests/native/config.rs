@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use xfetch_edge::{
     core::{
         body_fields::{BodyFields, Pointer},
-        config::{Beta, Config, Credentials, Origin, OriginUrl},
+        config::{Beta, Config, Credentials, Origin, OriginPolicy, OriginUrl},
         http::{KeyedQuery, Methods},
         time::Span,
     },
@@ -73,7 +73,7 @@ fn a_minimal_configuration_has_the_documented_defaults() {
     assert_eq!((route.origin_timeout, route.negative_ttl), (Span(15_000), Span::ZERO));
     assert_eq!((route.max_request, route.max_response), (65_536, 1_048_576));
     assert_eq!((route.max_waiters, route.max_origin_calls), (1_000, 50));
-    assert_eq!(route.cache_control, "no-cache");
+    assert_eq!(route.cache_control.as_deref(), Some("no-cache"));
     assert_eq!(route.lease(), Span(20_000));
     assert_eq!(route.patience(), Span(40_000));
 }
@@ -164,7 +164,7 @@ fn configured_numbers_have_their_documented_units() {
     assert_eq!((&route.credential_headers[0][..], &route.headers[0][..]), ("x-key", "x-lang"));
     let named = ["a", "b"].map(|name| Pointer::parse(name).unwrap());
     assert_eq!(route.fields, BodyFields::Only(named.to_vec()));
-    assert_eq!(route.cache_control, "max-age=1, private");
+    assert_eq!(route.cache_control.as_deref(), Some("max-age=1, private"));
 }
 
 #[test]
@@ -213,8 +213,13 @@ fn texts_and_lists_are_accepted_or_refused_by_name() {
         ("methods", json!(["POST", "POST"])),
         ("methods", json!("GET")),
         ("methods", json!([])),
-        ("policy", json!("origin")),
         ("policy", json!("")),
+        ("policy", json!("browser")),
+        ("forward", json!("all")),
+        ("heuristic", json!(0.1)),
+        ("heuristic_most", json!(60)),
+        ("max_variants", json!(8)),
+        ("credentials", json!("origin")),
         ("query", json!("some")),
         ("query", json!([])),
         ("query", json!([""])),
@@ -541,8 +546,55 @@ fn fields_and_ignore_exclude_each_other() {
 }
 
 #[test]
-fn a_route_with_get_says_whose_times_count() {
-    assert_eq!(refused(route(json!({ "methods": ["GET"] }))), "ROUTES[0].policy");
+fn what_the_origin_decides_has_its_own_settings_and_defaults() {
+    let policy = |change: Value| good(route(change)).routes[0].origin_policy().cloned();
+    assert_eq!(policy(json!({})), None);
+    assert_eq!(policy(json!({ "policy": "route" })), None);
+    assert_eq!(policy(json!({ "methods": ["GET"] })), Some(OriginPolicy::default()));
+    assert_eq!(policy(json!({ "policy": "origin" })), Some(OriginPolicy::default()));
+    let all = json!({
+        "methods": ["GET"], "ttl": 60, "stale_while_revalidate": 0, "stale_if_error": 30, "heuristic": 0,
+        "heuristic_most": 10, "forward": "all", "max_variants": 2, "credentials": "origin",
+    });
+    let read = good(route(all)).routes[0].clone();
+    let expected = OriginPolicy {
+        most_fresh: Some(Span(60_000)),
+        stale_while_revalidate: Some(Span::ZERO),
+        stale_if_error: Some(Span(30_000)),
+        heuristic: 0.0,
+        heuristic_most: Span(10_000),
+        forwards_all: true,
+        max_variants: 2,
+    };
+    assert_eq!(read.origin_policy(), Some(&expected));
+    assert_eq!(read.credentials, Credentials::Origin);
+    assert_eq!(read.content_types, ["*/*"]);
+    assert_eq!(read.cache_control, None, "the origin's");
+    let named = json!({ "policy": "origin", "content_types": ["text/html"], "cache_control": "no-store" });
+    let named = good(route(named)).routes[0].clone();
+    assert_eq!((named.content_types.len(), named.cache_control.as_deref()), (1, Some("no-store")));
+    let origin = |name: &str, value: Value| {
+        let mut change = json!({ "policy": "origin" });
+        change[name] = value;
+        refused(route(change))
+    };
+    for (name, value) in [
+        ("forward", json!("some")),
+        ("heuristic", json!(1.5)),
+        ("heuristic_most", json!(-1)),
+        ("max_variants", json!(0)),
+        ("max_variants", json!(1.5)),
+        ("ttl", json!(0)),
+        ("stale_if_error", json!("60")),
+        ("credentials", json!("origin")),
+    ] {
+        assert_eq!(origin(name, value.clone()), format!("ROUTES[0].{name}"), "{value}");
+    }
+}
+
+#[test]
+fn a_route_with_get_and_other_methods_says_whose_times_count() {
+    assert_eq!(refused(route(json!({ "methods": ["GET", "POST"] }))), "ROUTES[0].policy");
     let config = good(route(json!({
         "path": "/articles/*", "methods": ["GET", "QUERY"], "policy": "route", "query": ["page", "lang"],
         "query_other": "drop", "content_types": ["Text/*", "application/json"],

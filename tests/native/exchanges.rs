@@ -55,7 +55,7 @@ fn hard(hard: u64) -> Floor {
 
 fn computed(status: u16, storable: bool) -> Computed {
     let (headers, body) = (Vec::new(), Arc::from(&b"1"[..]));
-    Computed { status, headers, body, delta: Span(900), storable, at: NOW }
+    Computed { status, headers, body, delta: Span(900), storable, at: NOW, ..Computed::default() }
 }
 
 /// A refresh that has sent its commit under token 9, after a grant that carried this floor.

@@ -19,7 +19,7 @@ use xfetch_edge::{
         metrics::{MetricEvent, ServedAs},
         served::{Answered, Served},
         state::IsolateState,
-        step::{Background, Done, Effect, Event, KeyedRoute, Step},
+        step::{Background, Done, Effect, Event, KeyedRoute, NoFields, Step},
         task::Task,
     },
     protocol::{
@@ -46,8 +46,12 @@ fn key() -> Key {
 
 /// An entry of this age in milliseconds, negative for one from the future.
 fn stored(key: &Key, generation: u64, age: i64) -> Arc<Entry> {
-    let lifetime =
-        Lifetime { ttl: Span(TTL), stale_while_revalidate: Span(20_000), stale_if_error: Span(60_000) };
+    let lifetime = Lifetime {
+        ttl: Span(TTL),
+        stale_while_revalidate: Span(20_000),
+        stale_if_error: Span(60_000),
+        kept: Span::ZERO,
+    };
     Arc::new(Entry {
         generation,
         stored_at: Instant(NOW.0.saturating_add_signed(-age)),
@@ -56,6 +60,7 @@ fn stored(key: &Key, generation: u64, age: i64) -> Arc<Entry> {
         global_rate: 0,
         committed: true,
         key: key.text.clone(),
+        variant: Vec::new(),
         status: 200,
         headers: vec![],
         etag: entry::etag(b"{}"),
@@ -149,7 +154,7 @@ proptest! {
         bits in any::<u64>(),
     ) {
         let (route, key) = (route(beta), key());
-        let subject = KeyedRoute { key: &key, route: &route };
+        let subject = KeyedRoute { key: &key, route: &route, fields: &NoFields };
         let mut state = IsolateState::new(1 << 20, 100);
         state.name = 7;
         if let Some((generation, age)) = memory {

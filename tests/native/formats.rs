@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 use xfetch_edge::{
     core::{
         canonical_json,
-        entry::Entry,
+        entry::{Entry, Lifetime},
         failure::{Failure, Reason},
         global_rate::RateShare,
         purge::Floor,
@@ -31,7 +31,9 @@ use super::promises::entry;
 const STORED_AT: u64 = 1_795_000_000_900;
 
 fn whole() -> Entry {
-    Entry { global_rate: 30_000, ..entry(1_795_000_000_000, STORED_AT) }
+    let variant = vec![("accept".to_owned(), Some("text/html".to_owned())), ("x-tier".to_owned(), None)];
+    let lifetime = Lifetime { kept: Span(77_000), ..entry(0, 0).lifetime };
+    Entry { global_rate: 30_000, variant, lifetime, ..entry(1_795_000_000_000, STORED_AT) }
 }
 
 /// The committed file of this name, which must equal the current encoding byte for byte.
@@ -46,9 +48,28 @@ fn frozen(name: &str, current: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn an_entry_of_version_1_is_decoded() {
-    let stored = frozen("entry.v1", &entry_format::encode(&whole()));
+fn an_entry_of_version_2_is_decoded() {
+    let stored = frozen("entry.v2", &entry_format::encode(&whole()));
     assert_eq!(entry_format::decode(&stored, "key"), Ok(whole()));
+}
+
+/// The bytes of a version that this program no longer decodes.
+fn former(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/native/formats").join(name);
+    fs::read(path).expect("the file is committed")
+}
+
+#[test]
+fn what_version_1_has_written_is_refused_by_its_version_and_its_floors_are_kept() {
+    assert_eq!(entry_format::decode(&former("entry.v1"), "key"), Err(Unreadable::UnknownVersion));
+    let (record, why) = ColoRecord::decode(&former("colo-record.v1"), "key", Instant(STORED_AT));
+    assert_eq!((record.floor, record.entry), (Floor { soft: 3, hard: 2 }, None));
+    assert_eq!(why, Some(Unreadable::UnknownVersion));
+    for name in ["acquire.v1", "wait.v1", "commit.v1", "fail.v1", "purge.v1", "inspect.v1"] {
+        assert_eq!(message::decode_message(&former(name)), None, "{name}");
+    }
+    assert_eq!(message::decode_reply(&former("newer.v1")), None);
+    assert_eq!(object::stored_lease(&former("object-state.v1")).committed_generation(), None);
 }
 
 #[test]
@@ -74,31 +95,32 @@ fn no_byte_of_a_stored_entry_can_change_or_be_cut_off_unnoticed() {
 }
 
 #[test]
-fn a_colos_record_of_version_1_is_decoded_and_its_floor_survives_a_corrupt_entry() {
+fn a_colos_record_of_version_1_with_an_entry_of_version_2_is_decoded_and_its_floor_survives_a_corrupt_entry()
+{
     let now = Instant(STORED_AT + 1_000);
     let floor = Floor { soft: 3, hard: 2 };
     let record = ColoRecord { floor, entry: Some(whole().into()) };
-    let stored = frozen("colo-record.v1", &record.encode());
+    let stored = frozen("colo-record.v2", &record.encode());
     assert_eq!(ColoRecord::decode(&stored, "key", now), (record, None));
     let tombstone = ColoRecord { floor, entry: None };
     let stored = frozen("colo-tombstone.v1", &tombstone.encode());
     assert_eq!(ColoRecord::decode(&stored, "key", now), (tombstone.clone(), None));
-    let mut rotten = frozen("colo-record.v1", &ColoRecord { floor, entry: Some(whole().into()) }.encode());
+    let mut rotten = frozen("colo-record.v2", &ColoRecord { floor, entry: Some(whole().into()) }.encode());
     *rotten.last_mut().expect("there are bytes") ^= 1;
     assert_eq!(ColoRecord::decode(&rotten, "key", now), (tombstone, Some(Unreadable::Corrupt)));
 }
 
 #[test]
-fn messages_of_version_1_are_decoded_and_others_are_not() {
+fn messages_of_version_2_are_decoded_and_others_are_not() {
     let share = RateShare { isolate: 5, millihertz: 15_000 };
     let request = LeaseRequest { lease: Span(20_000), expected: Span(1_000), physical: Span(65_000), share };
     let messages = [
-        ("acquire.v1", Message::Acquire { seen: 7, nonce: Some(0x0102_0304_0506_0708), request }, &b""[..]),
-        ("wait.v1", Message::Wait { seen: 7, max_waiters: 1_000 }, b""),
-        ("commit.v1", Message::Commit { token: 9, age: Span(3), lifetime: whole().lifetime }, b"entry"),
-        ("fail.v1", Message::Fail { token: 9, failure: failure() }, b""),
-        ("purge.v1", Message::Purge { hard: true, physical: Span(65_000) }, b""),
-        ("inspect.v1", Message::Inspect, b""),
+        ("acquire.v2", Message::Acquire { seen: 7, nonce: Some(0x0102_0304_0506_0708), request }, &b""[..]),
+        ("wait.v2", Message::Wait { seen: 7, max_waiters: 1_000 }, b""),
+        ("commit.v2", Message::Commit { token: 9, age: Span(3), lifetime: whole().lifetime }, b"entry"),
+        ("fail.v2", Message::Fail { token: 9, failure: failure() }, b""),
+        ("purge.v2", Message::Purge { hard: true, physical: Span(65_000) }, b""),
+        ("inspect.v2", Message::Inspect, b""),
     ];
     for (name, message, entry) in messages {
         let sent = frozen(name, &message::encode_message(&message, entry));
@@ -109,16 +131,16 @@ fn messages_of_version_1_are_decoded_and_others_are_not() {
         global_rate: 15_000,
         answer: Answer::Newer { generation: 9, age: Span(3), ttl: Span(4) },
     };
-    let sent = frozen("newer.v1", &message::encode_reply(&reply, b"entry"));
+    let sent = frozen("newer.v2", &message::encode_reply(&reply, b"entry"));
     assert_eq!(message::decode_reply(&sent), Some((reply, &b"entry"[..])));
     let mut future = sent.clone();
-    future[0] = 2;
+    future[0] += 1;
     assert_eq!(message::decode_reply(&future), None);
 }
 
 /// The encoding goes by position: each variant of a reply, a failure and a reason has its own line in one file.
 #[test]
-fn every_variant_of_a_reply_of_version_1_is_decoded() {
+fn every_variant_of_a_reply_of_version_2_is_decoded() {
     let reasons = [
         Reason::OriginUnreachable,
         Reason::OriginTimeout,
@@ -170,7 +192,7 @@ fn every_variant_of_a_reply_of_version_1_is_decoded() {
         .collect();
     let line = |reply: &Reply| format!("{}\n", canonical_json::hex(&message::encode_reply(reply, b"")));
     let current: String = replies.iter().map(line).collect();
-    let stored = String::from_utf8(frozen("replies.v1", current.as_bytes())).expect("it is a text");
+    let stored = String::from_utf8(frozen("replies.v2", current.as_bytes())).expect("it is a text");
     let bytes = |line: &str| -> Vec<u8> {
         (0..line.len() / 2)
             .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).expect("hex"))
@@ -188,7 +210,7 @@ fn failure() -> Failure {
 
 /// The state of an object that has granted a lease, committed an entry and failed once.
 #[test]
-fn an_objects_state_of_version_1_is_decoded() {
+fn an_objects_state_of_version_2_is_decoded() {
     let mut key_object = KeyObject::default();
     let mut stored: Option<Vec<u8>> = None;
     let share = RateShare { isolate: 5, millihertz: 15_000 };
@@ -212,7 +234,7 @@ fn an_objects_state_of_version_1_is_decoded() {
         }
     }
     let current = stored.expect("each message saves the state");
-    let stored = frozen("object-state.v1", &current);
+    let stored = frozen("object-state.v2", &current);
     let lease = object::stored_lease(&stored);
     assert_eq!(lease.committed_generation(), Some(token));
     assert_eq!(lease.reply(Answer::Again).global_rate, 15_000);

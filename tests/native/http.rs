@@ -435,3 +435,113 @@ fn query_and_post_share_their_entries_where_a_route_has_both() {
     assert_eq!((both.keyed(Method::Post), both.keyed(Method::Get)), (Method::Post, Method::Get));
     assert!(both.contain(Method::Get) && !post.contain(Method::Post));
 }
+
+fn fields(pairs: &[(&str, &str)]) -> http::Fields {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn fields_of_one_connection_are_not_sent_on() {
+    let told = fields(&[
+        ("connection", "close, X-Hop"),
+        ("x-hop", "1"),
+        ("te", "trailers"),
+        ("x-own", "2"),
+        ("transfer-encoding", "chunked"),
+    ]);
+    assert_eq!(http::end_to_end(told.clone()), fields(&[("x-own", "2")]));
+    let mut asked = told;
+    for name in
+        ["host", "range", "if-none-match", "if-modified-since", "content-length", "cdn-loop", "expect"]
+    {
+        asked.push((name.to_owned(), "x".to_owned()));
+    }
+    asked.push(("accept-encoding".to_owned(), "gzip".to_owned()));
+    assert_eq!(http::to_origin(asked), fields(&[("x-own", "2"), ("accept-encoding", "gzip")]));
+}
+
+#[test]
+fn a_decoded_answer_loses_its_coding_and_the_strength_of_its_validator() {
+    for (coding, etag, kept, told) in [
+        ("gzip", "\"a\"", false, "W/\"a\""),
+        ("br, GZIP", "\"a\"", false, "W/\"a\""),
+        ("gzip", "W/\"a\"", false, "W/\"a\""),
+        ("x-own", "\"a\"", true, "\"a\""),
+        ("gzip, x-own", "\"a\"", true, "\"a\""),
+    ] {
+        let answer = fields(&[("content-encoding", coding), ("content-length", "9"), ("etag", etag)]);
+        let stored = http::to_keep(answer);
+        assert_eq!(http::value(&stored, "content-encoding").is_some(), kept, "{coding}");
+        assert_eq!(http::value(&stored, "etag"), Some(told), "{coding}");
+        assert_eq!(http::value(&stored, "content-length"), None);
+    }
+}
+
+#[test]
+fn a_304_replaces_the_fields_that_it_names() {
+    let stored = fields(&[("a", "1"), ("b", "2"), ("etag", "\"v\"")]);
+    let mut updated = http::updated(&stored, fields(&[("b", "3"), ("c", "4")]));
+    updated.sort();
+    assert_eq!(updated, fields(&[("a", "1"), ("b", "3"), ("c", "4"), ("etag", "\"v\"")]));
+}
+
+#[test]
+fn only_an_unsafe_request_that_succeeds_invalidates() {
+    for (method, status, does) in [
+        ("POST", 201, true),
+        ("PUT", 204, true),
+        ("DELETE", 303, true),
+        ("UNKNOWN", 200, true),
+        ("POST", 404, false),
+        ("POST", 500, false),
+        ("GET", 200, false),
+        ("HEAD", 200, false),
+        ("QUERY", 200, false),
+        ("OPTIONS", 200, false),
+    ] {
+        assert_eq!(http::invalidates(method, status), does, "{method} {status}");
+    }
+}
+
+#[test]
+fn a_reference_invalidates_on_its_own_origin_only() {
+    let origin = "https://api.example";
+    for (reference, target) in [
+        ("/a?b=c#d", Some("/a?b=c")),
+        ("https://api.example/a", Some("/a")),
+        ("https://api.example", Some("/")),
+        ("https://api.example?x", Some("/?x")),
+        ("https://api.example.evil/a", None),
+        ("https://api.example:8443/a", None),
+        ("https://api.example@evil/a", None),
+        ("https://other.example/a", None),
+        ("http://api.example/a", None),
+        ("//other.example/a", None),
+        ("mailto:a@b", None),
+        ("", Some("/own/page?q=1")),
+        ("?q=2", Some("/own/page?q=2")),
+        ("other", Some("/own/other")),
+    ] {
+        assert_eq!(http::same_origin(reference, origin, "/own/page?q=1").as_deref(), target, "{reference}");
+    }
+}
+
+#[test]
+fn a_comma_within_a_validator_does_not_end_it() {
+    assert!(http::none_match_names("\"x\", \"a,b\"", "\"a,b\""));
+    assert!(http::none_match_names("W/\"a\"", "\"a\""));
+    assert!(http::none_match_names("\"a\"", "W/\"a\""), "the comparison is weak");
+    assert!(!http::none_match_names("\"a", "\"a,b\""));
+    assert!(!http::none_match_names("\"b\"", "\"a,b\""));
+}
+
+#[test]
+fn a_status_is_an_answer_where_the_origin_decides() {
+    for status in [200, 204, 301, 404, 451, 500, 503, 599] {
+        assert_eq!(http::status_of_origin(status, false), Status::Success, "{status}");
+    }
+    assert_eq!(http::status_of_origin(304, true), Status::Success);
+    for status in [100, 206, 304, 600, 999] {
+        assert!(matches!(http::status_of_origin(status, false), Status::Failure(_)), "{status}");
+    }
+}

@@ -12,6 +12,8 @@ mod http;
 mod json;
 mod key_memo;
 mod metrics;
+mod origin_policy;
+mod origin_policy_random;
 #[path = "../shared/promises.rs"]
 mod promises;
 mod properties;

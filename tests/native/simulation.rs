@@ -209,6 +209,7 @@ fn drift_2_the_simulator_falls_back_on_the_old_entry_without_room_for_an_uncache
             ttl: Span(5_000),
             stale_while_revalidate: Span::ZERO,
             stale_if_error: Span(600_000),
+            kept: Span::ZERO,
         },
         outage: Some(Outage { from: Span(30_000), until: Span(60_000) }),
         faults: Faults {
@@ -278,8 +279,12 @@ fn drift_5_the_simulator_ends_each_wait_within_its_patience() {
         until: duration,
         ..Faults::default()
     };
-    let lifetime =
-        Lifetime { ttl: Span(1_000), stale_while_revalidate: Span::ZERO, stale_if_error: Span::ZERO };
+    let lifetime = Lifetime {
+        ttl: Span(1_000),
+        stale_while_revalidate: Span::ZERO,
+        stale_if_error: Span::ZERO,
+        kept: Span::ZERO,
+    };
     let report = run(Scenario {
         duration,
         lifetime,

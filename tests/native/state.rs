@@ -52,10 +52,11 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
         generation: 7,
         stored_at: NOW,
         delta: Span(1_500),
-        lifetime: Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL },
+        lifetime: Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL, kept: Span::ZERO },
         global_rate: 0,
         committed: true,
         key: Arc::clone(&key.text),
+        variant: Vec::new(),
         status: 200,
         headers: Vec::new(),
         etag: String::new(),
@@ -65,7 +66,7 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
 
 fn refresh(purpose: Purpose, delta: Option<Span>) -> Refresh {
     let key = known();
-    let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL };
+    let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL, kept: Span::ZERO };
     Refresh::new(RefreshInput { key: key.text, lifetime, seen: 7, delta, has_looked: false }, purpose)
 }
 

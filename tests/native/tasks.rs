@@ -6,7 +6,7 @@ use std::{rc::Rc, sync::Arc};
 
 use xfetch_edge::{
     core::{
-        config::{Beta, Config, OBJECT_TIMEOUT, Route},
+        config::{Beta, Config, OBJECT_TIMEOUT, OriginPolicy, Route},
         entry::{self, Entry, Lifetime},
         failure::{Failure, Reason},
         http::CacheStatus,
@@ -17,10 +17,14 @@ use xfetch_edge::{
     },
     isolate::{
         computation::{Computed, Purpose, TriggerOutcome},
-        metrics::{MetricEvent, ServedAs},
+        metrics::{CallOutcome, MetricEvent, ServedAs},
+        refresh_outcome::RefreshOutcome,
         served::{Answered, Served},
         state::IsolateState,
-        step::{Background, Done, Effect, Event, KeyedRoute, ObjectError, RefreshOrder, Shared, Step},
+        step::{
+            Background, Done, Effect, Event, KeyedRoute, NoFields, ObjectError, RefreshOrder, RequestFields,
+            Shared, Step,
+        },
         task::Task,
     },
     protocol::{
@@ -33,8 +37,12 @@ use xfetch_edge::{
 
 const NOW: Instant = Instant(1_000_000_000);
 const TTL: Span = Span(10_000);
-const LIFETIME: Lifetime =
-    Lifetime { ttl: TTL, stale_while_revalidate: Span(20_000), stale_if_error: Span(60_000) };
+const LIFETIME: Lifetime = Lifetime {
+    ttl: TTL,
+    stale_while_revalidate: Span(20_000),
+    stale_if_error: Span(60_000),
+    kept: Span::ZERO,
+};
 
 /// One isolate, one key, and a clock that the test moves.
 struct Bench {
@@ -61,8 +69,19 @@ impl Bench {
         }
     }
 
+    /// The same for a route whose origin says how long its answers live.
+    fn of_origin_policy() -> Self {
+        let mut bench = Self::new();
+        bench.route.origin_decides = Some(OriginPolicy { forwards_all: true, ..OriginPolicy::default() });
+        bench
+    }
+
     fn on(&mut self, task: &mut Task, event: Event) -> Step {
-        let subject = KeyedRoute { key: &self.key, route: &self.route };
+        self.ask(task, event, &NoFields)
+    }
+
+    fn ask(&mut self, task: &mut Task, event: Event, fields: &dyn RequestFields) -> Step {
+        let subject = KeyedRoute { key: &self.key, route: &self.route, fields };
         task.on(event, subject, &mut self.isolate, self.now, Chance(Some(u64::MAX)))
     }
 
@@ -76,6 +95,7 @@ impl Bench {
             global_rate: 0,
             committed: true,
             key: Arc::clone(&self.key.text),
+            variant: Vec::new(),
             status: 200,
             headers: Vec::new(),
             etag: entry::etag(b"1"),
@@ -128,7 +148,7 @@ fn transient() -> Failure {
 
 fn computed(storable: bool, at: Instant) -> Computed {
     let (headers, body) = (Vec::new(), Arc::from(&b"2"[..]));
-    Computed { status: 200, headers, body, delta: Span(900), storable, at }
+    Computed { status: 200, headers, body, delta: Span(900), storable, at, ..Computed::default() }
 }
 
 /// A request with nothing servable, after its lookup in the colo: it leads a computation, if it may.
@@ -153,7 +173,11 @@ fn drift_1_only_a_refused_acquire_uses_up_the_call_without_a_lease() {
     let mut refused = Bench::refresh(Purpose::Stale, 7);
     bench.on(&mut refused, Event::Started);
     let step = bench.on(&mut refused, plain(Answer::Refused { speaks: 9 }));
-    assert_eq!(step.effect, Effect::CallOrigin { limit: Span(5_000) }, "the one call is still allowed");
+    assert_eq!(
+        step.effect,
+        Effect::CallOrigin { limit: Span(5_000), held: None },
+        "the one call is still allowed"
+    );
     let mut next = Bench::refresh(Purpose::Stale, 7);
     bench.on(&mut next, Event::Started);
     let step = bench.on(&mut next, Event::Object(Err(ObjectError::Broken)));
@@ -177,7 +201,7 @@ fn drift_2_an_uncached_answer_without_room_for_a_call_falls_back_on_the_old_entr
     // With room the origin is asked, and its failure falls back, too, unless a purge has taken the entry.
     assert!(bench.isolate.calls.settle(call));
     let (mut request, step) = leading(&mut bench);
-    assert_eq!(step.effect, Effect::CallOrigin { limit: Span(5_000) });
+    assert_eq!(step.effect, Effect::CallOrigin { limit: Span(5_000), held: None });
     let mut other = request.clone();
     let step = bench.on(&mut request, Event::Origin(Err(transient())));
     assert_eq!(served(&step).class, ServedAs::HitStale);
@@ -253,7 +277,7 @@ fn drift_6_hearing_a_floor_takes_a_lookup_and_a_write_and_the_reply_is_acted_on_
     let step = bench.on(&mut refresh, Event::Colo(None));
     assert!(matches!(step.effect, Effect::WriteColo { .. }));
     let step = bench.on(&mut refresh, Event::Written);
-    assert_eq!(step.effect, Effect::CallOrigin { limit: Span(5_000) });
+    assert_eq!(step.effect, Effect::CallOrigin { limit: Span(5_000), held: None });
 }
 
 #[test]
@@ -444,4 +468,136 @@ fn an_isolate_with_too_many_waiters_refuses_and_an_overloaded_object_is_not_aske
     bench.now = bench.now.plus(Span(50));
     let step = bench.on(&mut request, Event::TimedOut);
     assert!(matches!(&served(&step).answer, Answered::Entry { entry, .. } if entry.generation == 9));
+}
+
+/// The fields of a request that asks for this language.
+#[derive(Debug)]
+struct Language(&'static str);
+
+impl RequestFields for Language {
+    fn field(&self, name: &str) -> Option<String> {
+        (name == "accept-language").then(|| self.0.to_owned())
+    }
+}
+
+/// An entry for requests in German, with a validator.
+fn german(bench: &Bench, generation: u64, age: u64) -> Arc<Entry> {
+    let variant = vec![("accept-language".to_owned(), Some("de".to_owned()))];
+    let headers = vec![("etag".to_owned(), "\"v1\"".to_owned())];
+    Arc::new(Entry { variant, headers, ..(*bench.entry(generation, age)).clone() })
+}
+
+#[test]
+fn a_request_of_another_variant_goes_on_with_a_key_of_its_own_and_starts_nothing() {
+    let varies = Effect::Done(Done::Varies(vec!["accept-language".to_owned()]));
+    // Fresh, and stale: the refresh is for requests that the entry answers.
+    for age in [1_000, 12_000] {
+        let mut bench = Bench::of_origin_policy();
+        let entry = german(&bench, 7, age);
+        bench.hold(&entry);
+        let step = bench.ask(&mut Task::request(), Event::Started, &Language("fr"));
+        assert_eq!((step.effect, step.notes.spawn.len()), (varies.clone(), 0), "in memory, {age} ms old");
+        let step = bench.ask(&mut Task::request(), Event::Started, &Language("de"));
+        assert_ne!(step.effect, varies, "its own variant");
+    }
+    let mut bench = Bench::of_origin_policy();
+    let entry = german(&bench, 7, 1_000);
+    let mut task = Task::request();
+    bench.ask(&mut task, Event::Started, &Language("fr"));
+    let found = Event::Woken(Shared::Colo(Some(entry)));
+    assert_eq!(bench.ask(&mut task, found, &Language("fr")).effect, varies, "in the colo");
+}
+
+#[test]
+fn a_request_that_waits_for_the_computation_of_another_variant_goes_on_with_its_own() {
+    let mut bench = Bench::of_origin_policy();
+    let (mut task, _) = leading(&mut bench);
+    bench.now = bench.now.plus(Span::SECOND);
+    let entry = german(&bench, 7, 0);
+    let led = Event::Woken(Shared::Led(RefreshOutcome::Adopted(entry), Floor::default()));
+    let step = bench.ask(&mut task, led, &Language("fr"));
+    assert_eq!(step.effect, Effect::Done(Done::Varies(vec!["accept-language".to_owned()])));
+}
+
+#[test]
+fn a_computation_of_an_entry_with_a_validator_may_be_a_validation() {
+    let mut bench = Bench::of_origin_policy();
+    let entry = german(&bench, 7, 12_000);
+    bench.hold(&entry);
+    let mut task = Bench::refresh(Purpose::Stale, 7);
+    bench.ask(&mut task, Event::Started, &Language("de"));
+    let step = bench.ask(&mut task, plain(Answer::Granted { token: 8 }), &Language("de"));
+    assert_eq!(step.effect, Effect::CallOrigin { limit: Span(5_000), held: Some(Arc::clone(&entry)) });
+    // A confirmation is cheap, and what it protects is not.
+    let lifetime = Some(Lifetime { ttl: Span(40_000), ..LIFETIME });
+    let age = Span(3_000);
+    let confirmed = Computed { is_renewal: true, lifetime, age, delta: Span(5), ..computed(true, bench.now) };
+    let step = bench.ask(&mut task, Event::Origin(Ok(confirmed)), &Language("de"));
+    let Effect::Send { bytes, .. } = &step.effect else { panic!("a commit, but {:?}", step.effect) };
+    let (message, sent) = message::decode_message(bytes).expect("a message");
+    let committed = entry_format::decode(sent, &bench.key.text).expect("an entry");
+    assert!(matches!(message, Message::Commit { token: 8, age: Span(3_000), .. }), "{message:?}");
+    assert_eq!((committed.generation, committed.delta), (8, Span(1_000)));
+    assert_eq!(committed.lifetime.ttl, Span(40_000), "the origin's");
+    assert_eq!(committed.stored_at, bench.now.minus(age));
+    assert_eq!(bench.isolate.measured_delta(&bench.route), None, "no computation was measured");
+}
+
+#[test]
+fn nothing_is_validated_without_a_validator_nor_for_another_variant_nor_by_the_routes_own_policy() {
+    let held = |bench: &mut Bench, entry: &Arc<Entry>, language: &'static str| {
+        bench.hold(entry);
+        let mut task = Bench::refresh(Purpose::Stale, 7);
+        bench.ask(&mut task, Event::Started, &Language(language));
+        match bench.ask(&mut task, plain(Answer::Granted { token: 8 }), &Language(language)).effect {
+            Effect::CallOrigin { held, .. } => held,
+            other => panic!("a call, but {other:?}"),
+        }
+    };
+    let mut bench = Bench::of_origin_policy();
+    let (plain, tagged) = (bench.entry(7, 12_000), german(&bench, 7, 12_000));
+    assert_eq!(held(&mut bench, &plain, "de"), None);
+    assert_eq!(held(&mut Bench::of_origin_policy(), &tagged, "fr"), None);
+    assert_eq!(held(&mut Bench::new(), &tagged, "de"), None);
+    assert!(held(&mut Bench::of_origin_policy(), &tagged, "de").is_some());
+}
+
+#[test]
+fn an_error_that_is_passed_on_backs_off_only_where_an_older_entry_answers() {
+    for (seen, remembered) in [(0, Failure::Pass), (7, transient())] {
+        let mut bench = Bench::of_origin_policy();
+        let mut task = Bench::refresh(Purpose::Stale, seen);
+        bench.on(&mut task, Event::Started);
+        bench.on(&mut task, plain(Answer::Granted { token: 8 }));
+        let failed = Computed { status: 503, ..computed(false, bench.now) };
+        let step = bench.on(&mut task, Event::Origin(Ok(failed)));
+        let Message::Fail { token: 8, failure } = sent(&step.effect) else { panic!("a failure") };
+        assert_eq!(failure, remembered, "seen {seen}");
+        let reason = Some(Reason::OriginError);
+        let call = CallOutcome::Failed(reason);
+        assert!(step.notes.events.contains(&MetricEvent::Called { purpose: Purpose::Stale, call }));
+    }
+}
+
+#[test]
+fn the_variants_of_a_key_are_bounded_and_purged_with_it() {
+    let mut bench = Bench::of_origin_policy();
+    let variant =
+        |language: &str| bench.key.variant(&vec![("accept-language".to_owned(), Some(language.to_owned()))]);
+    let (de, fr, it) = (variant("de"), variant("fr"), variant("it"));
+    assert!(de.hash != fr.hash && de.hash != bench.key.hash);
+    assert_ne!(variant("de").text, bench.key.variant(&vec![("accept-language".to_owned(), None)]).text);
+    let key = bench.key.clone();
+    let mut enter = |variant: &Key, now| bench.isolate.enter_variant(&key, variant, 2, now);
+    assert_eq!([&de, &fr, &it, &de].map(|key| enter(key, NOW)), [true, true, false, true]);
+    assert!(enter(&it, NOW.plus(Span(3_600_000))), "they are counted anew after an hour");
+    let entry = Arc::new(Entry { key: Arc::clone(&de.text), ..(*bench.entry(7, 0)).clone() });
+    assert!(bench.isolate.memory.accept(de.hash, &entry, NOW));
+    bench.isolate.hear(key.hash, Floor { soft: 0, hard: 9 }, NOW);
+    assert!(bench.isolate.memory.peek(&de.hash, &de.text, NOW).is_some());
+    bench.isolate.enter_variant(&key, &de, 2, NOW);
+    assert!(
+        bench.isolate.memory.peek(&de.hash, &de.text, NOW).is_none(),
+        "the purge of the key is its purge"
+    );
 }

@@ -31,8 +31,12 @@ use xfetch_edge::{
 
 use super::promises::entry;
 
-pub(super) const LIFETIME: Lifetime =
-    Lifetime { ttl: Span(5_000), stale_while_revalidate: Span(10_000), stale_if_error: Span(60_000) };
+pub(super) const LIFETIME: Lifetime = Lifetime {
+    ttl: Span(5_000),
+    stale_while_revalidate: Span(10_000),
+    stale_if_error: Span(60_000),
+    kept: Span::ZERO,
+};
 const TERMS: LeaseRequest = LeaseRequest {
     lease: Span(20_000),
     expected: Span(1_000),
@@ -573,6 +577,7 @@ fn an_uncommitted_value_is_kept_at_the_generation_seen() {
         delta: Span(900),
         storable: true,
         at: NOW,
+        ..Computed::default()
     };
     let RefreshAction::Store(kept) = refresh.on(RefreshEvent::Computed(computed.clone()), NOW) else {
         panic!("it is kept")

@@ -6,6 +6,7 @@
 mod error;
 mod names;
 mod origin;
+mod origin_policy;
 mod reader;
 mod route;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub use error::ConfigError;
 pub use origin::OriginUrl;
+pub use origin_policy::OriginPolicy;
 pub use route::{Beta, Credentials, LATE_SHARE, MAX_BETA, OBJECT_TIMEOUT, Route};
 
 use crate::core::time::Span;

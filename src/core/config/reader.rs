@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 use super::error::ConfigError;
 use crate::core::{canonical_json, time::Span};
 
+/// A year, in seconds: the longest time that a setting may have.
+pub(super) const YEAR: f64 = 31_536_000.0;
+
 /// The first refusal, shared by the readers of all tables.
 pub(super) type Refusal = RefCell<Option<ConfigError>>;
 

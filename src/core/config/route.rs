@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{
     names::{RESERVED_HEADERS, is_content_type, is_header_name, is_plain_path},
     origin::{OriginUrl, origin_url},
-    reader::Reader,
+    origin_policy::{OriginPolicy, origin_policy},
+    reader::{Reader, YEAR},
 };
 use crate::core::{
     body_fields::{BodyFields, Pointer},
@@ -39,6 +40,8 @@ pub enum Credentials {
     Refuse,
     /// Answered like any other; the credentials are dropped.
     Ignore,
+    /// Sent to the origin, whose headers say whether its answer is for other clients too (RFC 9111, section 3.5).
+    Origin,
 }
 
 /// One cached route. All its settings, with their units, are described in `docs/settings.md`.
@@ -48,6 +51,8 @@ pub struct Route {
     pub path: String,
     /// The methods whose answers are cached.
     pub methods: Methods,
+    /// What the origin decides; `None` if this route says how long its answers may be served.
+    pub origin_decides: Option<OriginPolicy>,
     /// Which parameters of a `GET` request are keyed.
     pub query: KeyedQuery,
     /// Whether other parameters are dropped; they are refused otherwise.
@@ -82,8 +87,8 @@ pub struct Route {
     pub max_waiters: u32,
     /// How many origin calls one isolate may have in progress, over all keys.
     pub max_origin_calls: u32,
-    /// The `Cache-Control` of the answers.
-    pub cache_control: String,
+    /// The `Cache-Control` of the answers; `None` for the origin's.
+    pub cache_control: Option<String>,
 }
 
 impl Route {
@@ -97,6 +102,18 @@ impl Route {
     #[must_use]
     pub fn takes_json_only(&self) -> bool {
         self.content_types == [JSON]
+    }
+
+    /// What the origin decides, if not all is the route's.
+    #[must_use]
+    pub fn origin_policy(&self) -> Option<&OriginPolicy> {
+        self.origin_decides.as_ref()
+    }
+
+    /// Whether the origin gets all of the client's headers, so that its answers may vary by any of them.
+    #[must_use]
+    pub fn forwards_all(&self) -> bool {
+        self.origin_decides.as_ref().is_some_and(|policy| policy.forwards_all)
     }
 
     /// How long a lease for this route lasts.
@@ -126,10 +143,14 @@ const LEASE_BEYOND_TIMEOUT: Span = Span(5_000);
 /// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
 const MAX_REFRESH: Span = Span(25_000);
 
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 31] = [
     "path",
     "methods",
     "policy",
+    "forward",
+    "heuristic",
+    "heuristic_most",
+    "max_variants",
     "query",
     "query_other",
     "content_types",
@@ -163,6 +184,7 @@ impl Route {
         Self {
             path,
             methods: Methods { get: false, query: false, post: true },
+            origin_decides: None,
             query: KeyedQuery::All,
             drops_other_query: false,
             content_types: vec![JSON.to_owned()],
@@ -175,6 +197,7 @@ impl Route {
                 ttl: Span(300_000),
                 stale_while_revalidate: Span(3_600_000),
                 stale_if_error: Span(86_400_000),
+                kept: Span::ZERO,
             },
             beta: Beta::Auto { late_share: LATE_SHARE, max_beta: MAX_BETA },
             early_window: 0.5,
@@ -184,7 +207,7 @@ impl Route {
             negative_ttl: Span::ZERO,
             max_waiters: 1_000,
             max_origin_calls: 50,
-            cache_control: "no-cache".to_owned(),
+            cache_control: Some("no-cache".to_owned()),
         }
     }
 }
@@ -212,32 +235,40 @@ pub(super) fn parse_all(reader: &Reader<'_>, development: bool) -> Vec<Rc<Route>
 }
 
 fn parse(reader: &Reader<'_>, development: bool) -> Route {
-    const YEAR: f64 = 31_536_000.0;
     if let Some(unknown) = reader.table().keys().find(|name| !NAMES.contains(&name.as_str())) {
         reader.refuse(unknown, &format!("one of the settings {}", NAMES.join(", ")));
     }
     let usual = Route::with_defaults(path(reader));
     let methods = methods(reader, usual.methods);
-    policy(reader, methods);
-    let Lifetime { ttl, stale_while_revalidate, stale_if_error } = usual.lifetime;
+    let origin_decides = origin_policy(reader, methods);
+    let any = || vec!["*/*".to_owned()];
+    let forwards_all = origin_decides.as_ref().is_some_and(|policy| policy.forwards_all);
+    let types = if origin_decides.is_some() { any() } else { usual.content_types };
+    let Lifetime { ttl, stale_while_revalidate, stale_if_error, .. } = usual.lifetime;
     let seconds = |name: &str, usual: Span, least: f64, most: f64| {
         reader.seconds(name, usual.as_seconds(), least, most)
     };
     let route = Route {
         methods,
+        cache_control: cache_control(
+            reader,
+            if origin_decides.is_some() { None } else { usual.cache_control },
+        ),
+        origin_decides,
         query: query(reader),
         drops_other_query: drops_other_query(reader),
-        content_types: content_types(reader, usual.content_types),
+        content_types: content_types(reader, types),
         origin: origin_url(reader, "origin", development),
         fields: fields(reader),
         headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or(usual.headers),
-        credentials: credentials(reader),
+        credentials: credentials(reader, forwards_all),
         credential_headers: header_names(reader, "credential_headers", &[])
             .unwrap_or(usual.credential_headers),
         lifetime: Lifetime {
             ttl: seconds("ttl", ttl, 0.1, YEAR),
             stale_while_revalidate: seconds("stale_while_revalidate", stale_while_revalidate, 0.0, YEAR),
             stale_if_error: seconds("stale_if_error", stale_if_error, 0.0, YEAR),
+            kept: Span::ZERO,
         },
         beta: beta(reader),
         early_window: reader.number("early_window", usual.early_window, 0.01, 1.0, "the TTL's share"),
@@ -247,7 +278,6 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         negative_ttl: seconds("negative_ttl", usual.negative_ttl, 0.0, 86_400.0),
         max_waiters: reader.whole("max_waiters", usual.max_waiters, 1, 10_000, "requests"),
         max_origin_calls: reader.whole("max_origin_calls", usual.max_origin_calls, 1, 1_000, "calls"),
-        cache_control: cache_control(reader, usual.cache_control),
         path: usual.path,
     };
     let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Span::SECOND);
@@ -288,14 +318,6 @@ fn methods(reader: &Reader<'_>, usual: Methods) -> Methods {
     }
     reader.demand(!given.is_empty(), "methods", ALLOWED);
     methods
-}
-
-/// The policy says whose times count. Only the route's count for now.
-fn policy(reader: &Reader<'_>, methods: Methods) {
-    const ALLOWED: &str =
-        "\"route\": the times of this table count, not the origin's; a route with GET must say so";
-    let policy = reader.optional_text("policy", ALLOWED);
-    reader.demand(policy.as_deref().map_or(!methods.get, |it| it == "route"), "policy", ALLOWED);
 }
 
 fn query(reader: &Reader<'_>) -> KeyedQuery {
@@ -369,12 +391,13 @@ fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Option<Vec
     Some(names)
 }
 
-fn credentials(reader: &Reader<'_>) -> Credentials {
-    const ALLOWED: &str = "\"bypass\", \"refuse\" or \"ignore\"";
+fn credentials(reader: &Reader<'_>, forwards_all: bool) -> Credentials {
+    const ALLOWED: &str = "\"bypass\", \"refuse\", \"ignore\" or, where `forward` is \"all\", \"origin\"";
     match reader.optional_text("credentials", ALLOWED).as_deref() {
         None | Some("bypass") => Credentials::Bypass,
         Some("refuse") => Credentials::Refuse,
         Some("ignore") => Credentials::Ignore,
+        Some("origin") if forwards_all => Credentials::Origin,
         Some(_) => {
             reader.refuse("credentials", ALLOWED);
             Credentials::Refuse
@@ -405,10 +428,10 @@ fn beta(reader: &Reader<'_>) -> Beta {
     }
 }
 
-fn cache_control(reader: &Reader<'_>, usual: String) -> String {
+fn cache_control(reader: &Reader<'_>, usual: Option<String>) -> Option<String> {
     const ALLOWED: &str = "a Cache-Control value of visible ASCII characters and spaces";
-    let value = reader.optional_text("cache_control", ALLOWED).unwrap_or(usual);
+    let Some(value) = reader.optional_text("cache_control", ALLOWED) else { return usual };
     let is_good = value.len() <= 256 && value.bytes().all(|b| (0x20..0x7f).contains(&b));
     reader.demand(is_good, "cache_control", ALLOWED);
-    value
+    Some(value)
 }

@@ -7,8 +7,18 @@ use crate::core::time::Instant;
 /// Whether `If-None-Match` names this validator: by weak comparison, or `*` (RFC 9110, section 13.1.2).
 #[must_use]
 pub fn none_match_names(field: &str, etag: &str) -> bool {
-    let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == etag;
-    field.trim() == "*" || field.split(',').any(|tag| opaque(tag.trim()))
+    let opaque = |tag: &str| tag.trim().strip_prefix("W/").unwrap_or(tag.trim()).to_owned();
+    let own = opaque(etag);
+    if field.trim() == "*" {
+        return true;
+    }
+    // Commas are allowed within a tag, and a tag after a broken one counts.
+    let mut is_quoted = false;
+    let is_between = |it: char| {
+        is_quoted ^= it == '"';
+        it == ',' && !is_quoted
+    };
+    field.split(is_between).chain(field.split(',')).any(|tag| opaque(tag) == own)
 }
 
 /// Whether `If-Modified-Since` says that the client's copy is still good: the date is not before `Last-Modified`

@@ -44,6 +44,42 @@ pub fn http_date(field: &str, now: Instant) -> Option<Instant> {
     date.filter(|_| DAYS.contains(&name))
 }
 
+/// A date as a cache reads it: without regard to case (RFC 9111, section 4.2). Another zone than GMT is no date.
+#[must_use]
+pub fn cache_date(field: &str, now: Instant) -> Option<Instant> {
+    let mut text = String::with_capacity(field.len());
+    for character in field.trim().chars() {
+        let is_inside_word = text.ends_with(|it: char| it.is_ascii_alphabetic());
+        text.push(if is_inside_word {
+            character.to_ascii_lowercase()
+        } else {
+            character.to_ascii_uppercase()
+        });
+    }
+    if text.ends_with(" Gmt") {
+        text.truncate(text.len() - 3);
+        text.push_str("GMT");
+    }
+    http_date(&text, now)
+}
+
+/// The earliest date of a field that is there once or more often. `None` if one of them is no date.
+#[must_use]
+pub fn earliest_date(field: &str, now: Instant) -> Option<Instant> {
+    let mut parts = field.trim().split(", ");
+    let mut earliest = None;
+    while let Some(part) = parts.next() {
+        // A comma follows the day's name in all formats but that of C, in which spaces do.
+        let date = if part.contains(' ') {
+            cache_date(part, now)?
+        } else {
+            cache_date(&[part, parts.next()?].join(", "), now)?
+        };
+        earliest = Some(earliest.map_or(date, |it: Instant| it.min(date)));
+    }
+    earliest
+}
+
 fn is_short(name: &str) -> bool {
     DAYS.iter().any(|it| it.strip_prefix(name).is_some() && name.len() == 3)
 }

@@ -1,5 +1,11 @@
 //! May an answer be stored? (RFC 9111, section 3)
 
+use super::{
+    cache_control::{ResponseDirectives, Scope},
+    origin_answer::OriginAnswer,
+    vary::Vary,
+};
+
 /// The header fields of an origin's answer that decide whether it may be stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoringHeaders<'a> {
@@ -22,36 +28,55 @@ impl StoringHeaders<'_> {
     }
 }
 
-/// Whether a `Cache-Control` contains `private` or `no-store`. A malformed field is read so that a directive
-/// is found rather than missed: any character that is not part of a name or `=` separates directives, a
-/// quoted directive counts, and a quoted argument without an end forbids storing.
+/// Whether a `Cache-Control` contains `private` or `no-store`.
 fn forbids_storing(field: &str) -> bool {
-    let forbids = |directive: &str| {
-        let name = directive.split('=').next().unwrap_or_default();
-        name.eq_ignore_ascii_case("private") || name.eq_ignore_ascii_case("no-store")
-    };
-    let separates = |it: char| !(it.is_ascii_alphanumeric() || "-_=".contains(it));
-    without_arguments(field).is_none_or(|field| field.split(separates).any(forbids))
+    let read = ResponseDirectives::read(field);
+    read.no_store || read.private != Scope::Nothing
 }
 
-/// The field without its quoted arguments, whose commas do not separate directives. `None` if a quoted
-/// argument has no end.
-fn without_arguments(field: &str) -> Option<String> {
-    let mut outside = String::with_capacity(field.len());
-    let mut rest = field.chars();
-    while let Some(character) = rest.next() {
-        let begins_argument = character == '"' && outside.ends_with('=');
-        outside.push(character);
-        if !begins_argument {
-            continue;
-        }
-        loop {
-            match rest.next()? {
-                '"' => break,
-                '\\' => drop(rest.next()?),
-                _ => {}
-            }
-        }
-    }
-    Some(outside)
+/// Whether this shared cache may store the answer to a request whose method it understands. `expires` is the
+/// field that counts: none where `CDN-Cache-Control` decides.
+#[must_use]
+pub fn may_store(answer: &OriginAnswer, directives: &ResponseDirectives, expires: Option<&str>) -> bool {
+    is_storable_status(answer.status)
+        && (!directives.must_understand || is_understood(answer.status))
+        // A cache that understands the status ignores the `no-store` beside `must-understand` (5.2.2.3).
+        && (!directives.no_store || directives.must_understand)
+        && directives.private != Scope::Whole
+        && (!answer.asked_with_authorization || allows_authorization(directives))
+        && is_marked_storable(answer.status, directives, expires)
+        && !answer.has_set_cookie
+        // `Vary: *` matches no request (4.1).
+        && answer.vary.is_none_or(|field| Vary::read(field) != Vary::Everything)
+}
+
+/// Section 3: the status is final. This cache combines no parts (3.4), so that it stores no 206, and a 304 only
+/// updates what is stored.
+fn is_storable_status(status: u16) -> bool {
+    (200..600).contains(&status) && status != 206 && status != 304
+}
+
+/// Section 5.2.2.3: the statuses of RFC 9110 whose meaning for a cache this cache follows.
+fn is_understood(status: u16) -> bool {
+    matches!(status, 200..=205 | 300..=303 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+}
+
+/// Section 3.5: what allows a shared cache to store the answer to a request with `Authorization`.
+fn allows_authorization(directives: &ResponseDirectives) -> bool {
+    directives.public || directives.must_revalidate || directives.s_maxage.is_some()
+}
+
+/// Section 3, the last condition: what makes an answer storable.
+fn is_marked_storable(status: u16, directives: &ResponseDirectives, expires: Option<&str>) -> bool {
+    directives.public
+        || directives.s_maxage.is_some()
+        || directives.max_age.is_some()
+        || expires.is_some()
+        || is_heuristically_cacheable(status)
+}
+
+/// RFC 9110, section 15.1: the statuses that are storable without an explicit lifetime.
+#[must_use]
+pub fn is_heuristically_cacheable(status: u16) -> bool {
+    matches!(status, 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }

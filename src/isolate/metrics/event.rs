@@ -39,7 +39,8 @@ impl CallOutcome {
     #[must_use]
     pub fn of(result: &Result<Computed, Failure>) -> Self {
         match result {
-            Ok(computed) if computed.is_refusal() => Self::Failed(None),
+            Ok(computed) if computed.is_failure() => Self::Failed(Some(Reason::OriginError)),
+            Ok(computed) if computed.is_refusal() && !computed.storable => Self::Failed(None),
             Ok(computed) => Self::Ok(computed.delta),
             Err(Failure::Transient { reason, .. }) => Self::Failed(Some(*reason)),
             Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => Self::Failed(None),

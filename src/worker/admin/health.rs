@@ -4,6 +4,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use futures_util::future::join3;
+use serde_json::Value;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, Request, RequestInit, RequestRedirect, Response};
 use worker::Env;
@@ -11,7 +12,8 @@ use worker::Env;
 use crate::{
     core::{
         canonical_json,
-        config::{OBJECT_TIMEOUT, Route},
+        config::{OBJECT_TIMEOUT, OriginPolicy, Route},
+        entry::Lifetime,
         time::{Instant, Span},
         xfetch::MAX_DELTA_SHARE,
     },
@@ -58,12 +60,22 @@ pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
         .routes
         .iter()
         .map(|route| {
-            let delta = globals::with(|globals| globals.state.measured_delta(route));
+            let (delta, forbidden) = globals::with(|globals| {
+                (globals.state.measured_delta(route), globals.state.stale_forbidden_by(route))
+            });
+            let policy = route.origin_policy();
+            // Where the origin decides, a route has only the bounds that it names.
+            let seconds = |own: Span, named: fn(&OriginPolicy) -> Option<Span>| -> Value {
+                policy.map_or(Some(own), named).map(Span::as_seconds).into()
+            };
+            let Lifetime { ttl, stale_while_revalidate, stale_if_error, .. } = route.lifetime;
             canonical_json::object([
                 ("path", route.path.as_str().into()),
-                ("ttl", route.lifetime.ttl.as_seconds().into()),
-                ("stale_while_revalidate", route.lifetime.stale_while_revalidate.as_seconds().into()),
-                ("stale_if_error", route.lifetime.stale_if_error.as_seconds().into()),
+                ("policy", if policy.is_some() { "origin" } else { "route" }.into()),
+                ("ttl", seconds(ttl, |it| it.most_fresh)),
+                ("stale_while_revalidate", seconds(stale_while_revalidate, |it| it.stale_while_revalidate)),
+                ("stale_if_error", seconds(stale_if_error, |it| it.stale_if_error)),
+                ("stale_forbidden_by", forbidden.into()),
                 ("early_window", route.early_window.into()),
                 ("origin_timeout", route.origin_timeout.as_seconds().into()),
                 ("lease", route.lease().as_seconds().into()),
@@ -104,7 +116,7 @@ async fn objects(env: &Env) -> (bool, bool) {
 /// Whether the cost that this isolate has measured exceeds [`MAX_DELTA_SHARE`] of the TTL, the largest cost
 /// that the rule uses. A request is then in the early window nearly all the time.
 fn is_near_ttl(route: &Route, delta: Span) -> bool {
-    delta > route.lifetime.ttl.share(MAX_DELTA_SHARE)
+    route.origin_policy().is_none() && delta > route.lifetime.ttl.share(MAX_DELTA_SHARE)
 }
 
 /// Whether the origin answers, with any status. The result is remembered for ten seconds.

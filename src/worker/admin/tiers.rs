@@ -78,7 +78,8 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
     let headers = keyed_headers(&named["headers"], &route)
         .ok_or_else(|| bad(format!("the headers of this route's keys are {}", route.headers.join(", "))))?;
     let request = Rc::new(request::keyed(&context.config, &route, method, target, headers, canonical));
-    Ok(TierRequest { keyed: Rc::new(KeyedRequest { context: Rc::clone(context), route, request }), hard })
+    let keyed = Rc::new(KeyedRequest::new(Rc::clone(context), route, request, None));
+    Ok(TierRequest { keyed, hard })
 }
 
 /// Reads the values of the route's keyed headers from a JSON object; `None` if a value is not a string, or a
@@ -134,7 +135,7 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
         Err(problem) => return problem.response(),
     };
     let Tiers { mut value, colo, inspection, floor } = tiers(&keyed).await;
-    let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route };
+    let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route, fields: &*keyed };
     let now = clock::now();
     let explained = globals::with(|globals| {
         explain::explain(&globals.state, subject, colo.as_deref(), inspection.as_ref(), now)

@@ -35,7 +35,7 @@ use xfetch_edge::{
         computation::Computed,
         served::{Answered, Served},
         state::IsolateState,
-        step::{Done, Effect, Event, KeyedRoute, ObjectError, Step},
+        step::{Done, Effect, Event, KeyedRoute, NoFields, ObjectError, Step},
         task::Task,
     },
     protocol::{
@@ -57,11 +57,19 @@ const ORIGIN_TIMEOUT: Span = Span(100);
 /// Longer than any lease and any back-off.
 const AT_REST: Span = Span(200_000);
 /// A tick fresh, then stale for ever.
-const LONG: Lifetime =
-    Lifetime { ttl: Span(TICK), stale_while_revalidate: Span(1_000 * TICK), stale_if_error: Span(0) };
+const LONG: Lifetime = Lifetime {
+    ttl: Span(TICK),
+    stale_while_revalidate: Span(1_000 * TICK),
+    stale_if_error: Span(0),
+    kept: Span::ZERO,
+};
 /// Fresh for a tick, stale for a tick, then served only if a computation fails.
-const SHORT: Lifetime =
-    Lifetime { ttl: Span(TICK), stale_while_revalidate: Span(TICK), stale_if_error: Span(1_000 * TICK) };
+const SHORT: Lifetime = Lifetime {
+    ttl: Span(TICK),
+    stale_while_revalidate: Span(TICK),
+    stale_if_error: Span(1_000 * TICK),
+    kept: Span::ZERO,
+};
 /// How long the origin's 4xx is remembered.
 const NEGATIVE_TTL: Span = Span(TICK);
 
@@ -277,7 +285,8 @@ impl State {
             let now = Instant(self.now.saturating_add_signed(self.isolates[isolate].skew));
             let is_short = self.is_short;
             let Step { effect, notes } = ROUTES.with(|routes| {
-                let subject = KeyedRoute { key: &KEY, route: &routes[usize::from(is_short)] };
+                let subject =
+                    KeyedRoute { key: &KEY, route: &routes[usize::from(is_short)], fields: &NoFields };
                 task.on(event, subject, &mut self.isolates[isolate].state, now, chance)
             });
             if let Some(log) = notes.log {
@@ -371,6 +380,9 @@ impl State {
     fn done(&mut self, isolate: usize, parent: usize, done: Done) {
         match done {
             Done::Nothing => {}
+            Done::Varies(_) => {
+                self.broken = Some("an answer varies, although the origin said that it does not");
+            }
             Done::Purged(floor) => {
                 self.participants[parent].answered = Some(if floor.is_some() { "purged" } else { "unknown" });
             }
@@ -620,7 +632,15 @@ fn lease_request(lifetime: Lifetime) -> LeaseRequest {
 
 fn computed(id: u64, at: Instant, storable: bool) -> Computed {
     let (headers, delta) = (Vec::new(), Span::SECOND);
-    Computed { status: 200, headers, body: Arc::from([id as u8 + 1]), delta, storable, at }
+    Computed {
+        status: 200,
+        headers,
+        body: Arc::from([id as u8 + 1]),
+        delta,
+        storable,
+        at,
+        ..Computed::default()
+    }
 }
 
 fn transient() -> Failure {
@@ -648,6 +668,7 @@ impl World {
             global_rate: 0,
             committed: true,
             key: Arc::clone(&KEY.text),
+            variant: Vec::new(),
             status: 200,
             headers: Vec::new(),
             etag: xfetch_edge::core::entry::etag(&[0]),

@@ -86,8 +86,12 @@ mod driver {
         },
     };
 
-    const LIFETIME: Lifetime =
-        Lifetime { ttl: Span(60_000), stale_while_revalidate: Span(600_000), stale_if_error: Span(600_000) };
+    const LIFETIME: Lifetime = Lifetime {
+        ttl: Span(60_000),
+        stale_while_revalidate: Span(600_000),
+        stale_if_error: Span(600_000),
+        kept: Span::ZERO,
+    };
 
     #[event(fetch)]
     async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
@@ -159,6 +163,7 @@ mod driver {
             global_rate: 0,
             committed: true,
             key: "bench".into(),
+            variant: Vec::new(),
             status: 200,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             etag: "\"0123456789abcdef\"".to_owned(),

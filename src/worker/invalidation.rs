@@ -1,0 +1,43 @@
+//! Invalidation by unsafe methods (RFC 9111, section 4.4): a request that may have changed something purges the entries
+//! of its own URI, and of those that the answer names.
+
+use std::rc::Rc;
+
+use web_sys::Response;
+
+use super::{context::RequestContext, driver, keyed_request::KeyedRequest, request, response};
+use crate::{
+    core::http::{self, Method},
+    isolate::{step::Event, task::Task},
+};
+
+/// Purges what an answer to an unsafe request has changed. The purge reaches the key's objects before the client gets
+/// the answer, so that its next request sees the change.
+pub(super) async fn invalidate(context: &Rc<RequestContext>, answer: &Response) {
+    if !http::invalidates(&context.request.method(), answer.status()) {
+        return;
+    }
+    let own = context.target().path_and_query().to_owned();
+    let mut targets = vec![own.clone()];
+    for name in ["location", "content-location"] {
+        let named = response::get(&answer.headers(), name);
+        let named =
+            named.and_then(|named| http::same_origin(&named, context.target().scheme_and_host(), &own));
+        targets.extend(named.filter(|target| !targets.contains(target)));
+    }
+    for target in targets {
+        if let Some(keyed) = of_target(context, &target) {
+            driver::run(Rc::new(keyed), Task::purge(true), Event::Started).await;
+        }
+    }
+}
+
+/// The `GET` request for this path and query, if a route caches it.
+fn of_target(context: &Rc<RequestContext>, target: &str) -> Option<KeyedRequest> {
+    let path = target.split('?').next().unwrap_or_default();
+    let route = context.config.route(path).filter(|route| route.methods.get)?;
+    let canonical = request::canonical_target(target, route).ok()?;
+    let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
+    let asked = request::keyed(&context.config, route, Method::Get, canonical, headers, String::new());
+    Some(KeyedRequest::new(Rc::clone(context), Rc::clone(route), Rc::new(asked), None))
+}
