@@ -25,6 +25,8 @@ export interface CacheSettings {
   max_response?: number;
   /** Seconds that a 4xx answer is remembered. Default 0. */
   negative_ttl?: number;
+  /** Seconds that a key goes uncached after an answer that must not be stored. Default 10. */
+  pass_ttl?: number;
   /** Requests that may wait for one key. Default 1000. */
   max_waiters?: number;
   /** Computations at once in one isolate. Default 50. */
@@ -56,12 +58,16 @@ export interface RouteSettings extends CacheSettings {
   query_other?: "refuse" | "drop";
   /** The types of answers that are stored, such as `"text/*"`. Default `["application/json"]`. */
   content_types?: readonly string[];
+  /** `"json"`: spellings of the same JSON are one key. `"raw"`: bytes, with their type. Default `"json"`. */
+  body?: "json" | "raw";
   /** The only parts of a body that are allowed, all part of the key: names, or JSON pointers. Default: all of it. */
   fields?: readonly string[];
   /** Instead of `fields`: the parts of a body that are neither part of the key nor sent. Everything else is keyed. */
   ignore?: readonly string[];
   /** Request headers that the handler gets, and that are therefore part of the key. */
   headers?: readonly string[];
+  /** Whether a request's `Cache-Control` counts: any client can then make the handler compute. Default `"ignore"`. */
+  request_directives?: "ignore" | "honour";
   /**
    * What happens to requests with credentials: they go to the handler uncached, get 403, lose them, or, with
    * `forward: "all"`, keep them, and the answer's headers say whether it is shared.

@@ -126,8 +126,11 @@ pub enum Failure {
         /// How long it is remembered.
         ttl: Span,
     },
-    /// A good answer that must not be stored: requests go uncached for a while.
-    Pass,
+    /// An answer that must not be stored: requests go uncached for a while.
+    Pass {
+        /// For how long.
+        ttl: Span,
+    },
     /// Nothing was computed: the grant came too late, or there was no room for the call.
     GivenBack,
 }
@@ -139,13 +142,13 @@ impl Failure {
         match self {
             Self::Transient { reason, .. } => reason.as_str(),
             Self::Negative { .. } => "negative",
-            Self::Pass => "pass",
+            Self::Pass { .. } => "pass",
             Self::GivenBack => "given_back",
         }
     }
 }
 
-/// After a 2xx that must not be stored, requests for the key bypass the cache for this long.
+/// The default of `pass_ttl`.
 pub const PASS_TTL: Span = Span(10_000);
 /// The first back-off; doubled by each further failure in a row.
 pub const BACKOFF_FIRST: Span = Span(1_000);

@@ -64,6 +64,12 @@ pub fn canonical_body(bytes: &[u8], fields: &BodyFields) -> Result<String, BadBo
     Ok(canonical_json::text(&fields.of(value)?))
 }
 
+/// The form in a key of a body that is keyed as its bytes are. No JSON text begins in this way.
+#[must_use]
+pub fn raw_body(bytes: &[u8]) -> String {
+    format!("sha256:{}", canonical_json::hex(&Sha256::digest(bytes)))
+}
+
 /// The parts of a key beside the body.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {

@@ -102,12 +102,9 @@ impl Computed {
         !self.storable && matches!(self.status, 500 | 502..=504)
     }
 
-    /// What the key's object remembers, if this answer is not stored.
+    /// What the key's object remembers of a failed call whose answer is passed on.
     #[must_use]
     pub fn as_failure(&self) -> Failure {
-        if !self.is_failure() {
-            return Failure::Pass;
-        }
         let field = self.headers.iter().find(|(name, _)| name == "retry-after");
         let retry_after = field.and_then(|(_, field)| http::retry_after(field, self.at));
         Failure::Transient { reason: Reason::OriginError, retry_after }

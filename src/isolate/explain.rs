@@ -297,7 +297,8 @@ fn dry_run(
                     | Answered::Refusal { .. }
                     | Answered::Failed { .. }
                     | Answered::TooManyWaiters
-                    | Answered::Unavailable => ExpectedAnswer::Refused,
+                    | Answered::Unavailable
+                    | Answered::NotCached => ExpectedAnswer::Refused,
                 };
                 return ended(answer, Some(served.class));
             }

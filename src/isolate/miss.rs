@@ -142,6 +142,9 @@ impl Miss {
             MissEvent::WaitBroken { is_overloaded: true } => self.led(RefreshOutcome::ObjectLost, now),
             MissEvent::WaitBroken { is_overloaded: false } => MissAction::LookAround,
             MissEvent::LookedAround(found) => {
+                // What was there before is not what this request waits for.
+                let is_news = |it: &Arc<Entry>| it.generation > self.seen || !it.committed;
+                let found = found.filter(is_news);
                 match found.and_then(|it| self.left(&it, now)).filter(|it| it.is_servable(now)) {
                     Some(entry) => self.serve(entry),
                     None => self.lead(),
@@ -174,7 +177,7 @@ impl Miss {
             RefreshOutcome::Failed(failure) => {
                 let retry_after = match &failure {
                     Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Span::SECOND),
-                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Span::SECOND,
+                    Failure::Negative { .. } | Failure::Pass { .. } | Failure::GivenBack => Span::SECOND,
                 };
                 self.failed(failure, retry_after, now)
             }
@@ -251,7 +254,7 @@ impl Miss {
             Failure::Negative { status, content_type, body, .. } => {
                 MissAction::Answer(MissOutcome::Negative { status, content_type, body })
             }
-            Failure::Pass => MissAction::Answer(MissOutcome::Uncached(self.usable_fallback(now))),
+            Failure::Pass { .. } => MissAction::Answer(MissOutcome::Uncached(self.usable_fallback(now))),
             Failure::GivenBack => {
                 let reason = Reason::TooManyOriginCalls;
                 self.or_fallback(MissOutcome::Failed { reason, retry_after: Span::SECOND }, now)

@@ -83,6 +83,8 @@ pub struct RefreshInput {
     pub key: Arc<str>,
     /// The route's lifetime for new entries.
     pub lifetime: Lifetime,
+    /// How long it is remembered that an answer must not be stored.
+    pub pass_ttl: Span,
     /// The generation of the entry seen; 0 if none was seen.
     pub seen: u64,
     /// The smoothed cost until now.
@@ -274,7 +276,11 @@ impl Refresh {
                 return RefreshAction::End(RefreshOutcome::Passed(computed));
             };
             // Without an older entry each client gets the origin's own words.
-            let failure = if self.subject.seen > 0 { computed.as_failure() } else { Failure::Pass };
+            let failure = if computed.is_failure() && self.subject.seen > 0 {
+                computed.as_failure()
+            } else {
+                Failure::Pass { ttl: self.subject.pass_ttl }
+            };
             self.outcome = Some(RefreshOutcome::Passed(computed));
             return RefreshAction::Fail(token, failure);
         }

@@ -96,7 +96,7 @@ impl RefreshOutcome {
         match self.failure()? {
             Failure::Transient { reason, .. } => Some(*reason),
             Failure::GivenBack => Some(Reason::TooManyOriginCalls),
-            Failure::Negative { .. } | Failure::Pass => None,
+            Failure::Negative { .. } | Failure::Pass { .. } => None,
         }
     }
 }

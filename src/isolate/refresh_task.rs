@@ -95,9 +95,9 @@ impl RefreshTask {
     fn feed(&mut self, mut event: RefreshEvent, context: &mut StepContext<'_>) -> Effect {
         let RefreshOrder { purpose, seen, delta, has_looked, .. } = self.order;
         let refresh = self.refresh.get_or_insert_with(|| {
-            let (key, lifetime) = (&context.subject.key.text, context.subject.route.lifetime);
-            let key = Arc::clone(key);
-            Refresh::new(RefreshInput { key, lifetime, seen, delta, has_looked }, purpose)
+            let (key, route) = (Arc::clone(&context.subject.key.text), context.subject.route);
+            let (lifetime, pass_ttl) = (route.lifetime, route.pass_ttl);
+            Refresh::new(RefreshInput { key, lifetime, pass_ttl, seen, delta, has_looked }, purpose)
         });
         loop {
             let action = refresh.on(event, context.now);

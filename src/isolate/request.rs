@@ -19,7 +19,7 @@ use crate::core::{
     entry::Entry,
     failure::Failure,
     freshness::Verdict,
-    http::CacheStatus,
+    http::{CacheStatus, RequestDirectives},
     time::{Instant, Span},
     xfetch::Draw,
 };
@@ -30,6 +30,8 @@ pub struct RequestTask {
     arrived: Instant,
     /// The one draw of this request: every entry that it meets is judged with it.
     draw: Draw,
+    /// What the client wants, if the route honours that.
+    wants: RequestDirectives,
     stage: Stage,
 }
 
@@ -60,7 +62,8 @@ enum Stage {
 
 impl RequestTask {
     pub(super) fn new() -> Self {
-        Self { arrived: Instant::EPOCH, draw: Draw::NEVER_EARLY, stage: Stage::New }
+        let wants = RequestDirectives::default();
+        Self { arrived: Instant::EPOCH, draw: Draw::NEVER_EARLY, wants, stage: Stage::New }
     }
 
     /// A request that is not to be cached.
@@ -112,6 +115,12 @@ impl RequestTask {
         let (subject, now) = (context.subject, context.now);
         self.arrived = now;
         self.draw = context.chance.draw();
+        if subject.route.honours_requests {
+            self.wants = subject.fields.directives();
+            if self.wants.no_store {
+                return self.respond(MissOutcome::Uncached(None), context);
+            }
+        }
         let found = context.isolate.arrived(subject.key, subject.route, now);
         if let Some(effect) = other_variant(found.as_deref(), context) {
             return effect;
@@ -145,7 +154,15 @@ impl RequestTask {
 
     fn judge(&self, entry: Option<&Entry>, now: Instant, context: &StepContext<'_>) -> Verdict {
         let subject = context.subject;
-        context.isolate.judge(&subject.key.hash, subject.route, entry, now, self.draw)
+        let verdict = context.isolate.judge(&subject.key.hash, subject.route, entry, now, self.draw);
+        let is_accepted = |entry: &Entry| {
+            let expiry = entry.expiry();
+            self.wants.accept(entry.age(now), expiry.since(now), now.since(expiry))
+        };
+        match entry {
+            Some(entry) if !is_accepted(entry) => Verdict::Miss { usable_on_error: false },
+            _ => verdict,
+        }
     }
 
     /// Serves after the lookup. The entry is judged at the request's arrival, so that a warm request does not
@@ -163,6 +180,9 @@ impl RequestTask {
     }
 
     fn miss(&mut self, found: Option<Arc<Entry>>, is_usable: bool, context: &mut StepContext<'_>) -> Effect {
+        if self.wants.only_if_cached {
+            return served(Served::not_cached());
+        }
         let mut miss = MissTask::new(found, is_usable, context);
         let next = miss.start(context);
         self.after_miss(miss, next, context)
@@ -276,7 +296,7 @@ fn uncached(
     let (floor, now) = (context.isolate.memory.floor(&context.subject.key.hash), context.now);
     match result {
         Ok(computed) if !computed.is_failure() => Served::uncached(computed),
-        Err(failure @ (Failure::Negative { .. } | Failure::Pass)) => Served::failure(failure),
+        Err(failure @ (Failure::Negative { .. } | Failure::Pass { .. })) => Served::failure(failure),
         result => {
             let left = fallback.and_then(|entry| floor.applied(entry, now));
             match (left.filter(|entry| entry.is_usable_on_error(now)), result) {

@@ -51,6 +51,8 @@ pub enum Answered {
     TooManyWaiters,
     /// The object was out of reach, and no computation landed in time.
     Unavailable,
+    /// Nothing is stored that the client accepts, and it wants no computation.
+    NotCached,
 }
 
 impl Served {
@@ -101,7 +103,9 @@ impl Served {
             Failure::Negative { status, content_type, body, .. } => {
                 Self { class: ServedAs::Miss, answer: Answered::Refusal { status, content_type, body } }
             }
-            Failure::Pass | Failure::GivenBack => Self::failed(Reason::TooManyOriginCalls, Span::SECOND),
+            Failure::Pass { .. } | Failure::GivenBack => {
+                Self::failed(Reason::TooManyOriginCalls, Span::SECOND)
+            }
         }
     }
 
@@ -115,6 +119,12 @@ impl Served {
     #[must_use]
     pub fn too_many_waiters() -> Self {
         Self { class: ServedAs::Rejected, answer: Answered::TooManyWaiters }
+    }
+
+    /// Nothing is stored that the client accepts, and it wants no computation.
+    #[must_use]
+    pub fn not_cached() -> Self {
+        Self { class: ServedAs::Rejected, answer: Answered::NotCached }
     }
 
     /// The object was out of reach, and no computation landed in time.

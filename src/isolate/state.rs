@@ -283,7 +283,7 @@ impl IsolateState {
             RefreshOutcome::Failed(failure) => {
                 let pause = match failure {
                     Failure::Transient { retry_after, .. } => retry_after.unwrap_or(Span::SECOND),
-                    Failure::Negative { .. } | Failure::Pass | Failure::GivenBack => Span::ZERO,
+                    Failure::Negative { .. } | Failure::Pass { .. } | Failure::GivenBack => Span::ZERO,
                 };
                 self.gate.end_failed(hash, owner, failure, now, pause);
             }

@@ -16,6 +16,7 @@ use crate::{
         config::Route,
         entry::Entry,
         failure::{Failure, Reason},
+        http::RequestDirectives,
         key::Key,
         purge::Floor,
         time::{Instant, Span},
@@ -217,6 +218,11 @@ pub struct KeyedRoute<'a> {
 pub trait RequestFields: fmt::Debug {
     /// The normalised value of a field by its lower-case name; `None` if the request has none.
     fn field(&self, name: &str) -> Option<String>;
+
+    /// What the request wants of a cache, if its route honours that.
+    fn directives(&self) -> RequestDirectives {
+        RequestDirectives::default()
+    }
 }
 
 /// A request whose header fields change no answer.

@@ -221,13 +221,9 @@ impl State {
                 failure::backoff(self.failures_in_a_row, *retry_after, ttl, spread.value())
             }
             // No back-off: an origin that refuses a request, or forbids storing its answer, works.
-            Failure::Negative { ttl, .. } => {
+            Failure::Negative { ttl, .. } | Failure::Pass { ttl } => {
                 self.failures_in_a_row = 0;
                 *ttl
-            }
-            Failure::Pass => {
-                self.failures_in_a_row = 0;
-                failure::PASS_TTL
             }
             Failure::GivenBack => {
                 let closed = Answer::Closed { applied: true, retry_after: Span::ZERO };

@@ -221,7 +221,8 @@ impl World {
             | Answered::Refusal { .. }
             | Answered::Failed { .. }
             | Answered::TooManyWaiters
-            | Answered::Unavailable => None,
+            | Answered::Unavailable
+            | Answered::NotCached => None,
         };
         let ended = entry
             .and_then(|(entry, _)| origin::read(&entry.body))

@@ -49,6 +49,10 @@ pub(super) fn respond(
             let problem = Problem::new(503, "too_many_waiters", "Too many requests wait for this answer.");
             problem.retry_after(Span::SECOND).cache_status(CacheStatus::Miss).response()
         }
+        Answered::NotCached => {
+            let detail = "Nothing is stored that the request accepts, and it wants no computation.";
+            Problem::new(504, "only_if_cached", detail).cache_status(CacheStatus::Miss).response()
+        }
         Answered::Unavailable => Problem::unavailable().cache_status(CacheStatus::Miss).response(),
     };
     metrics_sender::answered(&keyed.context, served.class, started, now);

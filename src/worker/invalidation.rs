@@ -5,7 +5,12 @@ use std::rc::Rc;
 
 use web_sys::Response;
 
-use super::{context::RequestContext, driver, keyed_request::KeyedRequest, request, response};
+use super::{
+    context::RequestContext,
+    driver,
+    keyed_request::{KeyedRequest, RequestBody},
+    request, response,
+};
 use crate::{
     core::http::{self, Method},
     isolate::{step::Event, task::Task},
@@ -38,6 +43,7 @@ fn of_target(context: &Rc<RequestContext>, target: &str) -> Option<KeyedRequest>
     let route = context.config.route(path).filter(|route| route.methods.get)?;
     let canonical = request::canonical_target(target, route).ok()?;
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
-    let asked = request::keyed(&context.config, route, Method::Get, canonical, headers, String::new());
+    let asked =
+        request::keyed(&context.config, route, Method::Get, canonical, headers, RequestBody::Json("".into()));
     Some(KeyedRequest::new(Rc::clone(context), Rc::clone(route), Rc::new(asked), None))
 }

@@ -12,11 +12,20 @@ use super::{
 use crate::{
     core::{
         config::{Credentials, Route},
-        http::{self, Method},
+        http::{self, Method, RequestDirectives},
         key::Key,
     },
     isolate::step::RequestFields,
 };
+
+/// A request's body.
+#[derive(Clone)]
+pub(super) enum RequestBody {
+    /// Canonical JSON; empty for a method without a body.
+    Json(Rc<str>),
+    /// The bytes as they came.
+    Raw(Rc<[u8]>),
+}
 
 /// The key of a request, and the parts of the request that the origin gets.
 pub(super) struct CacheRequest {
@@ -25,8 +34,8 @@ pub(super) struct CacheRequest {
     pub(super) method: Method,
     /// The path and the canonical query that the origin gets.
     pub(super) target: String,
-    /// The canonical body; empty for a method without one.
-    pub(super) body: String,
+    /// The body that the origin gets.
+    pub(super) body: RequestBody,
     /// The route's keyed headers.
     pub(super) headers: Vec<(String, Option<String>)>,
 }
@@ -53,7 +62,15 @@ impl RequestFields for KeyedRequest {
     fn field(&self, name: &str) -> Option<String> {
         let is_sent = self.route.forwards_all() && !self.is_dropped(name);
         let value = if is_sent { response::get(&self.headers(), name) } else { None };
-        value.map(|value| http::normalised(name, &value))
+        value.map(|value: String| http::normalised(name, &value))
+    }
+
+    fn directives(&self) -> RequestDirectives {
+        if !self.route.honours_requests {
+            return RequestDirectives::default();
+        }
+        let value = |name| response::get(&self.headers(), name);
+        RequestDirectives::read(value("cache-control").as_deref(), value("pragma").as_deref())
     }
 }
 

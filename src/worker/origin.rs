@@ -13,7 +13,7 @@ use super::{
     body::{self, BodyError},
     helpers,
     judged_answer::Answered,
-    keyed_request::{CacheRequest, KeyedRequest},
+    keyed_request::{CacheRequest, KeyedRequest, RequestBody},
     platform::{background::BoxFuture, bindings, clock},
     response, timer,
 };
@@ -80,7 +80,7 @@ fn request(
     } else {
         response::headers(&[("accept", &route.content_types.join(", ")), ("cdn-loop", CACHE_NAME)])
     };
-    if has_body {
+    if has_body && !route.is_raw {
         headers.set("content-type", "application/json")?;
     }
     for (name, value) in &asked.headers {
@@ -100,7 +100,10 @@ fn request(
     init.set_method(asked.method.as_str());
     init.set_headers(&headers);
     if has_body {
-        init.set_body(&JsValue::from_str(&asked.body));
+        init.set_body(&match &asked.body {
+            RequestBody::Json(text) => JsValue::from_str(text),
+            RequestBody::Raw(bytes) => js_sys::Uint8Array::from(&**bytes).into(),
+        });
     }
     init.set_redirect(RequestRedirect::Manual);
     init.set_signal(Some(&abort.signal()));

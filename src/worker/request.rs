@@ -9,7 +9,7 @@ use super::{
     body::{self, BodyError},
     context::{RequestContext, RequestHead},
     cors, driver, globals,
-    keyed_request::{CacheRequest, KeyedRequest},
+    keyed_request::{CacheRequest, KeyedRequest, RequestBody},
     metrics_sender,
     platform::{background::BoxFuture, clock},
     prepared::Prepared,
@@ -114,24 +114,36 @@ pub(super) fn ambiguous_path() -> Problem {
 /// What is wrong with the head of a request with a body, if anything.
 fn bad_body_head(head: &RequestHead, route: &Route) -> Option<Problem> {
     let flags = head.flags;
-    let is_plain_json =
-        flags.has_json_type() || head.header("content-type").is_some_and(|it| http::is_json(&it));
     let is_encoded =
         flags.has_content_encoding() && head.header("content-encoding").is_some_and(|it| it != "identity");
+    if route.is_raw {
+        let has_type = flags.has_json_type() || head.header("content-type").is_some();
+        if !has_type || is_encoded {
+            let detail = "The body needs a Content-Type, and no content encoding.";
+            return Some(unsupported(route, detail));
+        }
+        return (flags.length() > Some(u64::from(route.max_request))).then(|| too_large(route));
+    }
+    let is_plain_json =
+        flags.has_json_type() || head.header("content-type").is_some_and(|it| http::is_json(&it));
     if !is_plain_json || is_encoded {
         let detail = "The body must be application/json in UTF-8, without a content encoding.";
-        let problem = Problem::new(415, "unsupported_media_type", detail);
-        return Some(match accept_query(route) {
-            Some(types) => problem.header("accept-query", types.to_owned()),
-            None => problem,
-        });
+        return Some(unsupported(route, detail));
     }
     (flags.length() > Some(u64::from(route.max_request))).then(|| too_large(route))
 }
 
+fn unsupported(route: &Route, detail: &'static str) -> Problem {
+    let problem = Problem::new(415, "unsupported_media_type", detail);
+    match accept_query(route) {
+        Some(types) => problem.header("accept-query", types.to_owned()),
+        None => problem,
+    }
+}
+
 /// The value of `Accept-Query` (RFC 10008): the types that `QUERY` may send.
 fn accept_query(route: &Route) -> Option<&'static str> {
-    route.methods.query.then_some("application/json")
+    route.methods.query.then_some(if route.is_raw { "*/*" } else { "application/json" })
 }
 
 /// `OPTIONS`: what is allowed, and to whom.
@@ -143,7 +155,7 @@ fn options(head: &RequestHead, route: &Route) -> Response {
     }
     if cors::allowed_origin(head).is_some() {
         let mut names = vec!["content-type"];
-        names.extend(route.headers.iter().map(String::as_str));
+        names.extend(route.headers.iter().map(String::as_str).filter(|name| *name != "content-type"));
         response::set(&headers, "access-control-allow-methods", &allow);
         response::set(&headers, "access-control-allow-headers", &names.join(", "));
         response::set(&headers, "access-control-max-age", "600");
@@ -281,11 +293,16 @@ fn identify(
         return Err(Problem::new(431, "header_too_large", detail));
     }
     let (target, body) = match method {
-        Method::Get => (canonical_target(context.target().path_and_query(), route)?, String::new()),
+        Method::Get => {
+            (canonical_target(context.target().path_and_query(), route)?, RequestBody::Json("".into()))
+        }
+        Method::Query | Method::Post if route.is_raw => {
+            (http::plain_escapes(context.target().path()), RequestBody::Raw(raw.body.as_slice().into()))
+        }
         Method::Query | Method::Post => {
             let body = key::canonical_body(&raw.body, &route.fields)
                 .map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
-            (http::plain_escapes(context.target().path()), body)
+            (http::plain_escapes(context.target().path()), RequestBody::Json(body.into()))
         }
     };
     let request = Rc::new(keyed(&context.config, route, method, target, raw.headers.clone(), body));
@@ -311,7 +328,7 @@ pub(super) fn keyed(
     method: Method,
     target: String,
     headers: Vec<(String, Option<String>)>,
-    body: String,
+    body: RequestBody,
 ) -> CacheRequest {
     let scope = Scope {
         version: &config.cache_version,
@@ -320,5 +337,9 @@ pub(super) fn keyed(
         path: &target,
         headers: &headers,
     };
-    CacheRequest { key: key::key(&scope, &body), method, target, body, headers }
+    let key = match &body {
+        RequestBody::Json(text) => key::key(&scope, text),
+        RequestBody::Raw(bytes) => key::key(&scope, &key::raw_body(bytes)),
+    };
+    CacheRequest { key, method, target, body, headers }
 }

@@ -215,6 +215,11 @@ fn texts_and_lists_are_accepted_or_refused_by_name() {
         ("methods", json!([])),
         ("policy", json!("")),
         ("policy", json!("browser")),
+        ("request_directives", json!("honor")),
+        ("pass_ttl", json!(-1)),
+        ("pass_ttl", json!(3_601)),
+        ("body", json!("text")),
+        ("body", json!(1)),
         ("forward", json!("all")),
         ("heuristic", json!(0.1)),
         ("heuristic_most", json!(60)),
@@ -543,6 +548,11 @@ fn fields_and_ignore_exclude_each_other() {
         BodyFields::AllBut(vec![metadata])
     );
     assert_eq!(refused(route(json!({ "fields": ["a"], "ignore": ["b"] }))), "ROUTES[0].ignore");
+    assert_eq!(refused(route(json!({ "body": "raw", "ignore": ["b"] }))), "ROUTES[0].ignore");
+    assert_eq!(refused(route(json!({ "body": "raw", "fields": ["b"] }))), "ROUTES[0].fields");
+    let raw = good(route(json!({ "body": "raw", "headers": ["x-a"] }))).routes[0].clone();
+    assert_eq!((raw.is_raw, raw.headers.len()), (true, 2));
+    assert_eq!(raw.headers, ["x-a", "content-type"]);
 }
 
 #[test]

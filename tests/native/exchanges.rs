@@ -60,8 +60,14 @@ fn computed(status: u16, storable: bool) -> Computed {
 
 /// A refresh that has sent its commit under token 9, after a grant that carried this floor.
 fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
-    let subject =
-        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+    let subject = RefreshInput {
+        key: "key".into(),
+        lifetime: LIFETIME,
+        pass_ttl: PASS_TTL,
+        seen: 4,
+        delta: None,
+        has_looked: false,
+    };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(RefreshEvent::Started, NOW);
     refresh.on(RefreshEvent::Replied(reply(floor, Answer::Granted { token: 9 }), None), NOW);
@@ -98,8 +104,14 @@ fn an_entry_purged_between_commit_and_reply_is_stored_nowhere() {
 
 #[test]
 fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
-    let subject =
-        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+    let subject = RefreshInput {
+        key: "key".into(),
+        lifetime: LIFETIME,
+        pass_ttl: PASS_TTL,
+        seen: 4,
+        delta: None,
+        has_looked: false,
+    };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(RefreshEvent::Started, NOW);
     let newer = Answer::Newer { generation: 7, age: Span::ZERO, ttl: LIFETIME.ttl };
@@ -121,7 +133,7 @@ fn the_outcome_of_a_failed_refresh_gives_the_reason() {
         (RefreshOutcome::Failed(timed_out()), Some(Reason::OriginTimeout)),
         (backed_off(timed_out()), Some(Reason::OriginTimeout)),
         (RefreshOutcome::Failed(Failure::GivenBack), Some(Reason::TooManyOriginCalls)),
-        (backed_off(Failure::Pass), None),
+        (backed_off(Failure::Pass { ttl: PASS_TTL }), None),
         (RefreshOutcome::ObjectLost, None),
         (RefreshOutcome::Held { retry_in: Span::SECOND }, None),
         (RefreshOutcome::Passed(computed(200, false)), None),
@@ -154,7 +166,8 @@ fn an_overloaded_object_is_not_asked_again() {
 #[test]
 fn the_old_entry_is_kept_as_a_fallback_if_answers_must_not_be_stored() {
     let old = Arc::new(entry(7, NOW.0 - 20_000));
-    let passed = || miss::MissEvent::Led(RefreshOutcome::Failed(Failure::Pass), Floor::default());
+    let passed =
+        || miss::MissEvent::Led(RefreshOutcome::Failed(Failure::Pass { ttl: PASS_TTL }), Floor::default());
     let mut cold = Miss::new(7, Some(Arc::clone(&old)), NOW);
     assert_eq!(cold.on(passed(), NOW), miss::MissAction::Answer(MissOutcome::Uncached(Some(old))));
     let mut cold = Miss::new(0, None, NOW);
@@ -220,8 +233,8 @@ fn a_key_whose_answers_must_not_be_stored_goes_uncached_for_ten_seconds() {
     assert_eq!(PASS_TTL, Span(10_000));
     let mut state = State::default();
     let token = granted(&mut state, 0, 20_000, NOW);
-    let (answer, wake) = state.fail(token, Failure::Pass, NOW, Draw::NEVER_EARLY);
-    let told = |left| Answer::Failed { failure: Failure::Pass, retry_after: Span(left) };
+    let (answer, wake) = state.fail(token, Failure::Pass { ttl: PASS_TTL }, NOW, Draw::NEVER_EARLY);
+    let told = |left| Answer::Failed { failure: Failure::Pass { ttl: PASS_TTL }, retry_after: Span(left) };
     assert_eq!(answer, Answer::Closed { applied: true, retry_after: PASS_TTL });
     assert_eq!(wake, Wake::With(told(10_000)));
     assert_eq!(state.acquire(0, None, terms(20_000), at(9_999)), told(1));

@@ -8,7 +8,7 @@ use xfetch_edge::{
     core::{
         canonical_json,
         entry::{Entry, Lifetime},
-        failure::{Failure, Reason},
+        failure::{Failure, PASS_TTL, Reason},
         global_rate::RateShare,
         purge::Floor,
         time::{Instant, Span},
@@ -161,7 +161,12 @@ fn every_variant_of_a_reply_of_version_2_is_decoded() {
         body: "{}".to_owned(),
         ttl: Span(6),
     };
-    let failures = transient.into_iter().chain([negative, Failure::Pass, Failure::GivenBack, failure()]);
+    let failures = transient.into_iter().chain([
+        negative,
+        Failure::Pass { ttl: PASS_TTL },
+        Failure::GivenBack,
+        failure(),
+    ]);
     let answers = [
         Answer::Newer { generation: 9, age: Span(3), ttl: Span(4) },
         Answer::Held { retry_in: Span(5) },
@@ -178,7 +183,7 @@ fn every_variant_of_a_reply_of_version_2_is_decoded() {
             last_token: 10,
             lease_token: Some(10),
             lease_remaining: Some(Span(7)),
-            failure: Some(Failure::Pass),
+            failure: Some(Failure::Pass { ttl: PASS_TTL }),
             failure_remaining: Some(Span(8)),
             waiters: 2,
         }),

@@ -7,7 +7,7 @@ use xfetch_edge::{
     core::{
         config::{Config, Route},
         entry::{Entry, Lifetime},
-        failure::{Failure, Reason},
+        failure::{Failure, PASS_TTL, Reason},
         key::{self, Key, Scope},
         purge::Floor,
         time::{Instant, Span},
@@ -67,7 +67,10 @@ fn entry(key: &Key, body: &[u8]) -> Arc<Entry> {
 fn refresh(purpose: Purpose, delta: Option<Span>) -> Refresh {
     let key = known();
     let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL, kept: Span::ZERO };
-    Refresh::new(RefreshInput { key: key.text, lifetime, seen: 7, delta, has_looked: false }, purpose)
+    Refresh::new(
+        RefreshInput { key: key.text, lifetime, pass_ttl: PASS_TTL, seen: 7, delta, has_looked: false },
+        purpose,
+    )
 }
 
 fn failed() -> Failure {

@@ -8,7 +8,7 @@ use xfetch_edge::{
     core::{
         config::{Beta, Config, OBJECT_TIMEOUT, OriginPolicy, Route},
         entry::{self, Entry, Lifetime},
-        failure::{Failure, Reason},
+        failure::{Failure, PASS_TTL, Reason},
         http::CacheStatus,
         key::{self, Key, Scope},
         purge::Floor,
@@ -190,7 +190,13 @@ fn drift_2_an_uncached_answer_without_room_for_a_call_falls_back_on_the_old_entr
     let old = bench.entry(7, 40_000);
     bench.hold(&old);
     let owner = bench.isolate.gate.begin(bench.key.hash, bench.now, Span(1_000));
-    bench.isolate.gate.end_failed(bench.key.hash, owner, &Failure::Pass, bench.now, Span(5_000));
+    bench.isolate.gate.end_failed(
+        bench.key.hash,
+        owner,
+        &Failure::Pass { ttl: PASS_TTL },
+        bench.now,
+        Span(5_000),
+    );
     let call = bench.isolate.calls.begin(Purpose::Cold, bench.now, bench.route.lease());
     let (_, step) = leading(&mut bench);
     let Served { class, answer: Answered::Entry { entry, status } } = served(&step) else {
@@ -564,7 +570,7 @@ fn nothing_is_validated_without_a_validator_nor_for_another_variant_nor_by_the_r
 
 #[test]
 fn an_error_that_is_passed_on_backs_off_only_where_an_older_entry_answers() {
-    for (seen, remembered) in [(0, Failure::Pass), (7, transient())] {
+    for (seen, remembered) in [(0, Failure::Pass { ttl: PASS_TTL }), (7, transient())] {
         let mut bench = Bench::of_origin_policy();
         let mut task = Bench::refresh(Purpose::Stale, seen);
         bench.on(&mut task, Event::Started);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use xfetch_edge::{
     core::{
         entry::{Entry, Lifetime},
-        failure::{Failure, Reason},
+        failure::{Failure, PASS_TTL, Reason},
         global_rate::RateShare,
         key::Key,
         purge::Floor,
@@ -94,8 +94,14 @@ fn the_recheck_inside_the_lock_finds_a_commit_made_meanwhile() {
 
 #[test]
 fn the_check_before_the_lock_compares_generations_and_not_freshness() {
-    let subject =
-        || RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
+    let subject = || RefreshInput {
+        key: "key".into(),
+        lifetime: LIFETIME,
+        pass_ttl: PASS_TTL,
+        seen: 5,
+        delta: None,
+        has_looked: false,
+    };
     let start = || {
         let mut refresh = Refresh::new(subject(), Purpose::Early);
         assert_eq!(refresh.on(RefreshEvent::Started, NOW), RefreshAction::LookInColo);
@@ -350,7 +356,7 @@ fn a_purge_keeps_a_back_off_and_forgets_a_pass() {
     assert!(matches!(acquire(&mut state, 0, "b", at(2)), Answer::Failed { .. }));
     let mut state = State::default();
     let token = grant(&mut state, 0, "a", NOW);
-    state.fail(token, Failure::Pass, NOW, Draw::NEVER_EARLY);
+    state.fail(token, Failure::Pass { ttl: PASS_TTL }, NOW, Draw::NEVER_EARLY);
     state.purge(false, TERMS.physical, at(1));
     assert!(matches!(acquire(&mut state, 0, "b", at(2)), Answer::Granted { .. }));
 }
@@ -377,8 +383,14 @@ fn contending() -> Refresh {
 }
 
 fn contending_for(retry_in: Span) -> Refresh {
-    let subject =
-        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 5, delta: None, has_looked: false };
+    let subject = RefreshInput {
+        key: "key".into(),
+        lifetime: LIFETIME,
+        pass_ttl: PASS_TTL,
+        seen: 5,
+        delta: None,
+        has_looked: false,
+    };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(RefreshEvent::Started, NOW);
     refresh.on(RefreshEvent::LookedInColo(None), NOW);
@@ -452,6 +464,7 @@ fn a_refresh_reports_its_token_its_floor_and_its_cost() {
         let subject = RefreshInput {
             key: "key".into(),
             lifetime: LIFETIME,
+            pass_ttl: PASS_TTL,
             seen: 0,
             delta: delta.map(Span),
             has_looked: false,
@@ -474,8 +487,14 @@ fn a_refresh_reports_its_token_its_floor_and_its_cost() {
 #[test]
 fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
     let ended = |remembered: u64| {
-        let subject =
-            RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
+        let subject = RefreshInput {
+            key: "key".into(),
+            lifetime: LIFETIME,
+            pass_ttl: PASS_TTL,
+            seen: 0,
+            delta: None,
+            has_looked: false,
+        };
         let mut refresh = Refresh::new(subject, Purpose::Cold);
         refresh.on(RefreshEvent::Started, NOW);
         refresh.on(told(Answer::Granted { token: 9 }), NOW);
@@ -507,8 +526,14 @@ fn a_miss_replaces_the_objects_entry_past_every_window() {
 
 #[test]
 fn an_entry_that_cannot_be_read_is_overtaken() {
-    let subject =
-        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 0, delta: None, has_looked: false };
+    let subject = RefreshInput {
+        key: "key".into(),
+        lifetime: LIFETIME,
+        pass_ttl: PASS_TTL,
+        seen: 0,
+        delta: None,
+        has_looked: false,
+    };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(RefreshEvent::Started, NOW);
     let newer = Answer::Newer { generation: 9, age: Span::ZERO, ttl: LIFETIME.ttl };
@@ -563,8 +588,14 @@ fn an_entry_warm_on_arrival_is_served_even_if_the_lookup_fails() {
 
 #[test]
 fn an_uncommitted_value_is_kept_at_the_generation_seen() {
-    let subject =
-        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+    let subject = RefreshInput {
+        key: "key".into(),
+        lifetime: LIFETIME,
+        pass_ttl: PASS_TTL,
+        seen: 4,
+        delta: None,
+        has_looked: false,
+    };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(RefreshEvent::Started, NOW);
     refresh.on(RefreshEvent::LookedInColo(None), NOW);
@@ -584,8 +615,14 @@ fn an_uncommitted_value_is_kept_at_the_generation_seen() {
     };
     assert_eq!((kept.generation, kept.committed), (4, false));
     // The same if a lease was granted and the object is lost before the commit.
-    let subject =
-        RefreshInput { key: "key".into(), lifetime: LIFETIME, seen: 4, delta: None, has_looked: false };
+    let subject = RefreshInput {
+        key: "key".into(),
+        lifetime: LIFETIME,
+        pass_ttl: PASS_TTL,
+        seen: 4,
+        delta: None,
+        has_looked: false,
+    };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(RefreshEvent::Started, NOW);
     refresh.on(RefreshEvent::LookedInColo(None), NOW);

@@ -16,6 +16,8 @@ const ROUTES = [
   { ...base, path: "/plain/*" },
   { ...base, path: "/windows/*", stale_while_revalidate: 1, stale_if_error: 600 },
   { ...base, path: "/capped/*", ttl: 1, heuristic: 0 },
+  { ...base, path: "/honours/*", request_directives: "honour" },
+  { ...base, path: "/brief/*", pass_ttl: 1 },
 ];
 
 /** What the origin was asked. @type {{ method: string, url: string, headers: any }[]} */
@@ -400,6 +402,61 @@ describe('policy "origin"', () => {
     const texts = [(await get(path)).text, (await get(path)).text];
     assert.deepEqual(texts, [body, body]);
     assert.equal((await get(path)).headers.etag, 'W/"v"', "these are other bytes");
+  });
+
+  test("a request's own directives count where the route honours them, and nowhere else", async () => {
+    says({ "cache-control": "max-age=10, stale-while-revalidate=600" });
+    const aged = async (/** @type {string} */ prefix) => {
+      const path = page(prefix);
+      await get(path);
+      await sleep(1_100);
+      return path;
+    };
+    for (const [directive, isHit] of /** @type {[string, boolean][]} */ ([
+      ["max-age=0", false],
+      ["max-age=5", true],
+      ["min-fresh=20", false],
+      ["min-fresh=5", true],
+      ["no-cache", false],
+      ["max-stale=5", true],
+      ["unknown", true],
+    ])) {
+      const [path, ignoring] = await Promise.all([aged("/honours/"), aged("/plain/")]);
+      const headers = { "cache-control": directive };
+      assert.equal(/hit/.test((await get(path, headers)).headers["cache-status"]), isHit, directive);
+      assert.match((await get(ignoring, headers)).headers["cache-status"], /hit/, `${directive} is ignored`);
+    }
+    const path = page("/honours/");
+    const nothing = await get(path, { "cache-control": "only-if-cached" });
+    assert.deepEqual([nothing.status, JSON.parse(nothing.text).code], [504, "only_if_cached"]);
+    await get(path, { "cache-control": "no-store" });
+    assert.equal((await get(path, { "cache-control": "only-if-cached" })).status, 504, "no-store has stored nothing");
+    await get(path);
+    assert.equal((await get(path, { "cache-control": "only-if-cached" })).status, 200);
+    const pragma = await get(path, { pragma: "no-cache" });
+    assert.match(pragma.headers["cache-status"], /fwd=miss/);
+  });
+
+  test("a client that accepts no stale answer waits for a new one", async () => {
+    const path = page("/honours/");
+    says({ "cache-control": "max-age=1, stale-while-revalidate=600" });
+    const first = await get(path);
+    await sleep(1_200);
+    const fresh = await get(path, { "cache-control": "max-age=60" });
+    assert.notEqual(fresh.text, first.text);
+    assert.match(fresh.headers["cache-status"], /stored/);
+  });
+
+  test("what must not be stored is remembered for pass_ttl", async () => {
+    const path = page("/brief/");
+    says({ "cache-control": "no-store" });
+    await get(path);
+    says({ "cache-control": "max-age=60" });
+    await get(path);
+    assert.match((await get(path)).headers["cache-status"], /fwd=miss$/, "still uncached");
+    await sleep(1_200);
+    await get(path);
+    assert.match((await get(path)).headers["cache-status"], /hit/);
   });
 
   test("the route's own ttl is a bound for what the origin says", async () => {

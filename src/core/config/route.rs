@@ -13,6 +13,7 @@ use super::{
 use crate::core::{
     body_fields::{BodyFields, Pointer},
     entry::Lifetime,
+    failure::PASS_TTL,
     http::{KeyedQuery, Methods},
     time::Span,
 };
@@ -61,10 +62,14 @@ pub struct Route {
     pub content_types: Vec<String>,
     /// The route's own origin; `None` for the default origin.
     pub origin: Option<OriginUrl>,
-    /// Which parts of a body are keyed.
+    /// Whether a body is keyed and sent as its bytes are; else it is JSON.
+    pub is_raw: bool,
+    /// Which parts of a JSON body are keyed.
     pub fields: BodyFields,
-    /// Request headers that are forwarded and keyed, lower-case.
+    /// Request headers that are forwarded and keyed, lower-case; with bodies as they are also `content-type`.
     pub headers: Vec<String>,
+    /// Whether the `Cache-Control` of a request is honoured.
+    pub honours_requests: bool,
     /// How a request with credentials is handled.
     pub credentials: Credentials,
     /// Headers that count as credentials beside `Authorization` and `Cookie`, lower-case.
@@ -83,6 +88,8 @@ pub struct Route {
     pub max_response: u32,
     /// How long an origin's 4xx is remembered.
     pub negative_ttl: Span,
+    /// How long it is remembered that a key's answers must not be stored.
+    pub pass_ttl: Span,
     /// How many requests of one isolate may wait for a key, and how many messages may wait at its object.
     pub max_waiters: u32,
     /// How many origin calls one isolate may have in progress, over all keys.
@@ -143,7 +150,7 @@ const LEASE_BEYOND_TIMEOUT: Span = Span(5_000);
 /// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
 const MAX_REFRESH: Span = Span(25_000);
 
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 34] = [
     "path",
     "methods",
     "policy",
@@ -155,9 +162,11 @@ const NAMES: [&str; 31] = [
     "query_other",
     "content_types",
     "origin",
+    "body",
     "fields",
     "ignore",
     "headers",
+    "request_directives",
     "credentials",
     "credential_headers",
     "ttl",
@@ -171,6 +180,7 @@ const NAMES: [&str; 31] = [
     "max_request",
     "max_response",
     "negative_ttl",
+    "pass_ttl",
     "max_waiters",
     "max_origin_calls",
     "cache_control",
@@ -189,8 +199,10 @@ impl Route {
             drops_other_query: false,
             content_types: vec![JSON.to_owned()],
             origin: None,
+            is_raw: false,
             fields: BodyFields::All,
             headers: Vec::new(),
+            honours_requests: false,
             credentials: Credentials::Bypass,
             credential_headers: vec!["x-api-key".to_owned()],
             lifetime: Lifetime {
@@ -205,6 +217,7 @@ impl Route {
             max_request: 65_536,
             max_response: MAX_RESPONSE,
             negative_ttl: Span::ZERO,
+            pass_ttl: PASS_TTL,
             max_waiters: 1_000,
             max_origin_calls: 50,
             cache_control: Some("no-cache".to_owned()),
@@ -242,6 +255,11 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
     let methods = methods(reader, usual.methods);
     let origin_decides = origin_policy(reader, methods);
     let any = || vec!["*/*".to_owned()];
+    let is_raw = is_raw(reader);
+    let mut headers = header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or(usual.headers);
+    if is_raw {
+        headers.push("content-type".to_owned());
+    }
     let forwards_all = origin_decides.as_ref().is_some_and(|policy| policy.forwards_all);
     let types = if origin_decides.is_some() { any() } else { usual.content_types };
     let Lifetime { ttl, stale_while_revalidate, stale_if_error, .. } = usual.lifetime;
@@ -260,7 +278,9 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         content_types: content_types(reader, types),
         origin: origin_url(reader, "origin", development),
         fields: fields(reader),
-        headers: header_names(reader, "headers", &RESERVED_HEADERS).unwrap_or(usual.headers),
+        is_raw,
+        headers,
+        honours_requests: honours_requests(reader),
         credentials: credentials(reader, forwards_all),
         credential_headers: header_names(reader, "credential_headers", &[])
             .unwrap_or(usual.credential_headers),
@@ -276,6 +296,7 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         max_request: reader.whole("max_request", usual.max_request, 1, MAX_REQUEST, "bytes"),
         max_response: reader.whole("max_response", usual.max_response, 1, MAX_RESPONSE, "bytes"),
         negative_ttl: seconds("negative_ttl", usual.negative_ttl, 0.0, 86_400.0),
+        pass_ttl: seconds("pass_ttl", usual.pass_ttl, 0.0, 3_600.0),
         max_waiters: reader.whole("max_waiters", usual.max_waiters, 1, 10_000, "requests"),
         max_origin_calls: reader.whole("max_origin_calls", usual.max_origin_calls, 1, 1_000, "calls"),
         path: usual.path,
@@ -353,6 +374,18 @@ fn content_types(reader: &Reader<'_>, usual: Vec<String>) -> Vec<String> {
     types
 }
 
+fn is_raw(reader: &Reader<'_>) -> bool {
+    const ALLOWED: &str = "\"json\" or \"raw\"";
+    let word = reader.optional_text("body", ALLOWED);
+    reader.demand(word.as_deref().is_none_or(|it| matches!(it, "json" | "raw")), "body", ALLOWED);
+    let is_raw = word.as_deref() == Some("raw");
+    for name in ["fields", "ignore"] {
+        let is_there = reader.table().contains_key(name);
+        reader.demand(!(is_raw && is_there), name, "missing where the body is \"raw\", which has no parts");
+    }
+    is_raw
+}
+
 fn fields(reader: &Reader<'_>) -> BodyFields {
     let only = pointers(reader, "fields");
     let but = pointers(reader, "ignore");
@@ -389,6 +422,14 @@ fn header_names(reader: &Reader<'_>, name: &str, refused: &[&str]) -> Option<Vec
     let is_good = |it: &String| is_header_name(it) && !refused.contains(&it.as_str());
     reader.demand(names.len() <= 20 && names.iter().all(is_good), name, ALLOWED);
     Some(names)
+}
+
+fn honours_requests(reader: &Reader<'_>) -> bool {
+    const ALLOWED: &str = "\"ignore\" or \"honour\"";
+    let word = reader.optional_text("request_directives", ALLOWED);
+    let is_good = word.as_deref().is_none_or(|it| matches!(it, "ignore" | "honour"));
+    reader.demand(is_good, "request_directives", ALLOWED);
+    word.as_deref() == Some("honour")
 }
 
 fn credentials(reader: &Reader<'_>, forwards_all: bool) -> Credentials {

@@ -48,7 +48,7 @@ pub struct ResponseDirectives {
 }
 
 /// The directives of a request (section 5.2.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RequestDirectives {
     /// `max-age`: the greatest age that is accepted; zero if its value is not valid.
     pub max_age: Option<Span>,
@@ -63,6 +63,24 @@ pub struct RequestDirectives {
     pub no_store: bool,
     /// `only-if-cached`.
     pub only_if_cached: bool,
+}
+
+impl RequestDirectives {
+    /// Whether the client takes an answer of this age from storage without asking the origin (sections 5.2.1.1 to
+    /// 5.2.1.4). `fresh_for` is how long it is still fresh, `stale_for` how long it has been stale.
+    #[must_use]
+    pub fn accept(&self, age: Span, fresh_for: Span, stale_for: Span) -> bool {
+        let is_stale = fresh_for == Span::ZERO;
+        let takes_stale = match self.max_stale {
+            Some(most) => stale_for <= most,
+            // A client that asks for an age or for freshness takes no stale answer unless it says so.
+            None => self.max_age.is_none() && self.min_fresh.is_none(),
+        };
+        !self.no_cache
+            && self.max_age.is_none_or(|most| age <= most)
+            && self.min_fresh.is_none_or(|least| fresh_for >= least)
+            && (!is_stale || takes_stale)
+    }
 }
 
 /// What follows the name of a directive.

@@ -43,7 +43,7 @@ impl CallOutcome {
             Ok(computed) if computed.is_refusal() && !computed.storable => Self::Failed(None),
             Ok(computed) => Self::Ok(computed.delta),
             Err(Failure::Transient { reason, .. }) => Self::Failed(Some(*reason)),
-            Err(Failure::Negative { .. } | Failure::Pass | Failure::GivenBack) => Self::Failed(None),
+            Err(Failure::Negative { .. } | Failure::Pass { .. } | Failure::GivenBack) => Self::Failed(None),
         }
     }
 }

@@ -28,8 +28,14 @@ use crate::{
         message::{self, Answer, Inspection, Message, Reply},
     },
     worker::{
-        body, cache_api, context::RequestContext, driver, globals, keyed_request::KeyedRequest, object_stub,
-        platform::clock, problem::Problem, request, response,
+        body, cache_api,
+        context::RequestContext,
+        driver, globals,
+        keyed_request::{KeyedRequest, RequestBody},
+        object_stub,
+        platform::clock,
+        problem::Problem,
+        request, response,
     },
 };
 
@@ -62,17 +68,24 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
         return Err(Problem::new(404, "unknown_route", "No route has this path."));
     };
     let (method, target, canonical) = match named.get("body") {
-        None if route.methods.get => (Method::Get, request::canonical_target(path, &route)?, String::new()),
+        None if route.methods.get => {
+            (Method::Get, request::canonical_target(path, &route)?, RequestBody::Json("".into()))
+        }
         None => return Err(bad("there is no body".to_owned())),
         Some(_) if path != only_path || !(route.methods.post || route.methods.query) => {
             return Err(bad("a path with a query is asked by GET, which has no body".to_owned()));
+        }
+        Some(body) if route.is_raw => {
+            let text = body.as_str().ok_or_else(|| bad("the body of this route is a text".to_owned()))?;
+            let method = if route.methods.post { Method::Post } else { Method::Query };
+            (method, http::plain_escapes(path), RequestBody::Raw(text.as_bytes().into()))
         }
         Some(body) => {
             let keyed = route.fields.of(body.clone());
             let keyed = keyed.map_err(|why| Problem::new(400, "bad_body", why.to_string()))?;
             let canonical = canonical_json::text(&keyed);
             let method = if route.methods.post { Method::Post } else { Method::Query };
-            (method, http::plain_escapes(path), canonical)
+            (method, http::plain_escapes(path), RequestBody::Json(canonical.into()))
         }
     };
     let headers = keyed_headers(&named["headers"], &route)
@@ -146,7 +159,7 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
     let more = [
         ("path", keyed.request.target.as_str().into()),
         ("method", keyed.request.method.as_str().into()),
-        ("body", keyed.request.body.as_str().into()),
+        ("body", body_text(&keyed.request.body).into()),
         ("answer", explained.as_str().into()),
         ("generation", explained.entry().map(|entry| entry.generation).into()),
         ("refresh_probability", explained.probability.into()),
@@ -159,6 +172,14 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
         value[name] = explained;
     }
     response::json(200, &value)
+}
+
+/// A body as it is shown: bytes that are no text are not.
+fn body_text(body: &RequestBody) -> Option<&str> {
+    match body {
+        RequestBody::Json(text) => Some(text),
+        RequestBody::Raw(bytes) => str::from_utf8(bytes).ok(),
+    }
 }
 
 /// What each tier holds, as JSON, and the parts from which an explanation is made.

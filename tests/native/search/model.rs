@@ -621,6 +621,7 @@ fn word(answer: &Answered) -> &'static str {
         Answered::Failed { .. } => "failed",
         Answered::TooManyWaiters => "too many waiters",
         Answered::Unavailable => "unavailable",
+        Answered::NotCached => "not cached",
     }
 }
 
