@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { Chance } from "./chance.mjs";
 
 const chance = new Chance(1);
-let settings = { latency: 0, spread: 0, status: 200, size: 2_048 };
+let settings = { latency: 0, spread: 0, status: 200, size: 2_048, headers: {} };
 let counts;
 const zero = () => (counts = { calls: 0, inFlight: 0, highest: 0, keys: {} });
 zero();
@@ -38,11 +38,11 @@ const server = createServer(async (request, response) => {
     own.inFlight -= 1;
   });
   const delay = settings.latency * Math.exp(settings.spread * chance.normal() - settings.spread ** 2 / 2);
-  const { status, size } = settings;
+  const { status, size, headers } = settings;
   setTimeout(() => {
     const stamp = String(Date.now());
     const text = `{"computed_at":${stamp},"filler":"${"x".repeat(Math.max(0, size - 43))}"}`;
-    response.writeHead(status, { "content-type": "application/json", "content-length": text.length });
+    response.writeHead(status, { "content-type": "application/json", "content-length": text.length, ...headers });
     response.end(text);
   }, delay);
 });

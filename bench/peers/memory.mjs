@@ -1,4 +1,5 @@
-// An in-memory cache in JavaScript that does the same key work: strict JSON, one canonical form, SHA-256.
+// An in-memory cache in JavaScript that does the same key work: strict JSON and one canonical form, or for GET the
+// parameters in order, and SHA-256.
 // Otherwise as simple as possible: after an entry's TTL every request computes, until a new entry is stored.
 const entries = new Map();
 
@@ -10,26 +11,27 @@ const canonical = (value) =>
         .join(",")}}`
     : JSON.stringify(value);
 
-async function keyOf(path, body) {
-  const text = `["1","POST","${path}",${canonical(JSON.parse(body))}]`;
+async function keyOf(url, body) {
+  if (body === undefined) url.searchParams.sort();
+  const target = url.pathname + url.search;
+  const text =
+    body === undefined ? `["1","GET","${target}",""]` : `["1","POST","${target}",${canonical(JSON.parse(body))}]`;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return digest.toHex();
 }
 
 export default {
   async fetch(request, env) {
-    if (request.method !== "POST") return new Response("POST only", { status: 405 });
-    const path = new URL(request.url).pathname;
-    const body = await request.text();
-    const key = await keyOf(path, body);
+    const { method } = request;
+    if (method !== "POST" && method !== "GET") return new Response("GET or POST", { status: 405 });
+    const url = new URL(request.url);
+    const body = method === "POST" ? await request.text() : undefined;
+    const key = await keyOf(url, body);
     let entry = entries.get(key);
     const now = Date.now();
     if (!entry || now >= entry.expiry) {
-      const answer = await fetch(env.ORIGIN_URL + path, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body,
-      });
+      const headers = body === undefined ? {} : { "content-type": "application/json" };
+      const answer = await fetch(env.ORIGIN_URL + url.pathname + url.search, { method, headers, body });
       entry = {
         body: await answer.arrayBuffer(),
         stored: now,

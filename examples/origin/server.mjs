@@ -1,6 +1,9 @@
 // The example origin: a small real service on loopback, with a control path for tests and demos.
 //
-//   POST /api/v1/brain/calculate   the analysis
+//   POST /api/v1/brain/calculate   the analysis; QUERY the same
+//   GET  /api/v1/brain/fixtures    the next matches: ?team=…&page=…, as JSON or HTML, in English or German, with an
+//                                  ETag and Vary; its Cache-Control says how long
+//   GET  /api/v1/brain/report      10 MiB of CSV, as a stream
 //   GET  /control                  counts and settings
 //   POST /control                  changes settings: {"latency": 1000, "spread": 0.2, "mode": "ok", …}
 //   POST /control/reset            counts back to zero, settings as at the start
@@ -15,6 +18,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 import { analyse } from "./model.mjs";
+import { fixtures, report } from "./pages.mjs";
 
 const PATH = "/api/v1/brain/calculate";
 const MAX_BODY = 1 << 20;
@@ -182,16 +186,33 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
     return json(response, 200, { service: "analysis-origin", settings: current, ...counts });
   }
 
+  /** A page, after the usual delay unless the client holds it already. */
+  async function page(request, response, make) {
+    counts.calls += 1;
+    counts.last_headers = request.headers;
+    const { status, headers, body } = make(request);
+    const isHeld = headers.etag !== undefined && request.headers["if-none-match"] === headers.etag;
+    if (!isHeld) await sleep(delay(current));
+    if (FAULTS[current.mode]) return FAULTS[current.mode](response, current);
+    response.writeHead(isHeld ? 304 : status, headers);
+    if (isHeld || request.method === "HEAD") return response.end();
+    return body.pipe(response);
+  }
+  const pages = { "/api/v1/brain/fixtures": fixtures, "/api/v1/brain/report": report };
+
   const server = createServer((request, response) => {
     const path = request.url.split("?")[0];
+    const isRead = ["GET", "HEAD"].includes(request.method);
     const answered =
-      path === PATH && request.method === "POST"
+      path === PATH && ["POST", "QUERY"].includes(request.method)
         ? calculate(request, response)
-        : path === "/control" || path === "/control/reset"
-          ? control(request, response, path)
-          : path === "/" && ["GET", "HEAD"].includes(request.method)
-            ? json(response, 200, { service: "analysis-origin" })
-            : json(response, 404, { error: "not found" });
+        : Object.hasOwn(pages, path) && isRead
+          ? page(request, response, pages[path])
+          : path === "/control" || path === "/control/reset"
+            ? control(request, response, path)
+            : path === "/" && isRead
+              ? json(response, 200, { service: "analysis-origin" })
+              : json(response, 404, { error: "not found" });
     Promise.resolve(answered).catch(() => response.destroy());
   });
   server.keepAliveTimeout = 60_000;

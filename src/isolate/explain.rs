@@ -38,6 +38,10 @@ pub enum ExpectedAnswer {
     Leads,
     /// By a computation that is under way, for which this request waits.
     Waits,
+    /// By the origin, uncached: the key's answers must not be stored.
+    Passes,
+    /// By the entry of another variant of the key, which the request's header fields choose.
+    OtherVariant,
     /// By an error: the origin has failed, or there is no room.
     Refused,
 }
@@ -77,6 +81,8 @@ impl Explanation {
             ExpectedAnswer::FromObject
             | ExpectedAnswer::Leads
             | ExpectedAnswer::Waits
+            | ExpectedAnswer::Passes
+            | ExpectedAnswer::OtherVariant
             | ExpectedAnswer::Refused => None,
         }
     }
@@ -90,6 +96,8 @@ impl Explanation {
             (ExpectedAnswer::FromObject, _) => "from_object",
             (ExpectedAnswer::Leads, _) => "computes",
             (ExpectedAnswer::Waits, _) => "waits",
+            (ExpectedAnswer::Passes, _) => "passes",
+            (ExpectedAnswer::OtherVariant, _) => "varies",
             (ExpectedAnswer::Refused, _) => "error",
         }
     }
@@ -143,6 +151,13 @@ impl Explanation {
             }
             (ExpectedAnswer::Waits, _) => {
                 "No entry may be served: the request waits for the computation under way.".to_owned()
+            }
+            (ExpectedAnswer::Passes, _) => {
+                "The answers of this key must not be stored: the origin gets the request, uncached."
+                    .to_owned()
+            }
+            (ExpectedAnswer::OtherVariant, _) => {
+                "The answers vary by header fields of the request, which choose the entry.".to_owned()
             }
             (ExpectedAnswer::Refused, _) => {
                 "Nothing may be served or computed: an error, at once.".to_owned()
@@ -290,6 +305,10 @@ fn dry_run(
                 Event::Colo(colo.map(<[u8]>::to_vec))
             }
             (Effect::Sleep { .. }, Some(shared)) => Event::Woken(shared),
+            (Effect::CallOrigin { .. } | Effect::Done(Done::Forward), _) => {
+                return ended(ExpectedAnswer::Passes, None);
+            }
+            (Effect::Done(Done::Varies(_)), _) => return ended(ExpectedAnswer::OtherVariant, None),
             (Effect::Done(Done::Served(served)), _) => {
                 let answer = match served.answer {
                     Answered::Entry { entry, .. } => ExpectedAnswer::Entry(entry),

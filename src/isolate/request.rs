@@ -220,6 +220,10 @@ impl RequestTask {
             }
             MissOutcome::Fallback(entry) => Served::fallback(entry, now),
             MissOutcome::Passed(computed) => Served::uncached(computed),
+            // Such an answer is passed on as it comes, unless an older entry may have to take its place.
+            MissOutcome::Uncached(None) if context.subject.route.origin_policy().is_some() => {
+                return Effect::Done(Done::Forward);
+            }
             MissOutcome::Uncached(fallback) => {
                 match refresh_task::begin_call(Purpose::Cold, false, context) {
                     Some((call, effect)) => {

@@ -122,6 +122,8 @@ pub enum Done {
     Served(Served),
     /// The floor of a purge; `None` if the object did not confirm the purge.
     Purged(Option<Floor>),
+    /// The answer must not be stored, and may be of any length: the request is to be forwarded as it is keyed.
+    Forward,
     /// The key's answers vary by these header fields, and the request has other values than the entry: it is to be
     /// asked again, with the key of its own variant.
     Varies(Vec<String>),

@@ -34,7 +34,7 @@ pub(super) fn respond(
     let served = match done {
         Done::Served(served) => served,
         // No other task answers a client.
-        Done::Nothing | Done::Purged(_) | Done::Varies(_) => Served::unavailable(),
+        Done::Nothing | Done::Purged(_) | Done::Varies(_) | Done::Forward => Served::unavailable(),
     };
     let response = match served.answer {
         Answered::Entry { entry, status } => entry_response(keyed, raw, &entry, status, now),

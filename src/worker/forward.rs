@@ -1,19 +1,10 @@
 //! Forwards requests without caching: those under a path prefix in `FORWARD`, and those with credentials.
 
-use wasm_bindgen::JsCast;
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
 use web_sys::{Headers, Request, RequestInit, RequestRedirect, Response};
 
-use super::{context::RequestContext, origin, problem::Problem, response, timer};
-use crate::core::{
-    config::OriginUrl,
-    failure::Reason,
-    http::{CACHE_NAME, CacheStatus, HOP_BY_HOP},
-    time::Span,
-};
-
-/// How long an origin may take to send its response headers.
-const MAX_HEADERS_TIME: Span = Span(60_000);
+use super::{context::RequestContext, origin, relay};
+use crate::core::{config::OriginUrl, http::CACHE_NAME};
 
 /// Forwards the request with its method, headers and body, and returns the origin's response. Headers that
 /// belong to one connection are removed from both.
@@ -22,39 +13,18 @@ pub(super) async fn forward(
     origin: Option<&OriginUrl>,
     path_and_query: &str,
 ) -> Response {
-    let unreachable =
-        || Problem::of(Reason::OriginUnreachable, Span::SECOND).cache_status(CacheStatus::Bypass).response();
-    let Ok(outgoing) = outgoing(context, origin, path_and_query) else {
-        return unreachable();
-    };
-    let Ok(promise) = origin::fetch(&context.env, origin, &outgoing) else {
-        return unreachable();
-    };
-    let answered = Box::pin(async move { JsFuture::from(promise).await });
-    let Ok(answered) = timer::within(MAX_HEADERS_TIME, answered).await else {
-        return Problem::of(Reason::OriginTimeout, Span::SECOND).cache_status(CacheStatus::Bypass).response();
-    };
-    let Some(response) = answered.ok().and_then(|it| it.dyn_into::<Response>().ok()) else {
-        return unreachable();
-    };
-    // Headers of a fetched answer cannot be changed; those of a copy can.
-    let Ok(copy) =
-        Response::new_with_opt_readable_stream_and_init(response.body().as_ref(), &response.unchecked_into())
-    else {
-        return unreachable();
-    };
-    strip(&copy.headers());
-    response::set(&copy.headers(), "cache-status", &CacheStatus::Bypass.value());
-    copy
+    let sent = outgoing(context, origin, path_and_query)
+        .and_then(|outgoing| origin::fetch(&context.env, origin, &outgoing));
+    relay::answer(sent, false).await
 }
 
 fn outgoing(
     context: &RequestContext,
     origin: Option<&OriginUrl>,
     path_and_query: &str,
-) -> Result<Request, wasm_bindgen::JsValue> {
+) -> Result<Request, JsValue> {
     let headers = Headers::new_with_headers(&context.request.headers())?;
-    strip(&headers);
+    relay::strip(&headers);
     headers.delete("host")?;
     headers.append("cdn-loop", CACHE_NAME)?;
     for (name, value) in &context.config.origin_headers {
@@ -68,12 +38,4 @@ fn outgoing(
         init.set_body(&body);
     }
     Request::new_with_str_and_init(&origin::url(origin, path_and_query), &init)
-}
-
-fn strip(headers: &Headers) {
-    let named = response::get(headers, "connection").unwrap_or_default();
-    let named = named.split(',').map(str::trim).filter(|name| !name.is_empty());
-    for name in HOP_BY_HOP.into_iter().chain(named) {
-        let _ = headers.delete(name);
-    }
 }

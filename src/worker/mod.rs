@@ -51,6 +51,8 @@ mod prepared;
 #[cfg(feature = "edge")]
 mod problem;
 #[cfg(feature = "edge")]
+mod relay;
+#[cfg(feature = "edge")]
 mod request;
 #[cfg(feature = "edge")]
 mod request_flags;

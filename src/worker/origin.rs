@@ -15,7 +15,7 @@ use super::{
     judged_answer::Answered,
     keyed_request::{CacheRequest, KeyedRequest, RequestBody},
     platform::{background::BoxFuture, bindings, clock},
-    response, timer,
+    relay, response, timer,
 };
 use crate::{
     core::{
@@ -63,8 +63,26 @@ pub(super) async fn compute(
     }
 }
 
+/// Sends the request of a key to the origin, and passes the answer on as it comes: it is not stored.
+pub(super) async fn forward(keyed: &KeyedRequest) -> Response {
+    let (config, context) = (&keyed.context.config, &keyed.context);
+    let origin = config.origin_of(Some(&keyed.route));
+    let sent = AbortController::new()
+        .and_then(|abort| request(config, keyed, None, &abort))
+        .and_then(|request| fetch(&context.env, origin, &request));
+    relay::answer(sent, context.flags.is_head()).await
+}
+
 fn transient(reason: Reason) -> Failure {
     Failure::Transient { reason, retry_after: None }
+}
+
+/// A body above `max_response`: where the origin decides, it is passed on uncached.
+fn too_large(route: &Route) -> Failure {
+    match route.origin_policy() {
+        Some(_) => Failure::Pass { ttl: route.pass_ttl },
+        None => transient(Reason::OriginBodyTooLarge),
+    }
 }
 
 fn request(
@@ -174,7 +192,7 @@ impl Begun {
             http::Status::Success if !may_store && route.takes_json_only() => {
                 Some(transient(Reason::OriginNotJson))
             }
-            _ if announced.is_some_and(|it| it > most) => Some(transient(Reason::OriginBodyTooLarge)),
+            _ if announced.is_some_and(|it| it > most) => Some(too_large(route)),
             http::Status::Success | http::Status::Refusal => None,
         };
         match refused {
@@ -192,12 +210,10 @@ impl Begun {
 
 impl Begun {
     /// The body, if it is whole.
-    fn whole(&self, bytes: Result<Vec<u8>, BodyError>) -> Result<Vec<u8>, Failure> {
-        let bytes = bytes.map_err(|why| {
-            transient(match why {
-                BodyError::TooLarge => Reason::OriginBodyTooLarge,
-                BodyError::Broken | BodyError::TooSlow => Reason::OriginTruncated,
-            })
+    fn whole(&self, bytes: Result<Vec<u8>, BodyError>, route: &Route) -> Result<Vec<u8>, Failure> {
+        let bytes = bytes.map_err(|why| match why {
+            BodyError::TooLarge => too_large(route),
+            BodyError::Broken | BodyError::TooSlow => transient(Reason::OriginTruncated),
         })?;
         let is_short = self.announced.is_some_and(|length| length != bytes.len());
         // An answer that has no body may announce the length of another one.
@@ -218,7 +234,7 @@ struct Received {
 impl Received {
     fn judged(self, started: Instant, route: &Route) -> Result<Computed, Failure> {
         let Self { begun, bytes, at } = self;
-        let bytes = begun.whole(bytes)?;
+        let bytes = begun.whole(bytes, route)?;
         let status = begun.response.status();
         let storable = storable(&begun.headers) && (begun.may_store || begun.is_refusal);
         // Validated once per computation, so that what is cached or relayed as JSON is JSON.
@@ -257,7 +273,7 @@ impl Received {
         held: Option<&Entry>,
     ) -> Result<Computed, Failure> {
         let Self { begun, bytes, at } = self;
-        let bytes = begun.whole(bytes)?;
+        let bytes = begun.whole(bytes, &keyed.route)?;
         let told = helpers::fields(&begun.headers);
         let answered =
             Answered { status: begun.response.status(), told, body: Arc::from(bytes), started, at };

@@ -10,7 +10,7 @@ use super::{
     context::{RequestContext, RequestHead},
     cors, driver, globals,
     keyed_request::{CacheRequest, KeyedRequest, RequestBody},
-    metrics_sender,
+    metrics_sender, origin,
     platform::{background::BoxFuture, clock},
     prepared::Prepared,
     problem::Problem,
@@ -232,6 +232,10 @@ pub(super) fn answer_now(
     loop {
         match driver::step(&keyed, &mut task, Event::Started, now) {
             Effect::Done(Done::Varies(names)) => (keyed, task) = of_variant(keyed, names, now),
+            // It takes time, although the task takes none any more.
+            effect @ Effect::Done(Done::Forward) => {
+                return Err(Box::new(SlowPath { keyed, raw, task, effect, started }));
+            }
             Effect::Done(done) => return Ok(answered::respond(&keyed, raw.as_ref(), done, started, now)),
             effect => return Err(Box::new(SlowPath { keyed, raw, task, effect, started })),
         }
@@ -257,6 +261,11 @@ impl SlowPath {
         while let Done::Varies(names) = done {
             (keyed, task) = of_variant(keyed, names, clock::now());
             done = driver::run(Rc::clone(&keyed), task, Event::Started).await;
+        }
+        if done == Done::Forward {
+            let response = origin::forward(&keyed).await;
+            metrics_sender::answered(&keyed.context, ServedAs::Bypass, started, clock::now());
+            return response;
         }
         answered::respond(&keyed, raw.as_ref(), done, started, clock::now())
     }

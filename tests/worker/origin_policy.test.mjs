@@ -392,6 +392,25 @@ describe('policy "origin"', () => {
     assert.equal(asked[1].headers.range, undefined);
   });
 
+  test("an answer above max_response is passed on uncached, whole, and so is the next", async () => {
+    const path = page();
+    const body = Buffer.alloc(3 << 20, "large");
+    for (const isAnnounced of [true, false]) {
+      const own = `${path}/${isAnnounced}`;
+      answer = (_, response) => {
+        const told = isAnnounced ? { "content-length": body.length } : {};
+        response.writeHead(200, { "cache-control": "max-age=60", "x-own": "1", ...told }).end(body);
+      };
+      for (const place of [1, 2]) {
+        const { status, text, headers } = await get(own);
+        assert.deepEqual([status, text.length, headers["x-own"]], [200, body.length, "1"], `${isAnnounced} ${place}`);
+        assert.match(headers["cache-status"], /fwd=bypass$/);
+      }
+      const head = await ask("HEAD", own);
+      assert.deepEqual([head.status, head.text, head.headers["x-own"]], [200, "", "1"]);
+    }
+  });
+
   test("an encoded answer is stored decoded", async () => {
     const path = page();
     const body = "compressed ".repeat(100);
@@ -453,7 +472,7 @@ describe('policy "origin"', () => {
     await get(path);
     says({ "cache-control": "max-age=60" });
     await get(path);
-    assert.match((await get(path)).headers["cache-status"], /fwd=miss$/, "still uncached");
+    assert.match((await get(path)).headers["cache-status"], /fwd=bypass$/, "still uncached");
     await sleep(1_200);
     await get(path);
     assert.match((await get(path)).headers["cache-status"], /hit/);

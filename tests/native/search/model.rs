@@ -380,7 +380,7 @@ impl State {
     fn done(&mut self, isolate: usize, parent: usize, done: Done) {
         match done {
             Done::Nothing => {}
-            Done::Varies(_) => {
+            Done::Forward | Done::Varies(_) => {
                 self.broken = Some("an answer varies, although the origin said that it does not");
             }
             Done::Purged(floor) => {
