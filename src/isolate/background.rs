@@ -68,6 +68,29 @@ impl LateReply {
     }
 }
 
+/// Learns the purge floor of a key: a variant of it is about to be read, which other isolates may have stored before.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Learn {
+    exchange: Option<Exchange>,
+}
+
+impl Learn {
+    pub(super) fn new() -> Self {
+        Self { exchange: None }
+    }
+
+    pub(super) fn on(&mut self, event: Event, context: &mut StepContext<'_>) -> Effect {
+        match &mut self.exchange {
+            None => self.exchange.insert(Exchange::new(Message::Inspect)).send(context.now),
+            // The exchange applies the floor of any reply.
+            Some(exchange) => match exchange.on(event, context) {
+                Progress::Next(effect) => effect,
+                Progress::Ended(_) => Effect::Done(Done::Nothing),
+            },
+        }
+    }
+}
+
 /// A purge: raises the floor of the key's object, and applies it to this isolate's memory and colo.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Purge {

@@ -145,7 +145,7 @@ impl Miss {
                 // What was there before is not what this request waits for.
                 let is_news = |it: &Arc<Entry>| it.generation > self.seen || !it.committed;
                 let found = found.filter(is_news);
-                match found.and_then(|it| self.left(&it, now)).filter(|it| it.is_servable(now)) {
+                match found.and_then(|it| self.left(&it, now)).filter(|it| self.may_serve(it, now)) {
                     Some(entry) => self.serve(entry),
                     None => self.lead(),
                 }
@@ -223,13 +223,23 @@ impl Miss {
     fn judge(&mut self, entry: &Arc<Entry>, now: Instant) -> MissAction {
         self.seen = self.seen.max(entry.generation);
         match self.left(entry, now) {
-            Some(entry) if entry.is_servable(now) => self.serve(entry),
+            Some(entry) if self.may_serve(&entry, now) => self.serve(entry),
             Some(entry) if entry.is_usable_on_error(now) => {
                 self.fallback = Some(entry);
                 self.lead()
             }
             Some(_) | None => self.lead(),
         }
+    }
+
+    /// Whether an entry answers: it may be served, or it is one that must be validated for each request and was, by a
+    /// call that began after this request (RFC 9111, section 4). Else such requests would go one after the other. The
+    /// age of such an entry counts from the beginning of the call.
+    fn may_serve(&self, entry: &Entry, now: Instant) -> bool {
+        let is_for_this = entry.lifetime.ttl == Span::ZERO
+            && entry.stored_at >= self.since
+            && entry.generation >= self.floor.soft;
+        entry.is_servable(now) || is_for_this
     }
 
     /// Serves an entry: as `Collapsed` if it was computed while this request waited, as `Hit` if it is older.

@@ -89,6 +89,8 @@ pub struct RefreshInput {
     pub seen: u64,
     /// The smoothed cost until now.
     pub delta: Option<Span>,
+    /// Whether an older entry answers if this computation fails.
+    pub has_fallback: bool,
     /// Whether the colo's cache was looked up for the very request that triggers this: then it is not
     /// looked up a second time.
     pub has_looked: bool,
@@ -276,7 +278,7 @@ impl Refresh {
                 return RefreshAction::End(RefreshOutcome::Passed(computed));
             };
             // Without an older entry each client gets the origin's own words.
-            let failure = if computed.is_failure() && self.subject.seen > 0 {
+            let failure = if computed.is_failure() && self.subject.has_fallback {
                 computed.as_failure()
             } else {
                 Failure::Pass { ttl: self.subject.pass_ttl }

@@ -94,10 +94,16 @@ impl RefreshTask {
     /// Feeds the machine until it asks for something that takes time.
     fn feed(&mut self, mut event: RefreshEvent, context: &mut StepContext<'_>) -> Effect {
         let RefreshOrder { purpose, seen, delta, has_looked, .. } = self.order;
+        let now = context.now;
+        let has_fallback =
+            self.refresh.is_none() && context.in_memory().is_some_and(|entry| entry.is_usable_on_error(now));
         let refresh = self.refresh.get_or_insert_with(|| {
             let (key, route) = (Arc::clone(&context.subject.key.text), context.subject.route);
             let (lifetime, pass_ttl) = (route.lifetime, route.pass_ttl);
-            Refresh::new(RefreshInput { key, lifetime, pass_ttl, seen, delta, has_looked }, purpose)
+            Refresh::new(
+                RefreshInput { key, lifetime, pass_ttl, seen, delta, has_fallback, has_looked },
+                purpose,
+            )
         });
         loop {
             let action = refresh.on(event, context.now);

@@ -200,12 +200,19 @@ impl RequestTask {
 
     fn respond(&mut self, outcome: MissOutcome, context: &mut StepContext<'_>) -> Effect {
         let now = context.now;
-        if let MissOutcome::Collapsed(entry) | MissOutcome::Hit(entry) = &outcome
+        if let MissOutcome::Collapsed(entry) | MissOutcome::Hit(entry) | MissOutcome::Fallback(entry) =
+            &outcome
             && let Some(effect) = other_variant(Some(entry), context)
         {
             adopt(entry, context);
             return effect;
         }
+        let outcome = match outcome {
+            MissOutcome::Uncached(fallback) => {
+                MissOutcome::Uncached(fallback.filter(|entry| context.subject.is_answered_by(entry)))
+            }
+            outcome => outcome,
+        };
         served(match outcome {
             MissOutcome::Computed(entry, true) => Served::computed(entry, CacheStatus::Stored),
             MissOutcome::Computed(entry, false) => Served::computed(entry, CacheStatus::Miss),

@@ -107,11 +107,12 @@ impl IsolateState {
     /// A request for a key goes on with the key of its variant. Returns whether that may be cached. A purge of the key
     /// purges its variants: tokens of all objects follow the clock, so the key's floor is a floor for them too.
     pub fn enter_variant(&mut self, key: &Key, variant: &Key, most: u32, now: Instant) -> bool {
+        let may_cache = self.variants.may_cache(key.hash, variant.hash, most, now);
         let floor = self.memory.floor(&key.hash);
-        if floor.highest() > 0 {
+        if may_cache && floor.highest() > 0 {
             self.hear(variant.hash, floor, now);
         }
-        self.variants.may_cache(key.hash, variant.hash, most, now)
+        may_cache
     }
 
     /// A number for one wait of one request.

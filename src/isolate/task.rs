@@ -6,7 +6,7 @@
 //! world only performs them, or draws faults.
 
 use super::{
-    background::{Adopt, LateReply, Purge},
+    background::{Adopt, LateReply, Learn, Purge},
     refresh_task::RefreshTask,
     request::RequestTask,
     share::{SharedLook, SharedWait},
@@ -30,6 +30,8 @@ pub enum Task {
     SharedLook(SharedLook),
     /// A message that waits at the key's object, for all requests that wait for its reply.
     SharedWait(SharedWait),
+    /// A question for the key's purge floor. Ends in [`Done::Nothing`](super::step::Done::Nothing).
+    Learn(Learn),
     /// A purge. Ends in [`Done::Purged`](super::step::Done::Purged).
     Purge(Purge),
 }
@@ -51,6 +53,12 @@ impl Task {
     #[must_use]
     pub fn purge(hard: bool) -> Self {
         Self::Purge(Purge::new(hard))
+    }
+
+    /// The key's purge floor is learned, from its object.
+    #[must_use]
+    pub fn learn() -> Self {
+        Self::Learn(Learn::new())
     }
 
     /// Takes a reply that came after its limit, as [`Event::LateObject`].
@@ -88,6 +96,7 @@ impl Task {
             Self::SharedLook(task) => task.on(event, &mut context),
             Self::SharedWait(task) => task.on(event, &mut context),
             Self::Purge(task) => task.on(event, &mut context),
+            Self::Learn(task) => task.on(event, &mut context),
         };
         Step { effect, notes: context.notes }
     }
@@ -102,6 +111,7 @@ impl Task {
             | Self::Adopt(_)
             | Self::SharedLook(_)
             | Self::SharedWait(_)
+            | Self::Learn(_)
             | Self::Purge(_) => None,
         }
     }

@@ -121,6 +121,10 @@ fn entry_response(
 /// Whether the client holds this entry: `If-None-Match` decides, and `If-Modified-Since` only without it (RFC 9110,
 /// section 13.2.2).
 fn is_held(context: &RequestContext, entry: &Entry, now: Instant) -> bool {
+    // Conditions are for answers that would be good without them (RFC 9110, section 13.2.1).
+    if !(200..300).contains(&entry.status) {
+        return false;
+    }
     if context.flags.has_none_match() {
         return context
             .header("if-none-match")

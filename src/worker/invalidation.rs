@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     core::http::{self, Method},
-    isolate::{step::Event, task::Task},
+    isolate::{
+        step::{Done, Event},
+        task::Task,
+    },
 };
 
 /// Purges what an answer to an unsafe request has changed. The purge reaches the key's objects before the client gets
@@ -32,7 +35,12 @@ pub(super) async fn invalidate(context: &Rc<RequestContext>, answer: &Response) 
     }
     for target in targets {
         if let Some(keyed) = of_target(context, &target) {
-            driver::run(Rc::new(keyed), Task::purge(true), Event::Started).await;
+            let done = driver::run(Rc::new(keyed), Task::purge(true), Event::Started).await;
+            if !matches!(done, Done::Purged(Some(_))) {
+                web_sys::console::error_1(
+                    &format!("not invalidated, because its object cannot be reached: {target}").into(),
+                );
+            }
         }
     }
 }

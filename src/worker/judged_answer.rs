@@ -33,13 +33,21 @@ impl Answered {
         let status = renewed.map_or(status, |held| held.status);
         let body = renewed.map_or(body, |held| Arc::clone(&held.body));
         let mut fields = http::to_keep(told);
+        if http::value(&fields, "date").is_none() {
+            // RFC 9110, section 6.6.1.
+            let date = js_sys::Date::new(&(at.0 as f64).into()).to_utc_string();
+            fields.push(("date".to_owned(), date.into()));
+        }
         if let Some(held) = renewed {
             fields = http::updated(&held.headers, fields);
         }
         let judged = match keyed.route.origin_policy() {
             Some(policy) if may_store => {
                 let is_authorized = keyed.field("authorization").is_some();
-                judged(&OriginAnswer::of(status, &fields, is_authorized), policy, started, at)
+                let answer = OriginAnswer::of(status, &fields, is_authorized);
+                // What is not said to be for others is not guessed to be, if it may be one client's own.
+                let heuristic = if keyed.sends_credentials() { 0.0 } else { policy.heuristic };
+                judged(&answer, policy, heuristic, started, at)
             }
             _ => None,
         };
@@ -69,13 +77,14 @@ impl Answered {
 fn judged(
     answer: &OriginAnswer<'_>,
     policy: &OriginPolicy,
+    heuristic: f64,
     started: Instant,
     at: Instant,
 ) -> Option<StoringTerms> {
     let terms = Terms {
         stale_while_revalidate: policy.stale_while_revalidate,
         stale_if_error: policy.stale_if_error,
-        heuristic: Heuristic { share: policy.heuristic, most: policy.heuristic_most },
+        heuristic: Heuristic { share: heuristic, most: policy.heuristic_most },
     };
     match http::judged(answer, &terms, started, at) {
         Judged::DoNotStore => None,

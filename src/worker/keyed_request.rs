@@ -13,7 +13,7 @@ use crate::{
     core::{
         config::{Credentials, Route},
         http::{self, Method, RequestDirectives},
-        key::Key,
+        key::{self, Key},
     },
     isolate::step::RequestFields,
 };
@@ -45,8 +45,9 @@ pub(super) struct KeyedRequest {
     pub(super) context: Rc<RequestContext>,
     pub(super) route: Rc<Route>,
     pub(super) request: Rc<CacheRequest>,
-    /// The key without a variant, if this is a variant's.
+    /// The key without a variant, if this is a variant's, and how many variants this request has had.
     primary: Option<Key>,
+    pub(super) rounds: u8,
     /// The header fields by which answers may vary, if not those of the request itself.
     headers: Option<Headers>,
 }
@@ -60,9 +61,21 @@ impl fmt::Debug for KeyedRequest {
 impl RequestFields for KeyedRequest {
     /// Without the credentials that the origin does not get.
     fn field(&self, name: &str) -> Option<String> {
-        let is_sent = self.route.forwards_all() && !self.is_dropped(name);
-        let value = if is_sent { response::get(&self.headers(), name) } else { None };
-        value.map(|value: String| http::normalised(name, &value))
+        if !self.route.forwards_all() || self.is_dropped(name) {
+            return None;
+        }
+        let headers = self.headers();
+        let value = response::get(&headers, name)?;
+        let connection = response::get(&headers, "connection").unwrap_or_default();
+        if http::is_of_connection(name, &connection) {
+            return None;
+        }
+        // A key is stored, and a secret in it would be.
+        Some(if self.is_credential(name) {
+            key::raw_body(value.as_bytes())
+        } else {
+            http::normalised(name, &value)
+        })
     }
 
     fn directives(&self) -> RequestDirectives {
@@ -81,7 +94,7 @@ impl KeyedRequest {
         request: Rc<CacheRequest>,
         headers: Option<Headers>,
     ) -> Self {
-        Self { context, route, request, primary: None, headers }
+        Self { context, route, request, primary: None, rounds: 0, headers }
     }
 
     /// The key without a variant.
@@ -106,6 +119,7 @@ impl KeyedRequest {
             route: Rc::clone(&self.route),
             request: Rc::new(request),
             primary: Some(self.primary().clone()),
+            rounds: self.rounds + 1,
             headers: self.headers.clone(),
         }
     }
@@ -117,9 +131,21 @@ impl KeyedRequest {
 
     /// Whether a header is a credential, which a route that shares its answers does not send.
     pub(super) fn is_dropped(&self, name: &str) -> bool {
-        self.route.credentials != Credentials::Origin
-            && (matches!(name, "authorization" | "cookie")
-                || self.route.credential_headers.iter().any(|it| it == name))
+        self.route.credentials != Credentials::Origin && self.is_credential(name)
+    }
+
+    /// Whether a header is a credential on this route.
+    fn is_credential(&self, name: &str) -> bool {
+        matches!(name, "authorization" | "cookie")
+            || self.route.credential_headers.iter().any(|it| it == name)
+    }
+
+    /// Whether a credential goes to the origin with this request.
+    pub(super) fn sends_credentials(&self) -> bool {
+        ["authorization", "cookie"]
+            .into_iter()
+            .chain(self.route.credential_headers.iter().map(String::as_str))
+            .any(|name| self.field(name).is_some())
     }
 
     /// The address of the key's object.

@@ -53,6 +53,11 @@ pub(super) async fn compute(
         Ok(Received { begun, bytes, at: clock::now() })
     });
     match timer::within(limit, whole).await {
+        // Another representation than the one held: it is to be asked for (RFC 9111, section 4.3.4).
+        Ok(Ok(received)) if received.confirms_another(held) => {
+            let left = limit.minus(clock::now().since(started));
+            Box::pin(compute(keyed, left, None)).await
+        }
         Ok(received) if route.origin_policy().is_some() => received?.judged_by_origin(started, keyed, held),
         Ok(received) => received?.judged(started, route),
         Err(unfinished) => {
@@ -135,7 +140,8 @@ fn forwarded(keyed: &KeyedRequest) -> Headers {
     let passed = response::get(&headers, "cdn-loop").map_or(String::new(), |passed| passed + ", ");
     let outgoing = response::headers(&[("cdn-loop", &(passed + CACHE_NAME))]);
     for (name, value) in http::to_origin(helpers::fields(&headers)) {
-        if !keyed.is_dropped(&name) {
+        let is_for_caches = matches!(name.as_str(), "cache-control" | "pragma");
+        if !keyed.is_dropped(&name) && (keyed.route.honours_requests || !is_for_caches) {
             response::set(&outgoing, &name, &value);
         }
     }
@@ -189,7 +195,9 @@ impl Begun {
         };
         let refused = match status {
             http::Status::Failure(failure) => Some(failure),
-            http::Status::Success if !may_store && route.takes_json_only() => {
+            http::Status::Success
+                if !may_store && route.takes_json_only() && route.origin_policy().is_none() =>
+            {
                 Some(transient(Reason::OriginNotJson))
             }
             _ if announced.is_some_and(|it| it > most) => Some(too_large(route)),
@@ -232,6 +240,16 @@ struct Received {
 }
 
 impl Received {
+    /// Whether it is a 304 that names another validator than that of the entry held.
+    fn confirms_another(&self, held: Option<&Entry>) -> bool {
+        let told = response::get(&self.begun.headers, "etag");
+        self.begun.response.status() == 304
+            && held
+                .and_then(|entry| entry.header("etag"))
+                .zip(told)
+                .is_some_and(|(held, told)| !http::is_weakly_same(held, &told))
+    }
+
     fn judged(self, started: Instant, route: &Route) -> Result<Computed, Failure> {
         let Self { begun, bytes, at } = self;
         let bytes = begun.whole(bytes, route)?;

@@ -38,7 +38,7 @@ pub(super) async fn answer(sent: Result<js_sys::Promise, JsValue>, without_body:
         return unreachable();
     };
     strip(&copy.headers());
-    response::set(&copy.headers(), "cache-status", &CacheStatus::Bypass.value());
+    let _ = copy.headers().append("cache-status", &CacheStatus::Bypass.value());
     copy
 }
 

@@ -29,6 +29,7 @@ use crate::{
     isolate::{
         key_memo::RawRequest,
         metrics::ServedAs,
+        state::IsolateState,
         step::{Done, Effect, Event},
         task::Task,
     },
@@ -36,6 +37,8 @@ use crate::{
 
 /// The longest path and query, in bytes: both are part of the key, which is stored with each entry.
 const MAX_TARGET: usize = 8_192;
+/// How often a request goes on with the key of another variant: an origin may vary its answers by other fields in each.
+const MAX_ROUNDS: u8 = 3;
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Span = Span(10_000);
 
@@ -47,7 +50,10 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
     }
     let Some(method) = flags.method().filter(|method| route.methods.contain(*method)) else {
         if route.origin_policy().is_some() {
-            return Routed::Wait(Wait::Bypass(Rc::clone(route)));
+            return match bad_passing(head, route) {
+                Some(problem) => Routed::Reject(problem),
+                None => Routed::Wait(Wait::Bypass(Rc::clone(route))),
+            };
         }
         let allow = route.methods.allow();
         let problem = Problem::new(405, "method_not_allowed", format!("This path takes {allow}."));
@@ -56,18 +62,11 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
     if let Some(problem) = bad_target(head, route, method) {
         return Routed::Reject(problem);
     }
-    if flags.has_credentials() {
-        let headers = head.request.headers();
-        let has = |name: &str| headers.has(name).unwrap_or(false);
-        if has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name)) {
-            match route.credentials {
-                Credentials::Bypass => return Routed::Wait(Wait::Bypass(Rc::clone(route))),
-                Credentials::Refuse => {
-                    let detail = "This path takes no credentials.";
-                    return Routed::Reject(Problem::new(403, "credentials_not_allowed", detail));
-                }
-                Credentials::Ignore | Credentials::Origin => {}
-            }
+    if has_credentials(head, route) {
+        match route.credentials {
+            Credentials::Bypass => return Routed::Wait(Wait::Bypass(Rc::clone(route))),
+            Credentials::Refuse => return Routed::Reject(credentials_refused()),
+            Credentials::Ignore | Credentials::Origin => {}
         }
     }
     if method == Method::Get {
@@ -79,24 +78,62 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
     }
 }
 
+/// What is wrong with a request that is passed on because of its method, if anything.
+fn bad_passing(head: &RequestHead, route: &Route) -> Option<Problem> {
+    if head.request.method() == "TRACE" {
+        return Some(trace());
+    }
+    if route.credentials == Credentials::Refuse && has_credentials(head, route) {
+        return Some(credentials_refused());
+    }
+    if head.flags.is_get_or_head() && head.has_body() {
+        return Some(body_not_allowed());
+    }
+    bad_path(head, route)
+}
+
+/// `TRACE` would show the client what only the origin is to see.
+pub(super) fn trace() -> Problem {
+    Problem::new(405, "method_not_allowed", "TRACE is not passed on.")
+}
+
+fn credentials_refused() -> Problem {
+    Problem::new(403, "credentials_not_allowed", "This path takes no credentials.")
+}
+
+fn body_not_allowed() -> Problem {
+    Problem::new(400, "body_not_allowed", "GET and HEAD have no body here.")
+}
+
+fn has_credentials(head: &RequestHead, route: &Route) -> bool {
+    let headers = head.request.headers();
+    let has = |name: &str| headers.has(name).unwrap_or(false);
+    head.flags.has_credentials()
+        && (has("authorization") || has("cookie") || route.credential_headers.iter().any(|name| has(name)))
+}
+
+/// What is wrong with a path below a prefix, if anything.
+fn bad_path(head: &RequestHead, route: &Route) -> Option<Problem> {
+    route.prefix()?;
+    let target = head.target();
+    // An escaped spelling of another route's path has that route's key, and must not get around its settings.
+    let own = head.config.route(&http::plain_escapes(target.path()));
+    let is_own = own.is_some_and(|own| own.path == route.path);
+    (!is_own || http::unambiguous(target.path()).is_none()).then(ambiguous_path)
+}
+
 /// What is wrong with a request's path or query, if anything, or with the body of a method that has none.
 fn bad_target(head: &RequestHead, route: &Route, method: Method) -> Option<Problem> {
-    let target = head.target();
-    if route.prefix().is_some() {
-        // An escaped spelling of another route's path has that route's key, and must not get around its settings.
-        let own = head.config.route(&http::plain_escapes(target.path()));
-        let is_own = own.is_some_and(|own| own.path == route.path);
-        if !is_own || http::unambiguous(target.path()).is_none() {
-            return Some(ambiguous_path());
-        }
+    if let Some(problem) = bad_path(head, route) {
+        return Some(problem);
     }
+    let target = head.target();
     if method != Method::Get {
         let detail = "A query is allowed with GET only.";
         return target.query().map(|_| Problem::new(400, "query_not_allowed", detail));
     }
     if head.has_body() {
-        let detail = "GET and HEAD have no body here.";
-        return Some(Problem::new(400, "body_not_allowed", detail));
+        return Some(body_not_allowed());
     }
     if target.path_and_query().len() > MAX_TARGET {
         let detail = format!("Path and query may have {MAX_TARGET} bytes at most.");
@@ -197,13 +234,22 @@ fn too_large(route: &Route) -> Problem {
     Problem::new(413, "body_too_large", detail)
 }
 
-/// A request whose task waits for something.
+/// A request that takes time.
 pub(super) struct SlowPath {
     keyed: Rc<KeyedRequest>,
     raw: Option<RawRequest>,
-    task: Task,
-    effect: Effect,
+    next: Next,
     started: Instant,
+}
+
+/// What such a request does next.
+enum Next {
+    /// Its task waits for something.
+    Perform(Task, Effect),
+    /// It goes on with the key of another variant.
+    Variant(Vec<String>),
+    /// It goes to the origin as it is.
+    Forward,
 }
 
 /// Answers what needs nothing but memory: a bad body, and most hits.
@@ -230,45 +276,82 @@ pub(super) fn answer_now(
     // Without a wait in between, the clock is read once.
     let now = clock::now();
     loop {
-        match driver::step(&keyed, &mut task, Event::Started, now) {
-            Effect::Done(Done::Varies(names)) => (keyed, task) = of_variant(keyed, names, now),
-            // It takes time, although the task takes none any more.
-            effect @ Effect::Done(Done::Forward) => {
-                return Err(Box::new(SlowPath { keyed, raw, task, effect, started }));
-            }
+        let next = match driver::step(&keyed, &mut task, Event::Started, now) {
+            Effect::Done(Done::Varies(names)) => match in_memory(&keyed, &names, now) {
+                Some(variant) => {
+                    keyed = Rc::new(variant);
+                    task = Task::request();
+                    continue;
+                }
+                None => Next::Variant(names),
+            },
+            Effect::Done(Done::Forward) => Next::Forward,
             Effect::Done(done) => return Ok(answered::respond(&keyed, raw.as_ref(), done, started, now)),
-            effect => return Err(Box::new(SlowPath { keyed, raw, task, effect, started })),
-        }
+            effect => Next::Perform(task, effect),
+        };
+        return Err(Box::new(SlowPath { keyed, raw, next, started }));
     }
-}
-
-/// How a request goes on whose key has other variants: with its own variant's key, or uncached.
-fn of_variant(keyed: Rc<KeyedRequest>, names: Vec<String>, now: Instant) -> (Rc<KeyedRequest>, Task) {
-    let variant = keyed.variant(names);
-    let most = keyed.route.origin_policy().map_or(0, |policy| policy.max_variants);
-    let may_cache = variant.request.key != keyed.request.key
-        && globals::with(|globals| {
-            globals.state.enter_variant(keyed.primary(), &variant.request.key, most, now)
-        });
-    if may_cache { (Rc::new(variant), Task::request()) } else { (keyed, Task::uncached()) }
 }
 
 impl SlowPath {
     /// Waits for the task's end.
     pub(super) async fn answer(self: Box<Self>) -> Response {
-        let Self { mut keyed, raw, mut task, effect, started } = *self;
-        let mut done = driver::drive(Rc::clone(&keyed), task, effect).await;
-        while let Done::Varies(names) = done {
-            (keyed, task) = of_variant(keyed, names, clock::now());
-            done = driver::run(Rc::clone(&keyed), task, Event::Started).await;
-        }
-        if done == Done::Forward {
-            let response = origin::forward(&keyed).await;
-            metrics_sender::answered(&keyed.context, ServedAs::Bypass, started, clock::now());
-            return response;
-        }
+        let Self { mut keyed, raw, mut next, started } = *self;
+        let done = loop {
+            let done = match next {
+                Next::Perform(task, effect) => driver::drive(Rc::clone(&keyed), task, effect).await,
+                Next::Variant(names) => {
+                    let (variant, task) = of_variant(keyed, names).await;
+                    keyed = variant;
+                    driver::run(Rc::clone(&keyed), task, Event::Started).await
+                }
+                Next::Forward => {
+                    let response = origin::forward(&keyed).await;
+                    metrics_sender::answered(&keyed.context, ServedAs::Bypass, started, clock::now());
+                    return response;
+                }
+            };
+            next = match done {
+                Done::Varies(names) => Next::Variant(names),
+                Done::Forward => Next::Forward,
+                done => break done,
+            };
+        };
         answered::respond(&keyed, raw.as_ref(), done, started, clock::now())
     }
+}
+
+/// The request for its own variant, if memory holds that.
+fn in_memory(keyed: &KeyedRequest, names: &[String], now: Instant) -> Option<KeyedRequest> {
+    let variant = keyed.variant(names.to_vec());
+    let key = &variant.request.key;
+    let is_there = globals::with(|globals| {
+        let state = &mut globals.state;
+        let is_there = |state: &IsolateState| state.memory.peek(&key.hash, &key.text, now).is_some();
+        let floor = state.memory.floor(&keyed.primary().hash);
+        is_there(state) && {
+            state.hear(key.hash, floor, now);
+            is_there(state)
+        }
+    });
+    (keyed.rounds < MAX_ROUNDS && is_there).then_some(variant)
+}
+
+/// How a request goes on whose key has other variants: with its own variant's key, or uncached. A purge of the key is one
+/// of its variants, which other isolates may have stored, so its floor is learned first.
+async fn of_variant(keyed: Rc<KeyedRequest>, names: Vec<String>) -> (Rc<KeyedRequest>, Task) {
+    let variant = keyed.variant(names);
+    if variant.request.key == keyed.request.key || keyed.rounds >= MAX_ROUNDS {
+        return (keyed, Task::uncached());
+    }
+    if keyed.rounds == 0 {
+        driver::run(Rc::clone(&keyed), Task::learn(), Event::Started).await;
+    }
+    let most = keyed.route.origin_policy().map_or(0, |policy| policy.max_variants);
+    let may_cache = globals::with(|globals| {
+        globals.state.enter_variant(keyed.primary(), &variant.request.key, most, clock::now())
+    });
+    if may_cache { (Rc::new(variant), Task::request()) } else { (keyed, Task::uncached()) }
 }
 
 fn bad_body(why: BodyError, route: &Route) -> Problem {

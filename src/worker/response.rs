@@ -90,7 +90,9 @@ pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: I
 /// The answer to `HEAD`: an entry without its body, but with its length.
 pub(super) fn head_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Response {
     let headers = headers_of_entry(route, entry, status, now);
-    set(&headers, "content-length", &entry.body.len().to_string());
+    if !matches!(entry.status, 204 | 205) {
+        set(&headers, "content-length", &entry.body.len().to_string());
+    }
     empty(entry.status, &headers)
 }
 
@@ -147,7 +149,7 @@ fn headers_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Inst
     }
     // After what caches behind this one have said (RFC 9211, section 2).
     let _ = headers.append("cache-status", &status.value());
-    if route.methods.get {
+    if route.methods.get && entry.status == 200 {
         set(&headers, "accept-ranges", "bytes");
     }
     headers

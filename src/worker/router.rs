@@ -70,6 +70,9 @@ pub(super) fn route(head: &RequestHead) -> Routed {
         };
     }
     if config.is_forwarded(path) {
+        if head.flags.method().is_none() && head.request.method() == "TRACE" {
+            return Routed::Reject(request::trace());
+        }
         if let Some(problem) = loops(head, config.origin_of(None)) {
             return Routed::Reject(problem);
         }

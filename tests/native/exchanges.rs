@@ -66,6 +66,7 @@ fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
         pass_ttl: PASS_TTL,
         seen: 4,
         delta: None,
+        has_fallback: false,
         has_looked: false,
     };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
@@ -110,6 +111,7 @@ fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
         pass_ttl: PASS_TTL,
         seen: 4,
         delta: None,
+        has_fallback: false,
         has_looked: false,
     };
     let mut refresh = Refresh::new(subject, Purpose::Cold);

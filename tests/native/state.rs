@@ -68,7 +68,15 @@ fn refresh(purpose: Purpose, delta: Option<Span>) -> Refresh {
     let key = known();
     let lifetime = Lifetime { ttl: TTL, stale_while_revalidate: TTL, stale_if_error: TTL, kept: Span::ZERO };
     Refresh::new(
-        RefreshInput { key: key.text, lifetime, pass_ttl: PASS_TTL, seen: 7, delta, has_looked: false },
+        RefreshInput {
+            key: key.text,
+            lifetime,
+            pass_ttl: PASS_TTL,
+            seen: 7,
+            delta,
+            has_fallback: false,
+            has_looked: false,
+        },
         purpose,
     )
 }

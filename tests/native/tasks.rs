@@ -570,15 +570,25 @@ fn nothing_is_validated_without_a_validator_nor_for_another_variant_nor_by_the_r
 
 #[test]
 fn an_error_that_is_passed_on_backs_off_only_where_an_older_entry_answers() {
-    for (seen, remembered) in [(0, Failure::Pass { ttl: PASS_TTL }), (7, transient())] {
+    for (seen, age, remembered) in [
+        (0, 0, Failure::Pass { ttl: PASS_TTL }),
+        (7, 12_000, transient()),
+        // It is past its windows.
+        (7, 69_000, Failure::Pass { ttl: PASS_TTL }),
+    ] {
         let mut bench = Bench::of_origin_policy();
+        if seen > 0 {
+            let entry = bench.entry(seen, age);
+            bench.hold(&entry);
+            bench.now = bench.now.plus(Span(2_000));
+        }
         let mut task = Bench::refresh(Purpose::Stale, seen);
         bench.on(&mut task, Event::Started);
         bench.on(&mut task, plain(Answer::Granted { token: 8 }));
         let failed = Computed { status: 503, ..computed(false, bench.now) };
         let step = bench.on(&mut task, Event::Origin(Ok(failed)));
         let Message::Fail { token: 8, failure } = sent(&step.effect) else { panic!("a failure") };
-        assert_eq!(failure, remembered, "seen {seen}");
+        assert_eq!(failure, remembered, "seen {seen}, {age} ms old");
         let reason = Some(Reason::OriginError);
         let call = CallOutcome::Failed(reason);
         assert!(step.notes.events.contains(&MetricEvent::Called { purpose: Purpose::Stale, call }));

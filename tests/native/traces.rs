@@ -100,6 +100,7 @@ fn the_check_before_the_lock_compares_generations_and_not_freshness() {
         pass_ttl: PASS_TTL,
         seen: 5,
         delta: None,
+        has_fallback: false,
         has_looked: false,
     };
     let start = || {
@@ -389,6 +390,7 @@ fn contending_for(retry_in: Span) -> Refresh {
         pass_ttl: PASS_TTL,
         seen: 5,
         delta: None,
+        has_fallback: false,
         has_looked: false,
     };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
@@ -467,6 +469,7 @@ fn a_refresh_reports_its_token_its_floor_and_its_cost() {
             pass_ttl: PASS_TTL,
             seen: 0,
             delta: delta.map(Span),
+            has_fallback: false,
             has_looked: false,
         };
         Refresh::new(subject, Purpose::Cold)
@@ -493,6 +496,7 @@ fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
             pass_ttl: PASS_TTL,
             seen: 0,
             delta: None,
+            has_fallback: false,
             has_looked: false,
         };
         let mut refresh = Refresh::new(subject, Purpose::Cold);
@@ -532,6 +536,7 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
         pass_ttl: PASS_TTL,
         seen: 0,
         delta: None,
+        has_fallback: false,
         has_looked: false,
     };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
@@ -594,6 +599,7 @@ fn an_uncommitted_value_is_kept_at_the_generation_seen() {
         pass_ttl: PASS_TTL,
         seen: 4,
         delta: None,
+        has_fallback: false,
         has_looked: false,
     };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
@@ -621,6 +627,7 @@ fn an_uncommitted_value_is_kept_at_the_generation_seen() {
         pass_ttl: PASS_TTL,
         seen: 4,
         delta: None,
+        has_fallback: false,
         has_looked: false,
     };
     let mut refresh = Refresh::new(subject, Purpose::Stale);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { gzipSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
 
 import { Client } from "../../scripts/client.mjs";
 import { ADMIN_TOKEN, startRuntime } from "../../scripts/runtime.mjs";
@@ -13,6 +13,9 @@ const base = { methods: ["GET"], policy: "origin" };
 const ROUTES = [
   { ...base, path: "/all/*", forward: "all", credentials: "origin" },
   { ...base, path: "/few/*", forward: "all", max_variants: 2 },
+  { ...base, path: "/refusing/*", forward: "all", credentials: "refuse" },
+  { ...base, path: "/refusing/inner" },
+  { ...base, path: "/typed/*", content_types: ["application/json"] },
   { ...base, path: "/plain/*" },
   { ...base, path: "/windows/*", stale_while_revalidate: 1, stale_if_error: 600 },
   { ...base, path: "/capped/*", ttl: 1, heuristic: 0 },
@@ -138,6 +141,36 @@ describe('policy "origin"', () => {
     assert.equal(asked.at(-1)?.headers["if-none-match"], '"v2"');
   });
 
+  test("requests that must each be validated do not go one after the other", async () => {
+    for (const told of [{ etag: '"v"' }, { etag: '"v"', "cache-control": "no-cache" }]) {
+      const path = page();
+      answer = ({ headers }, response) => {
+        const isHeld = headers["if-none-match"] === '"v"';
+        setTimeout(() => response.writeHead(isHeld ? 304 : 200, told).end(isHeld ? undefined : "body"), 150);
+      };
+      await get(path);
+      const began = performance.now();
+      const answers = await Promise.all(Array.from({ length: 40 }, () => get(path)));
+      const took = performance.now() - began;
+      assert.deepEqual(new Set(answers.map(({ status, text }) => `${status} ${text}`)), new Set(["200 body"]));
+      assert.ok(took < 3_000, `40 at once took ${took} ms`);
+    }
+  });
+
+  test("a 304 that confirms another representation is not believed", async () => {
+    const path = page();
+    let version = 1;
+    answer = ({ headers }, response) => {
+      const told = { etag: `"v${version}"`, "cache-control": "no-cache" };
+      const isConditional = headers["if-none-match"] !== undefined;
+      response.writeHead(isConditional ? 304 : 200, told).end(isConditional ? undefined : `body ${version}`);
+    };
+    assert.equal((await get(path)).text, "body 1");
+    version = 2;
+    const { text, headers } = await get(path);
+    assert.deepEqual([text, headers.etag], ["body 2", '"v2"']);
+  });
+
   test("a 304 extends the life of an entry, in its headers too", async () => {
     const path = page();
     answer = ({ headers }, response) => {
@@ -207,6 +240,60 @@ describe('policy "origin"', () => {
     says({ "retry-after": "7" }, 503);
     const fresh = await get(page());
     assert.deepEqual([fresh.status, fresh.headers["retry-after"]], [503, "7"]);
+  });
+
+  test("an error without an older entry in its window is passed to everybody who waits", async () => {
+    const path = page();
+    says({ "cache-control": "max-age=1", etag: '"v"' });
+    await get(path);
+    await sleep(1_200);
+    answer = (_, response) => setTimeout(() => response.writeHead(503, { "x-error": "1" }).end("down"), 100);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => get(path)));
+    assert.deepEqual(
+      new Set(answers.map(({ status, headers }) => `${status} ${headers["x-error"]}`)),
+      new Set(["503 1"]),
+    );
+  });
+
+  test("a route with one type passes what has another", async () => {
+    for (const status of [301, 204, 404]) {
+      says({ "cache-control": "max-age=60", location: "/x" }, status);
+      assert.equal((await get(page("/typed/"))).status, status);
+    }
+  });
+
+  test("conditions are for good answers, and what has no body has no length", async () => {
+    const [missing, empty] = [page(), page()];
+    says({ "cache-control": "max-age=60" }, 404);
+    await get(missing);
+    assert.equal((await get(missing, { "if-none-match": "*" })).status, 404);
+    assert.equal((await get(missing)).headers["accept-ranges"], undefined);
+    says({ "cache-control": "max-age=60" }, 204);
+    await get(empty);
+    assert.equal((await ask("HEAD", empty)).headers["content-length"], undefined);
+  });
+
+  test("every answer has a date, and a 304 without one begins anew", async () => {
+    const path = page();
+    answer = ({ headers }, response) => {
+      response.sendDate = false;
+      const isHeld = headers["if-none-match"] === '"v"';
+      response
+        .writeHead(isHeld ? 304 : 200, { etag: '"v"', "cache-control": "max-age=1" })
+        .end(isHeld ? undefined : "x");
+    };
+    await get(path);
+    await sleep(2_200);
+    const { headers } = await get(path);
+    assert.ok(Date.now() - Date.parse(headers.date) < 2_000, headers.date);
+    assert.match((await get(path)).headers["cache-status"], /hit/);
+  });
+
+  test("nothing is guessed to be for others that a client's cookie may have made", async () => {
+    const path = page();
+    says({ "last-modified": new Date(Date.now() - 1e9).toUTCString() });
+    const first = await get(path, { cookie: "sid=alice" });
+    assert.notEqual((await get(path)).text, first.text);
   });
 
   test("any final status is an answer: redirects and errors with their headers, stored if they say so", async () => {
@@ -287,6 +374,66 @@ describe('policy "origin"', () => {
       }
     });
 
+    test("an origin that varies by other fields in each variant costs its own answers, and nothing else", async () => {
+      const path = page();
+      answer = ({ headers }, response) => {
+        const vary = headers["x-b"] === "1" ? "x-b" : "x-a";
+        response.writeHead(200, { "cache-control": "max-age=60", vary }).end(`${headers["x-a"]}${headers["x-b"]}`);
+      };
+      for (const [a, b] of ["00", "21", "11", "12", "22", "22"]) {
+        assert.equal((await get(path, { "x-a": a, "x-b": b })).text, a + b);
+      }
+      assert.equal((await get(page(), { "x-a": "0", "x-b": "0" })).text, "00", "the isolate works");
+    });
+
+    test("the answer of another variant is no fallback either", async () => {
+      const path = page();
+      answer = ({ headers }, response) => {
+        const told = { "cache-control": "max-age=1, stale-if-error=600", vary: "cookie" };
+        response.writeHead(200, told).end(`page of ${headers.cookie}`);
+      };
+      await get(path, { cookie: "user=alice" });
+      await sleep(1_200);
+      says({}, 503);
+      for (const colo of [0, 1]) {
+        const { status, text } = await get(path, { cookie: "user=bob" }, colo);
+        assert.deepEqual([status, /alice/.test(text)], [503, false]);
+      }
+    });
+
+    test("a field that does not reach the origin, or means something else there, selects no variant", async () => {
+      for (const poison of [
+        { connection: "close, accept-language", "accept-language": "de" },
+        { "accept-language": "de;q=0;q=1" },
+        { "accept-language": "de\u00a0" },
+      ]) {
+        const path = page();
+        byLanguage();
+        // Node would not send the last one as it is in UTF-8, which is what a client could do.
+        await get(path, poison).catch(() => undefined);
+        const { text } = await get(path, { "accept-language": "de" });
+        assert.match(text, /^de \d+$/, JSON.stringify(poison));
+      }
+    });
+
+    test("no cookie is part of a stored key", async () => {
+      const path = page();
+      answer = (_, response) => response.writeHead(200, { "cache-control": "max-age=60", vary: "cookie" }).end("x");
+      await get(path);
+      const { headers } = await get(path, { cookie: "secret=value-of-a-client" });
+      assert.match(headers["cache-status"], /stored/);
+    });
+
+    test("a purge in one colo is one of variants that another colo has never read", async () => {
+      const path = page();
+      byLanguage();
+      for (const language of ["de", "fr"]) await get(path, { "accept-language": language });
+      await get(path, { "accept-language": "de" }, 1);
+      await clients[0].admin("POST", "purge", { path, hard: true });
+      const { text } = await get(path, { "accept-language": "fr" }, 1);
+      assert.equal(text, "fr 3");
+    });
+
     test("a purge of the path is a purge of its variants", async () => {
       const path = page();
       byLanguage();
@@ -320,6 +467,20 @@ describe('policy "origin"', () => {
       ])) {
         assert.equal(/hit/.test((await get(path)).headers["cache-status"]), isKept, path);
       }
+    });
+
+    test("the checks of the route hold for it, and TRACE shows nobody the origin's secrets", async () => {
+      says({});
+      for (const [method, path, headers, status] of /** @type {[string, string, any, number][]} */ ([
+        ["DELETE", page("/refusing/"), { cookie: "a=b" }, 403],
+        ["PUT", "/refusing/%69nner", {}, 400],
+        ["PUT", "/refusing/..%2fadmin", {}, 400],
+        ["TRACE", page(), {}, 405],
+        ["DELETE", page("/refusing/"), {}, 200],
+      ])) {
+        assert.equal((await ask(method, path, headers)).status, status, `${method} ${path}`);
+      }
+      assert.equal(asked.length, 1);
     });
 
     test("one that fails, and a safe one, remove nothing", async () => {
@@ -408,6 +569,17 @@ describe('policy "origin"', () => {
       }
       const head = await ask("HEAD", own);
       assert.deepEqual([head.status, head.text, head.headers["x-own"]], [200, "", "1"]);
+    }
+  });
+
+  test("a coding that the runtime does not decode stays, with its bytes", async () => {
+    const path = page();
+    const bytes = deflateSync("compressed ".repeat(100));
+    answer = (_, response) =>
+      response.writeHead(200, { "cache-control": "max-age=60", "content-encoding": "deflate" }).end(bytes);
+    for (const place of [1, 2]) {
+      const { headers } = await get(path);
+      assert.equal(headers["content-encoding"], "deflate", String(place));
     }
   });
 

@@ -4,11 +4,16 @@
 use super::date::http_date;
 use crate::core::time::Instant;
 
+/// The weak comparison of two validators (RFC 9110, section 8.8.3.2).
+#[must_use]
+pub fn is_weakly_same(one: &str, other: &str) -> bool {
+    let opaque = |tag| str::strip_prefix(tag, "W/").unwrap_or(tag);
+    opaque(one) == opaque(other)
+}
+
 /// Whether `If-None-Match` names this validator: by weak comparison, or `*` (RFC 9110, section 13.1.2).
 #[must_use]
 pub fn none_match_names(field: &str, etag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().strip_prefix("W/").unwrap_or(tag.trim()).to_owned();
-    let own = opaque(etag);
     if field.trim() == "*" {
         return true;
     }
@@ -18,7 +23,7 @@ pub fn none_match_names(field: &str, etag: &str) -> bool {
         is_quoted ^= it == '"';
         it == ',' && !is_quoted
     };
-    field.split(is_between).chain(field.split(',')).any(|tag| opaque(tag) == own)
+    field.split(is_between).chain(field.split(',')).any(|tag| is_weakly_same(tag.trim(), etag))
 }
 
 /// Whether `If-Modified-Since` says that the client's copy is still good: the date is not before `Last-Modified`

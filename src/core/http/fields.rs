@@ -1,6 +1,6 @@
 //! Header fields as lists of names in lower case and values.
 
-use super::headers::HOP_BY_HOP;
+use super::{conditional::is_weakly_same, field_list::list_names, headers::HOP_BY_HOP};
 
 /// Header fields, each name once.
 pub type Fields = Vec<(String, String)>;
@@ -29,11 +29,15 @@ pub fn value<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> 
 /// The fields that do not belong to one connection (RFC 9110, section 7.6.1).
 #[must_use]
 pub fn end_to_end(mut fields: Fields) -> Fields {
-    let named = value(&fields, "connection").unwrap_or_default().to_ascii_lowercase();
-    fields.retain(|(name, _)| {
-        !HOP_BY_HOP.contains(&name.as_str()) && !named.split(',').any(|it| it.trim() == name)
-    });
+    let connection = value(&fields, "connection").unwrap_or_default().to_owned();
+    fields.retain(|(name, _)| !is_of_connection(name, &connection));
     fields
+}
+
+/// Whether a field belongs to one connection, whose `Connection` is given.
+#[must_use]
+pub fn is_of_connection(name: &str, connection: &str) -> bool {
+    HOP_BY_HOP.contains(&name) || list_names(connection, name)
 }
 
 /// The fields of a client's request that its origin gets.
@@ -44,18 +48,15 @@ pub fn to_origin(fields: Fields) -> Fields {
     fields
 }
 
-/// The codings that the runtime decodes.
-const DECODED: [&str; 4] = ["gzip", "x-gzip", "br", "deflate"];
+/// The values of `Content-Encoding` with which the runtime decodes a body; with any other it does not.
+const DECODED: [&str; 2] = ["gzip", "br"];
 
 /// The fields of an answer that are kept with its body (RFC 9111, section 3.1). If the runtime has decoded the body, its
 /// coding is gone, and a strong validator names other bytes than these (RFC 9110, section 8.8.1).
 #[must_use]
 pub fn to_keep(fields: Fields) -> Fields {
     let mut fields = end_to_end(fields);
-    let is_decoded = value(&fields, "content-encoding").is_some_and(|coding| {
-        let coding = coding.to_ascii_lowercase();
-        coding.split(',').all(|coding| DECODED.contains(&coding.trim()))
-    });
+    let is_decoded = value(&fields, "content-encoding").is_some_and(|coding| DECODED.contains(&coding));
     fields.retain(|(name, _)| !(name == "content-length" || is_decoded && name == "content-encoding"));
     if is_decoded
         && let Some((_, etag)) = fields.iter_mut().find(|(name, _)| name == "etag")
@@ -69,6 +70,11 @@ pub fn to_keep(fields: Fields) -> Fields {
 /// Stored fields after a 304 with these fields: those that it names are replaced (RFC 9111, section 3.2).
 #[must_use]
 pub fn updated(stored: &[(String, String)], mut by: Fields) -> Fields {
+    // The stored validator may be weak because its body was decoded; it names the same.
+    let is_same = value(stored, "etag").zip(value(&by, "etag")).is_some_and(|(a, b)| is_weakly_same(a, b));
+    if is_same {
+        by.retain(|(name, _)| name != "etag");
+    }
     let kept = stored.iter().filter(|(name, _)| value(&by, name).is_none()).cloned();
     let kept: Fields = kept.collect();
     by.extend(kept);

@@ -26,11 +26,11 @@ mod vary;
 
 pub use cache_control::{RequestDirectives, ResponseDirectives, Scope};
 pub use cache_status::{CACHE_NAME, CacheStatus};
-pub use conditional::{is_unmodified_since, none_match_names, range_applies};
+pub use conditional::{is_unmodified_since, is_weakly_same, none_match_names, range_applies};
 pub use content_type::{is_json, matches_type};
 pub use date::{cache_date, earliest_date, http_date};
 pub use field_list::list_names;
-pub use fields::{Fields, end_to_end, to_keep, to_origin, updated, value};
+pub use fields::{Fields, end_to_end, is_of_connection, to_keep, to_origin, updated, value};
 pub use freshness_lifetime::{FreshnessFields, Heuristic, freshness_lifetime};
 pub use headers::{HOP_BY_HOP, KEPT_HEADERS};
 pub use initial_age::initial_age;

@@ -16,13 +16,12 @@ pub enum Status {
     Failure(Failure),
 }
 
-/// The same for a route whose origin says what becomes of its answers: any final status may be an answer, but for a part
-/// that nobody asked for, and for a 304 to a request without conditions.
+/// The same for a route whose origin says what becomes of its answers: any final status may be an answer, but for a 304
+/// to a request without conditions.
 #[must_use]
 pub fn status_of_origin(status: u16, is_validation: bool) -> Status {
     match status {
-        304 if is_validation => Status::Success,
-        206 | 304 => unexpected(),
+        304 if !is_validation => unexpected(),
         200..600 => Status::Success,
         _ => unexpected(),
     }

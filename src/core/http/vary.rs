@@ -17,7 +17,7 @@ impl Vary {
     #[must_use]
     pub fn read(field: &str) -> Self {
         let mut names = Vec::new();
-        for name in field.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in field.split(',').map(without_blanks).filter(|name| !name.is_empty()) {
             if name.contains('*') || !is_token(name) {
                 return Self::Everything;
             }
@@ -45,6 +45,13 @@ pub fn normalised(name: &str, value: &str) -> String {
     preferences.unwrap_or_else(|| without_spaces_at_commas(value))
 }
 
+/// White space in a field (RFC 9110, section 5.6.3). Other servers may give a meaning to what Unicode calls so.
+const BLANKS: [char; 2] = [' ', '\t'];
+
+fn without_blanks(text: &str) -> &str {
+    text.trim_matches(BLANKS)
+}
+
 /// The most preferences that are brought into order: the cost grows with the square of their number.
 const MAX_PREFERENCES: usize = 64;
 
@@ -63,7 +70,7 @@ fn preferences(value: &str) -> Option<String> {
         return None;
     }
     let mut members: Vec<Preference> = Vec::new();
-    for member in value.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+    for member in value.split(',').map(without_blanks).filter(|it| !it.is_empty()) {
         let member = preference(member)?;
         // Weights without needless zeros have the order of their texts.
         let order = |it: &Preference| member.weight.cmp(it.weight).then_with(|| it.name.cmp(&member.name));
@@ -89,12 +96,18 @@ fn preferences(value: &str) -> Option<String> {
 
 /// One member: its name without regard to case, its parameters in order, its weight.
 fn preference(member: &str) -> Option<Preference<'_>> {
-    let mut parts = member.split(';').map(str::trim);
+    let mut parts = member.split(';').map(without_blanks);
     let mut read = Preference { name: parts.next()?.to_ascii_lowercase(), weight: "1" };
+    let mut has_weight = false;
     for parameter in parts {
         let (name, value) = parameter.split_once('=')?;
         let name = name.to_ascii_lowercase();
+        // What follows a weight means different things to different servers.
+        if has_weight {
+            return None;
+        }
         if name == "q" {
+            has_weight = true;
             read.weight = weight(value)?;
         } else {
             for part in [";", &name, "=", value] {
@@ -123,13 +136,13 @@ fn weight(text: &str) -> Option<&str> {
 fn without_spaces_at_commas(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut is_quoted = false;
-    let mut characters = value.trim().chars().peekable();
+    let mut characters = without_blanks(value).chars().peekable();
     while let Some(character) = characters.next() {
         match character {
             '"' => is_quoted = !is_quoted,
             ',' if !is_quoted => {
-                text.truncate(text.trim_end().len());
-                while characters.next_if(char::is_ascii_whitespace).is_some() {}
+                text.truncate(text.trim_end_matches(BLANKS).len());
+                while characters.next_if(|it| BLANKS.contains(it)).is_some() {}
             }
             _ => {}
         }
