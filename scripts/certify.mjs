@@ -1,4 +1,4 @@
-// `npm run certify [-- URL --path P --body JSON --json]`: measures the cache against its targets, and reports each
+// `npm run certify [-- URL --path P --method M --body JSON --json]`: measures the cache against its targets, and reports each
 // target as met or missed. Exit code 1: a target was missed. Exit code 2: the environment is at fault, and no figure
 // of this run counts.
 
@@ -24,6 +24,7 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     path: { type: "string", default: PATH },
+    method: { type: "string", default: "POST" },
     body: { type: "string" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -80,7 +81,7 @@ class Run {
 
   generation(body) {
     return this.client
-      .admin("POST", "inspect", { path: this.client.path, body: JSON.parse(body) })
+      .admin("POST", "inspect", this.client.subject(body))
       .then((answer) => answer?.memory.entry ?? answer?.colo.entry ?? undefined);
   }
 }
@@ -99,7 +100,11 @@ async function environment(run) {
   if (detail) {
     if (detail.service !== "xfetch-edge") throw new EnvironmentFault("this is another service");
     check("the right service", "xfetch-edge", `${detail.service} ${detail.version}`, true);
-    const own = detail.routes.find((it) => it.path === run.client.path);
+    const path = run.client.path.split("?")[0];
+    // As in the Worker, an exact path wins, and then the longest prefix.
+    const own = detail.routes
+      .filter((it) => it.path === path || (it.path.endsWith("*") && path.startsWith(it.path.slice(0, -1))))
+      .sort((a, b) => Number(b.path === path) - Number(a.path === path) || b.path.length - a.path.length)[0];
     if (!own) throw new EnvironmentFault(`${run.client.path} is not a route of this service`);
     run.route = own;
     report.environment = detail;
@@ -411,14 +416,14 @@ async function certifyLocal() {
 
 async function certifyUrl(url) {
   const body = options.body ?? question("2026-11-22");
-  const parsed = (() => {
-    try {
-      return JSON.parse(body);
-    } catch {
-      throw new EnvironmentFault(`--body is not JSON: ${body.slice(0, 80)}`);
-    }
-  })();
-  const client = new Client(url.replace(/\/$/, ""), { path: options.path, token: process.env.ADMIN_TOKEN });
+  const { method, path } = options;
+  if (!["GET", "QUERY", "POST"].includes(method)) throw new EnvironmentFault("--method is GET, QUERY or POST");
+  const client = new Client(url.replace(/\/$/, ""), { path, method, token: process.env.ADMIN_TOKEN });
+  try {
+    client.subject(body);
+  } catch {
+    throw new EnvironmentFault(`--body is not JSON: ${body.slice(0, 80)}`);
+  }
   const run = new Run(client, /** @type {any} */ ({}));
   await environment(run);
   await learnTtl(run, body);
@@ -426,7 +431,7 @@ async function certifyUrl(url) {
   await earlyRefresh(run, body);
   if (client.token) {
     // A hard purge makes a key cold.
-    await client.admin("POST", "purge", { path: options.path, body: parsed, hard: true });
+    await client.admin("POST", "purge", { ...client.subject(body), hard: true });
     await cold(run, body);
   } else
     phase("Phase 3: a burst at a key that nobody has asked for").skip(
@@ -438,7 +443,9 @@ async function certifyUrl(url) {
 }
 
 if (options.help) {
-  console.log("npm run certify [-- URL] [--path PATH] [--body JSON] [--json]   (ADMIN_TOKEN in the environment)");
+  console.log(
+    "npm run certify [-- URL] [--path PATH] [--method GET|QUERY|POST] [--body JSON] [--json]   (ADMIN_TOKEN in the environment)",
+  );
   process.exit(0);
 }
 say("xfetch-edge certification");

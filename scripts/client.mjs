@@ -7,10 +7,11 @@ export class EnvironmentFault extends Error {}
 
 export class Client {
   /** At most `connections` connections are opened; they are kept, so that figures do not include their set-up. */
-  /** @param {string} base @param {{ path?: string, token?: string, connections?: number }} options */
-  constructor(base, { path, token, connections = 128 }) {
+  /** @param {string} base @param {{ path?: string, method?: string, token?: string, connections?: number }} options */
+  constructor(base, { path, method = "POST", token, connections = 128 }) {
     this.base = base;
     this.path = path;
+    this.method = method;
     this.token = token;
     this.agent = new Agent({
       connections,
@@ -33,9 +34,15 @@ export class Client {
     }
   }
 
-  /** Sends one request to the cached route. */
+  /** What names the key of a question on the admin paths. */
+  subject(body) {
+    return this.method === "GET" ? { path: this.path } : { path: this.path, body: JSON.parse(body) };
+  }
+
+  /** Sends one request to the cached route; GET has no body. */
   async ask(body) {
-    const answer = await this.raw("POST", this.path, { body, headers: { "content-type": "application/json" } });
+    const asked = this.method === "GET" ? {} : { body, headers: { "content-type": "application/json" } };
+    const answer = await this.raw(this.method, this.path, asked);
     const status = String(answer.headers["cache-status"] ?? "");
     return {
       ...answer,
