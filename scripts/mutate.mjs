@@ -50,6 +50,36 @@ const MISTAKES = [
   ],
   ["beta ignored", "src/core/xfetch.rs", "-(rule.delta.0 as f64) * rule.beta * draw", "-(rule.delta.0 as f64) * draw"],
   [
+    "an entry answers every variant",
+    "src/isolate/request.rs",
+    "found.filter(|entry| !context.subject.is_answered_by(entry))?;",
+    "found.filter(|_| false)?;",
+  ],
+  [
+    "the fallback of another variant",
+    "src/isolate/request.rs",
+    "MissOutcome::Collapsed(entry) | MissOutcome::Hit(entry) | MissOutcome::Fallback(entry) =",
+    "MissOutcome::Collapsed(entry) | MissOutcome::Hit(entry) =",
+  ],
+  [
+    "a validation costs as little as it takes",
+    "src/isolate/refresh.rs",
+    "Some(known) if computed.is_renewal => known,",
+    "Some(known) if computed.is_renewal && known == Span::ZERO => known,",
+  ],
+  [
+    "the age of an answer is forgotten",
+    "src/isolate/refresh.rs",
+    "stored_at: computed.at.minus(computed.age),",
+    "stored_at: computed.at,",
+  ],
+  [
+    "a variant below its key's floor",
+    "src/isolate/state.rs",
+    "if may_cache && floor.highest() > 0 {",
+    "if may_cache && floor.highest() > u64::MAX - 1 {",
+  ],
+  [
     "the probability inverted",
     "src/core/xfetch.rs",
     "draw.value().ln() >= remaining.0 as f64",

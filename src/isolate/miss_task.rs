@@ -66,7 +66,10 @@ pub(super) enum Next {
 impl MissTask {
     /// `found` is the entry found, however old. `is_usable`: it may be served if the origin fails.
     pub(super) fn new(found: Option<Arc<Entry>>, is_usable: bool, context: &StepContext<'_>) -> Self {
-        let seen = found.as_ref().map_or(0, |entry| entry.generation);
+        // What a purge of the key has removed is not asked for, also where the object has not heard of the purge: that of
+        // a variant gets its key's floor from the isolates. Its next token is above it, whatever its clock says.
+        let floor = context.isolate.memory.floor(&context.subject.key.hash);
+        let seen = found.as_ref().map_or(0, |entry| entry.generation).max(floor.hard);
         let delta = found.as_ref().map(|entry| entry.delta);
         Self {
             miss: Miss::new(seen, found.filter(|_| is_usable), context.now),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     baseline_stores::Kept,
     event::{Arrival, WorldEvent},
-    origin::{self, Fate, OriginCall},
+    origin::{self, Fate, OriginCall, Question},
     scenario::Strategy,
     world::World,
 };
@@ -18,7 +18,7 @@ use crate::core::{
 
 impl World {
     pub(super) fn on_baseline_request(&mut self, colo: usize, key: usize) {
-        let request = Arrival { at: self.now, is_warm: false, floor: Floor::default() };
+        let request = Arrival { at: self.now, is_warm: false, floor: Floor::default(), rounds: 0 };
         let kept = self.baselines.stores[colo][key].clone();
         let remaining = kept.as_ref().map_or(Span::ZERO, |kept| kept.expiry.since(self.now));
         let is_usable = kept
@@ -77,7 +77,7 @@ impl World {
     }
 
     fn plain_compute(&mut self, colo: usize, key: usize, waits: Option<Arrival>) {
-        let call = self.call_origin(key);
+        let call = self.call_origin(&Question { key, variant: None, held: None });
         self.schedule(call.takes, WorldEvent::Baseline { colo, key, call, waits });
     }
 

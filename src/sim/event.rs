@@ -18,6 +18,8 @@ pub(super) struct Arrival {
     pub(super) is_warm: bool,
     /// The purge floor that its isolate knew then.
     pub(super) floor: Floor,
+    /// How often it has gone on with the key of another variant.
+    pub(super) rounds: u64,
 }
 
 /// How an effect of a task ends.

@@ -6,7 +6,7 @@ use super::{
     event::{EffectEnd, Fault, WorldEvent},
     faults::Faults,
     rng::SimRng,
-    world::World,
+    world::{Whose, World},
 };
 use crate::{
     core::{
@@ -99,10 +99,12 @@ impl World {
                 self.invariants.clock(self.objects.clock);
             }
             Fault::Purge => {
-                let key = self.rng.below(self.keys.len() as u64) as usize;
+                // A purge of a key is one of its variants.
+                let key = self.rng.below(u64::from(self.scenario.keys)) as usize;
                 let isolate = self.rng.below(self.isolates.len() as u64) as usize;
                 let hard = self.rng.happens(0.5);
-                self.begin_task(isolate, key, Task::purge(hard), Event::Started, None);
+                let whose = Whose { isolate, key, variant: None };
+                self.begin_task(whose, Task::purge(hard), Event::Started, None);
             }
             Fault::Unreachable => self.unreachable_until = self.now.plus(faults.unreachable_for),
             Fault::End => {

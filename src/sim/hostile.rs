@@ -46,6 +46,11 @@ impl Scenario {
         let outage = Outage { from, until: from.plus(Span(rng.below(15_000))) };
         scenario.outage = rng.happens(0.3).then_some(outage);
         scenario.faults = Faults::drawn(&mut rng, until).drawn_later(&mut SimRng::new(seed, 6));
+        // They were introduced later, so that they have a random stream of their own.
+        let mut later = SimRng::new(seed, 7);
+        if later.happens(0.4) {
+            scenario.variants = 1 + later.below(3) as u32;
+        }
         if scenario.faults.origin_faults.is_empty() {
             scenario.faults.origin_faults = vec![OriginFault::Error];
         }

@@ -74,7 +74,7 @@ impl Invariants {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
             is_on: scenario.strategy.is_this_cache(),
-            keys: vec![OfKey::default(); scenario.keys as usize],
+            keys: vec![OfKey::default(); scenario.slots()],
             apart: Span::ZERO,
             overdue: Overdue::new(),
             on_the_way: Span(2 * (scenario.faults.max_delay.0 + scenario.object_delay.0)),
@@ -182,11 +182,15 @@ impl Invariants {
             is_warm,
             took,
             swift,
+            variants: (asked, answered),
         } = *served;
         self.overtaken(at, (isolate, key), entry.generation, is_stale);
         let whose = origin::read(&entry.body).map(|(key, _)| key);
         self.check(whose == Some(key), "I1 a body of that very key", at, || {
             format!("key {key} was answered with {whose:?}")
+        });
+        self.check(asked == answered, "I8 an answer is the variant that was asked for", at, || {
+            format!("a request for variant {asked:?} was answered with {answered:?}")
         });
         self.check(is_own || entry.generation >= heard.hard, "L8 a purge wins", at, || {
             format!("generation {} was served under {heard:?}", entry.generation)
@@ -275,4 +279,6 @@ pub(super) struct SeenAnswer<'a> {
     pub(super) took: Span,
     /// How long a warm request may take: one look into the colo's cache.
     pub(super) swift: Span,
+    /// The variant that the request has asked for, and that of the answer.
+    pub(super) variants: (Option<u32>, Option<u32>),
 }

@@ -4,7 +4,7 @@
 use super::{
     event::{EffectEnd, WorldEvent},
     object::{Applied, MessageTicket, rot},
-    origin::OriginCall,
+    origin::{OriginCall, Question},
     world::World,
 };
 use crate::{
@@ -119,8 +119,9 @@ impl World {
     }
 
     /// A call to the origin begins; it ends even if no request waits for it any more.
-    pub(super) fn call_origin(&mut self, key: usize) -> OriginCall {
-        let call = self.origin.call(&self.scenario, key, self.now, self.elapsed());
+    pub(super) fn call_origin(&mut self, question: &Question<'_>) -> OriginCall {
+        let key = question.key;
+        let call = self.origin.call(&self.scenario, question, self.now, self.elapsed());
         self.schedule(call.takes, WorldEvent::OriginEnds { key });
         let (at, in_flight) = (self.elapsed(), self.origin.under_way[key]);
         self.report.second(at).calls += 1;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{faults::OriginFault, rng::SimRng, scenario::Scenario};
 use crate::core::{
+    entry::Entry,
     failure::{Failure, Reason},
     time::{Instant, Span},
 };
@@ -23,6 +24,17 @@ pub(super) struct OriginCall {
     pub(super) began: Instant,
     pub(super) takes: Span,
     pub(super) fate: Fate,
+    /// Whether it confirms the entry held.
+    pub(super) is_renewal: bool,
+}
+
+/// What the origin is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) key: usize,
+    pub(super) variant: Option<u32>,
+    /// The entry that it may confirm.
+    pub(super) held: Option<&'a Entry>,
 }
 
 #[derive(Debug)]
@@ -31,17 +43,21 @@ pub(super) struct Origin {
     /// Origin calls in progress, per key.
     pub(super) under_way: Vec<u32>,
     pub(super) calls: u64,
-    /// The instant at which each computation ends, by its number. The age of its body counts from there.
+    /// The instant at which each computation ends, or is confirmed, by its number. The age of its body counts from
+    /// there.
     pub(super) ended: Vec<Instant>,
+    /// The variant that each computation was asked for.
+    pub(super) variants: Vec<Option<u32>>,
 }
 
 impl Origin {
     pub(super) fn new(scenario: &Scenario) -> Self {
         Self {
             rng: SimRng::new(scenario.seed, 2),
-            under_way: vec![0; scenario.keys as usize],
+            under_way: vec![0; scenario.slots()],
             calls: 0,
             ended: Vec::new(),
+            variants: Vec::new(),
         }
     }
 
@@ -49,26 +65,34 @@ impl Origin {
     pub(super) fn call(
         &mut self,
         scenario: &Scenario,
-        key: usize,
+        question: &Question<'_>,
         now: Instant,
         elapsed: Span,
     ) -> OriginCall {
         self.calls += 1;
-        self.under_way[key] += 1;
+        self.under_way[question.key] += 1;
         let takes = self.rng.lognormal(scenario.delta, scenario.spread).max(Span(1));
         let is_out = scenario.outage.is_some_and(|outage| outage.from <= elapsed && elapsed < outage.until);
         let is_hostile = elapsed < scenario.faults.until || !scenario.faults.any();
         // After the end of the faults the origin always answers within its time-out.
         let takes = if is_hostile { takes } else { takes.min(scenario.origin_timeout.share(0.8)) };
         let fails = is_out || (is_hostile && self.rng.happens(scenario.failing));
-        let (takes, fate) =
-            if fails { self.failure(scenario, takes) } else { (takes, self.body(key, now, takes, true)) };
+        let confirmed = question.held.filter(|_| !fails && self.rng.happens(0.5));
+        let (takes, fate) = match confirmed {
+            Some(held) => (takes.share(0.1).max(Span(1)), Fate::Body(Arc::clone(&held.body), true)),
+            None if fails => self.failure(scenario, takes),
+            None => (takes, self.body(question, now, takes, true)),
+        };
         let (takes, fate) = if takes < scenario.origin_timeout {
             (takes, fate)
         } else {
             (scenario.origin_timeout, transient(Reason::OriginTimeout, None))
         };
-        OriginCall { began: now, takes, fate }
+        if let Some((_, number)) = confirmed.and_then(|held| read(&held.body)) {
+            self.ended[number] = now.plus(takes);
+        }
+        let is_renewal = confirmed.is_some() && matches!(fate, Fate::Body(..));
+        OriginCall { began: now, takes, fate, is_renewal }
     }
 
     fn failure(&mut self, scenario: &Scenario, takes: Span) -> (Span, Fate) {
@@ -96,10 +120,11 @@ impl Origin {
     }
 
     /// A body that contains its key and the number of its computation.
-    fn body(&mut self, key: usize, now: Instant, takes: Span, storable: bool) -> Fate {
+    fn body(&mut self, question: &Question<'_>, now: Instant, takes: Span, storable: bool) -> Fate {
         let number = self.ended.len() as u32;
         self.ended.push(now.plus(takes));
-        let body = [(key as u32).to_le_bytes(), number.to_le_bytes()].concat();
+        self.variants.push(question.variant);
+        let body = [(question.key as u32).to_le_bytes(), number.to_le_bytes()].concat();
         Fate::Body(Arc::from(body), storable)
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::faults::Faults;
 use crate::core::{
-    config::{self, Beta, Route},
+    config::{self, Beta, OriginPolicy, Route},
     entry::Lifetime,
     time::Span,
 };
@@ -93,6 +93,9 @@ pub struct Scenario {
     pub burst: Option<Burst>,
     /// How long entries may be served.
     pub lifetime: Lifetime,
+    /// How many variants the answers of a key have, by a field of the request. If there are any, the origin says how
+    /// long its answers live, and half of its answers to a validation confirm the entry held.
+    pub variants: u32,
     /// The beta of the strategies in which it is fixed; "auto" chooses its own.
     pub beta: f64,
     /// The share of the cycles in which "auto" accepts that the new value arrives after expiry.
@@ -144,6 +147,7 @@ impl Default for Scenario {
             rate: 60.0,
             burst: None,
             lifetime: Lifetime { ttl: Span(10_000), ..route.lifetime },
+            variants: 0,
             beta: 1.0,
             late_share: config::LATE_SHARE,
             max_beta: config::MAX_BETA,
@@ -167,6 +171,24 @@ impl Scenario {
         self.origin_timeout.plus(self.origin_timeout).plus(Span(60_000))
     }
 
+    /// How many keys there are, with those of variants. A key's own comes first, then those of its variants.
+    pub(super) fn slots(&self) -> usize {
+        (self.keys + self.keys * self.variants) as usize
+    }
+
+    /// The place of the key that a place belongs to.
+    pub(super) fn primary(&self, slot: usize) -> usize {
+        match slot.checked_sub(self.keys as usize) {
+            Some(place) => place / self.variants as usize,
+            None => slot,
+        }
+    }
+
+    /// The place of a variant of the key in this place.
+    pub(super) fn variant(&self, slot: usize, variant: u32) -> usize {
+        self.keys as usize + self.primary(slot) * self.variants as usize + variant as usize
+    }
+
     /// The route that the deployed core is given.
     pub(super) fn route(&self) -> Rc<Route> {
         let auto = Beta::Auto { late_share: self.late_share, max_beta: self.max_beta };
@@ -177,6 +199,8 @@ impl Scenario {
             beta,
             early_window: self.early_window,
             origin_timeout: self.origin_timeout,
+            origin_decides: (self.variants > 0)
+                .then(|| OriginPolicy { forwards_all: true, ..OriginPolicy::default() }),
             ..Route::with_defaults("/".to_owned())
         })
     }

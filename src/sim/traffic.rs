@@ -2,11 +2,14 @@
 
 use super::{
     event::{Arrival, WorldEvent},
-    world::World,
+    world::{Asked, Whose, World},
 };
 use crate::{
     core::time::Span,
-    isolate::{step::Event, task::Task},
+    isolate::{
+        step::{Event, RequestFields},
+        task::Task,
+    },
 };
 
 impl World {
@@ -50,14 +53,19 @@ impl World {
             self.covered[key] = Some(at);
             self.report.least_calls += 1;
         }
+        let variants = self.scenario.variants;
+        let variant = (variants > 0).then(|| self.arrivals.below(u64::from(variants)) as u32);
         if !self.scenario.strategy.is_this_cache() {
             return self.on_baseline_request(self.isolates[isolate].colo, key);
         }
         let (known, now) = (&self.keys[key], self.clock_of(isolate));
         let memory = &self.isolates[isolate].state.memory;
         let held = memory.peek(&known.hash, &known.text, now);
-        let is_warm = held.is_some_and(|entry| entry.is_servable(now));
-        let arrival = Arrival { at: self.now, is_warm, floor: memory.floor(&known.hash) };
-        self.begin_task(isolate, key, Task::request(), Event::Started, Some(arrival));
+        let fields = Asked(variant);
+        let is_warm =
+            held.is_some_and(|entry| entry.is_servable(now) && entry.answers(|name| fields.field(name)));
+        let arrival = Arrival { at: self.now, is_warm, floor: memory.floor(&known.hash), rounds: 0 };
+        let whose = Whose { isolate, key, variant };
+        self.begin_task(whose, Task::request(), Event::Started, Some(arrival));
     }
 }

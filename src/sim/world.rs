@@ -21,20 +21,48 @@ use super::{
 use crate::{
     core::{
         config::Route,
+        entry::Variant,
         key::{self, Key, Scope},
         time::{Instant, Span},
     },
-    isolate::{metrics::Counters, task::Task},
+    isolate::{metrics::Counters, step::RequestFields, task::Task},
 };
 
 /// The true time at which every run begins: far from zero, so that clocks may step back.
 pub(super) const BEGIN: Instant = Instant(1_000_000_000_000);
 
+/// Whose task it is: the isolate's, for a key, and the request's variant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whose {
+    pub(super) isolate: usize,
+    pub(super) key: usize,
+    pub(super) variant: Option<u32>,
+}
+
+/// The fields of a request that asks for this variant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked(pub(super) Option<u32>);
+
+/// The name of the field by which answers vary.
+const FIELD: &str = "x-variant";
+
+impl RequestFields for Asked {
+    fn field(&self, name: &str) -> Option<String> {
+        self.0.filter(|_| name == FIELD).map(|variant| variant.to_string())
+    }
+}
+
+impl Asked {
+    /// The fields by which an answer to this request varies.
+    pub(super) fn variant(self) -> Variant {
+        self.0.map(|variant| (FIELD.to_owned(), Some(variant.to_string()))).into_iter().collect()
+    }
+}
+
 /// A task under way.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) isolate: usize,
-    pub(super) key: usize,
+    pub(super) whose: Whose,
     pub(super) task: Task,
     /// The request that it answers, if it is one.
     pub(super) arrival: Option<Arrival>,
@@ -42,6 +70,8 @@ pub(super) struct Running {
     pub(super) steps: u64,
     /// Whether the reply to the message under way is wanted after its limit.
     pub(super) wants_late_reply: bool,
+    /// The place of the variant's key with which its request goes on afterwards.
+    pub(super) goes_on_with: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -101,8 +131,8 @@ pub struct World {
     pub(super) origin: Origin,
     pub(super) tasks: BTreeMap<u64, Running>,
     pub(super) next_task: u64,
-    /// Messages whose late reply is wanted: whose isolate, and which key.
-    pub(super) late: BTreeMap<MessageTicket, (usize, usize)>,
+    /// Messages whose late reply is wanted.
+    pub(super) late: BTreeMap<MessageTicket, Whose>,
     pub(super) baselines: BaselineStores,
     pub(super) counters: Counters,
     pub(super) report: Report,
@@ -120,7 +150,12 @@ impl World {
         let isolates = (0..scenario.colos * scenario.isolates)
             .map(|index| SimIsolate::new((index / scenario.isolates.max(1)) as usize, u64::from(index) + 1))
             .collect();
-        let keys: Vec<Key> = (0..scenario.keys).map(key_of).collect();
+        let mut keys: Vec<Key> = (0..scenario.keys).map(key_of).collect();
+        for key in 0..scenario.keys as usize {
+            for variant in 0..scenario.variants {
+                keys.push(keys[key].variant(&Asked(Some(variant)).variant()));
+            }
+        }
         let mut world = Self {
             route: scenario.route(),
             now: BEGIN,
