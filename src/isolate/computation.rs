@@ -96,10 +96,16 @@ impl Computed {
         (400..500).contains(&self.status)
     }
 
-    /// Whether it says that the origin failed, so that an older entry is the better answer (RFC 5861, section 4).
+    /// Whether it says that the origin failed (RFC 5861, section 4).
+    #[must_use]
+    pub fn says_failure(&self) -> bool {
+        matches!(self.status, 500 | 502..=504)
+    }
+
+    /// Whether an older entry is the better answer.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        !self.storable && matches!(self.status, 500 | 502..=504)
+        !self.storable && self.says_failure()
     }
 
     /// What the key's object remembers of a failed call whose answer is passed on.

@@ -272,7 +272,9 @@ impl Refresh {
         }
     }
 
-    fn computed(&mut self, computed: Computed) -> RefreshAction {
+    fn computed(&mut self, mut computed: Computed) -> RefreshAction {
+        // An error that may be stored must not replace what may answer in its place.
+        computed.storable &= !(computed.says_failure() && self.subject.has_fallback);
         if !computed.storable {
             let Some(token) = self.token else {
                 return RefreshAction::End(RefreshOutcome::Passed(computed));

@@ -142,6 +142,7 @@ impl Settings {
                 stale_if_error: self.seconds("sie"),
                 kept: Span::ZERO,
             },
+            variants: 0,
             beta: self.get("beta"),
             late_share: self.get("late_share"),
             max_beta: self.get("max_beta"),

@@ -72,9 +72,18 @@ pub(super) async fn compute(
 pub(super) async fn forward(keyed: &KeyedRequest) -> Response {
     let (config, context) = (&keyed.context.config, &keyed.context);
     let origin = config.origin_of(Some(&keyed.route));
-    let sent = AbortController::new()
-        .and_then(|abort| request(config, keyed, None, &abort))
-        .and_then(|request| fetch(&context.env, origin, &request));
+    let sent = AbortController::new().and_then(|abort| {
+        let request = request(config, keyed, None, &abort)?;
+        // Nothing is stored, so the client's own copy may be confirmed.
+        for name in ["if-none-match", "if-modified-since"] {
+            if keyed.route.forwards_all()
+                && let Some(value) = context.header(name)
+            {
+                request.headers().set(name, &value)?;
+            }
+        }
+        fetch(&context.env, origin, &request)
+    });
     relay::answer(sent, context.flags.is_head()).await
 }
 

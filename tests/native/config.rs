@@ -594,6 +594,7 @@ fn what_the_origin_decides_has_its_own_settings_and_defaults() {
         ("heuristic_most", json!(-1)),
         ("max_variants", json!(0)),
         ("max_variants", json!(1.5)),
+        ("negative_ttl", json!(5)),
         ("ttl", json!(0)),
         ("stale_if_error", json!("60")),
         ("credentials", json!("origin")),

@@ -638,6 +638,27 @@ describe('policy "origin"', () => {
     assert.match(fresh.headers["cache-status"], /stored/);
   });
 
+  test("an uncached answer may confirm the copy that the client holds", async () => {
+    const path = page();
+    answer = ({ headers }, response) => {
+      const isHeld = headers["if-none-match"] === '"v"';
+      response.writeHead(isHeld ? 304 : 200, { etag: '"v"', "cache-control": "no-store" });
+      response.end(isHeld ? undefined : "body");
+    };
+    assert.equal((await get(path)).text, "body");
+    assert.deepEqual([(await get(path, { "if-none-match": '"v"' })).status, (await get(path)).text], [304, "body"]);
+  });
+
+  test("an error that may be stored does not replace what may answer in its place", async () => {
+    const path = page();
+    says({ "cache-control": "max-age=1, stale-if-error=600" });
+    const first = await get(path);
+    await sleep(1_200);
+    says({ "cache-control": "max-age=60" }, 503);
+    assert.equal((await get(path)).text, first.text);
+    assert.equal((await get(path)).text, first.text);
+  });
+
   test("what must not be stored is remembered for pass_ttl", async () => {
     const path = page("/brief/");
     says({ "cache-control": "no-store" });

@@ -406,6 +406,34 @@ describe("the live view, served by the Worker", () => {
       },
     }));
 
+  test("a request by GET can be chosen, with its own path and query", () =>
+    open(`${worker.url}#live`, {
+      run: async (page) => {
+        await page.waitForSelector("#live-parts:not([hidden])");
+        await page.fill("#token", TOKEN);
+        await page.click("#admin button");
+        await page.waitForSelector("#counters table");
+        await page.selectOption("#path", "GET /api/v1/brain/fixtures");
+        assert.equal(await page.inputValue("#question"), "/api/v1/brain/fixtures");
+        await page.fill("#question", "/elsewhere");
+        await page.click("#burst");
+        assert.match(await page.textContent("#burst-words"), /The path must be/);
+        await page.fill("#question", `/api/v1/brain/fixtures?team=Arsenal&page=${Date.now() % 1_000_000}`);
+        await page.click("#burst");
+        await page.waitForFunction(
+          () => / 1 computation\./.test(document.querySelector("#burst-words").textContent),
+          undefined,
+          { timeout: 30_000 },
+        );
+        await page.waitForFunction(() => /Fresh for/.test(document.querySelector("#life-words").textContent));
+        await page.selectOption("#path", "QUERY /api/v1/brain/calculate");
+        assert.match(await page.inputValue("#question"), /home_team/);
+        await page.click("#hard");
+        await page.waitForFunction(() => /Gone/.test(document.querySelector("#purge-words").textContent));
+        await shot(page, "live-get-1280");
+      },
+    }));
+
   test("the OpenAPI description is served, and the Worker behaves as it says", async () => {
     const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
     const document = await (await fetch(`${worker.url}_xfetch/openapi.json`, { headers })).json();

@@ -66,14 +66,36 @@ export function decoded(field) {
   return "computed for this request, not stored";
 }
 
-async function one(body) {
+/** The chosen method, and the path of the chosen route. */
+function chosen() {
+  const [method, path] = byId("path").value.split(" ");
+  return { method, path };
+}
+
+/** What is asked, as the admin paths name it; if it cannot be asked, shows a message in this element and returns undefined. */
+function subject(place) {
+  const { method, path } = chosen();
+  const text = byId("question").value.trim();
+  if (method === "GET") {
+    const isBelow = path.endsWith("*") ? text.startsWith(path.slice(0, -1)) : text.split("?")[0] === path;
+    if (isBelow) return { path: text };
+    say(place, `The path must be ${path}, with or without a query.`);
+    return undefined;
+  }
   try {
-    const response = await fetch(byId("path").value, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body,
-      cache: "no-store",
-    });
+    return { path: path.replace(/\*$/, ""), body: JSON.parse(text) };
+  } catch {
+    say(place, "The body is not JSON.");
+    return undefined;
+  }
+}
+
+async function one({ path }) {
+  const { method } = chosen();
+  const body = byId("question").value;
+  const sent = method === "GET" ? {} : { body, headers: { "content-type": "application/json" } };
+  try {
+    const response = await fetch(path, { method, ...sent, cache: "no-store" });
     const text = await response.text();
     return { status: response.status, says: response.headers.get("cache-status"), text };
   } catch {
@@ -81,21 +103,11 @@ async function one(body) {
   }
 }
 
-/** The form's request body as JSON; if it is not JSON, shows a message in this element and returns undefined. */
-function question(place) {
-  try {
-    return JSON.parse(byId("question").value);
-  } catch {
-    say(place, "The body is not JSON.");
-    return undefined;
-  }
-}
-
-/** Waits until no lease is held for this body's key, then returns the number of computations counted. */
-async function settledCalls(body) {
+/** Waits until no lease is held for this key, then returns the number of computations counted. */
+async function settledCalls(asked) {
   const end = Date.now() + 25_000;
   while (Date.now() < end) {
-    const { object } = await call("POST", "/_xfetch/inspect", { path: byId("path").value, body });
+    const { object } = await call("POST", "/_xfetch/inspect", asked);
     if (!object.holds?.lease_token) break;
     await new Promise((resolve) => setTimeout(resolve, 300));
   }
@@ -103,9 +115,9 @@ async function settledCalls(body) {
 }
 
 async function burst() {
-  const body = question("burst-words");
+  const asked = subject("burst-words");
   const count = Number(byId("count").value);
-  if (body === undefined) return;
+  if (asked === undefined) return;
   if (!Number.isInteger(count) || count < 1 || count > 500) {
     say("burst-words", "The number of requests must be from 1 to 500.");
     return;
@@ -113,12 +125,11 @@ async function burst() {
   byId("burst").disabled = true;
   say("burst-words", `Sending ${count} requests…`);
   try {
-    const before = token ? await settledCalls(body) : undefined;
+    const before = token ? await settledCalls(asked) : undefined;
     performance.clearResourceTimings();
     performance.setResourceTimingBufferSize(2_000);
-    const text = byId("question").value;
-    const answers = await Promise.all(Array.from({ length: count }, () => one(text)));
-    const path = new URL(byId("path").value, location.href).href;
+    const answers = await Promise.all(Array.from({ length: count }, () => one(asked)));
+    const path = new URL(asked.path, location.href).href;
     const timings = performance.getEntriesByName(path).filter((it) => it.requestStart > 0);
     showBurst(
       answers,
@@ -127,7 +138,7 @@ async function burst() {
     );
     if (!byId("origin").hidden) origin().catch(() => {});
     if (before === undefined) return;
-    const computed = (await settledCalls(body)) - before;
+    const computed = (await settledCalls(asked)) - before;
     showBurst(answers, timings, `${computed} computation${computed === 1 ? "" : "s"}.`);
     if (!byId("origin").hidden) origin().catch(() => {});
   } catch (error) {
@@ -199,9 +210,9 @@ function problem(answer) {
 // The life of an entry.
 
 async function life() {
-  const body = question("life-words");
-  if (body === undefined) return;
-  const seen = await call("POST", "/_xfetch/inspect", { path: byId("path").value, body });
+  const asked = subject("life-words");
+  if (asked === undefined) return;
+  const seen = await call("POST", "/_xfetch/inspect", asked);
   const tiers = [
     ["This isolate's memory", seen.memory.entry],
     ["This data centre's cache", seen.colo.entry],
@@ -209,7 +220,7 @@ async function life() {
   const entry = seen.memory.entry ?? seen.colo.entry;
   const holds = seen.object.holds ?? {};
   say("life-words", entry ? await phase(entry, holds) : "Nothing is stored near here for this question.");
-  const route = routes.find((it) => it.path === byId("path").value);
+  const route = routes.find((it) => it.path === chosen().path);
   byId("life-bar").replaceChildren(...(entry ? [bar(entry, route)] : []));
   const facts = [
     ["Key", seen.key.slice(0, 16)],
@@ -282,10 +293,10 @@ function bar(entry, route) {
 }
 
 async function purge(hard) {
-  const body = question("purge-words");
-  if (body === undefined) return;
+  const asked = subject("purge-words");
+  if (asked === undefined) return;
   try {
-    const { floor } = await call("POST", "/_xfetch/purge", { path: byId("path").value, body, hard });
+    const { floor } = await call("POST", "/_xfetch/purge", { ...asked, hard });
     say("purge-words", `${hard ? "Gone" : "Stale from now on"}: everything below generation ${floor}.`);
   } catch (error) {
     say("purge-words", error.message);
@@ -332,10 +343,14 @@ function frame() {
         "section.card",
         { "aria-labelledby": "burst-title" },
         el("h3", { id: "burst-title" }, "A burst at this very server"),
-        field("path", "Path", el("select", { id: "path" }, el("option", { value: PATH }, PATH))),
+        field(
+          "path",
+          "Request",
+          el("select", { id: "path", onchange: otherRequest }, el("option", { value: `POST ${PATH}` }, `POST ${PATH}`)),
+        ),
         field(
           "question",
-          "Body",
+          "Body, or for GET path and query",
           el("textarea", { id: "question", rows: "3", spellcheck: "false" }, JSON.stringify(QUESTION)),
         ),
         el(
@@ -406,13 +421,18 @@ function frame() {
   ];
 }
 
+/** Another request is chosen: its question begins anew. */
+function otherRequest() {
+  const { method, path } = chosen();
+  byId("question").value = method === "GET" ? path.replace(/\*$/, "") : JSON.stringify(QUESTION);
+}
+
 function health(answer) {
   routes = answer.routes ?? [];
   if (routes.length > 0) {
-    const chosen = byId("path").value;
-    byId("path").replaceChildren(
-      ...routes.map((it) => el("option", { value: it.path, selected: it.path === chosen }, it.path)),
-    );
+    const before = byId("path").value;
+    const requests = routes.flatMap(({ methods, path }) => methods.map((method) => `${method} ${path}`));
+    byId("path").replaceChildren(...requests.map((it) => el("option", { value: it, selected: it === before }, it)));
   }
   const checks = Object.entries(answer.checks ?? {});
   byId("health").replaceChildren(

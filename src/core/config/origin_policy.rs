@@ -59,6 +59,8 @@ pub(super) fn origin_policy(reader: &Reader<'_>, methods: Methods) -> Option<Ori
         }
         return None;
     }
+    let errors = "missing where the policy is \"origin\", whose headers say so for each status";
+    reader.demand(!reader.table().contains_key("negative_ttl"), "negative_ttl", errors);
     let usual = OriginPolicy::default();
     let named = |name: &str| {
         let is_named = reader.table().contains_key(name);

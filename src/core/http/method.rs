@@ -45,6 +45,13 @@ impl Methods {
         }
     }
 
+    /// Their names, as the settings have them.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let names = [(self.post, "POST"), (self.query, "QUERY"), (self.get, "GET")];
+        names.into_iter().filter(|(is_there, _)| *is_there).map(|(_, name)| name).collect()
+    }
+
     /// The value of `Allow`.
     #[must_use]
     pub fn allow(self) -> String {

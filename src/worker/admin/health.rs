@@ -71,6 +71,7 @@ pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
             let Lifetime { ttl, stale_while_revalidate, stale_if_error, .. } = route.lifetime;
             canonical_json::object([
                 ("path", route.path.as_str().into()),
+                ("methods", route.methods.names().into()),
                 ("policy", if policy.is_some() { "origin" } else { "route" }.into()),
                 ("ttl", seconds(ttl, |it| it.most_fresh)),
                 ("stale_while_revalidate", seconds(stale_while_revalidate, |it| it.stale_while_revalidate)),
