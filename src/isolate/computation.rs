@@ -111,8 +111,8 @@ impl Computed {
     /// What the key's object remembers of a failed call whose answer is passed on.
     #[must_use]
     pub fn as_failure(&self) -> Failure {
-        let field = self.headers.iter().find(|(name, _)| name == "retry-after");
-        let retry_after = field.and_then(|(_, field)| http::retry_after(field, self.at));
+        let field = http::value(&self.headers, "retry-after");
+        let retry_after = field.and_then(|field| http::retry_after(field, self.at));
         Failure::Transient { reason: Reason::OriginError, retry_after }
     }
 }

@@ -66,8 +66,8 @@ pub(super) enum Next {
 impl MissTask {
     /// `found` is the entry found, however old. `is_usable`: it may be served if the origin fails.
     pub(super) fn new(found: Option<Arc<Entry>>, is_usable: bool, context: &StepContext<'_>) -> Self {
-        // What a purge of the key has removed is not asked for, also where the object has not heard of the purge: that of
-        // a variant gets its key's floor from the isolates. Its next token is above it, whatever its clock says.
+        // The object of a variant does not hear of a purge of the key; this isolate does. With the floor as the generation
+        // seen, the object sends no entry from before the purge, and its next token is above the floor.
         let floor = context.isolate.memory.floor(&context.subject.key.hash);
         let seen = found.as_ref().map_or(0, |entry| entry.generation).max(floor.hard);
         let delta = found.as_ref().map(|entry| entry.delta);

@@ -77,7 +77,7 @@ pub enum RefreshAction {
 }
 
 /// What the machine must know of its key.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct RefreshInput {
     /// The full canonical key.
     pub key: Arc<str>,

@@ -50,10 +50,17 @@ pub struct IsolateState {
     /// The number by which the objects that add up request rates recognise this isolate; 0 while it has none.
     pub name: u64,
     next_ticket: WaitTicket,
-    /// The smoothed cost of the computations of each route, by its path, as this isolate has measured it.
-    deltas: Vec<(String, Span)>,
-    /// The directive by which the origin of a route forbade stale answers, by the route's path, as last seen here.
-    forbidden: Vec<(String, &'static str)>,
+    /// What this isolate has seen of each route, by its path.
+    routes: Vec<(String, SeenOfRoute)>,
+}
+
+/// What an isolate has seen of a route.
+#[derive(Clone, Copy, Debug, Default)]
+struct SeenOfRoute {
+    /// The smoothed cost of its computations; `None` before the first.
+    delta: Option<Span>,
+    /// The directive by which its origin forbade stale answers, as last seen.
+    stale_forbidden_by: Option<&'static str>,
 }
 
 impl IsolateState {
@@ -69,8 +76,7 @@ impl IsolateState {
             waits: Coalesce::default(),
             name: 0,
             next_ticket: 0,
-            deltas: Vec::new(),
-            forbidden: Vec::new(),
+            routes: Vec::new(),
         }
     }
 
@@ -85,23 +91,31 @@ impl IsolateState {
             waits: Coalesce::default(),
             name: self.name,
             next_ticket: 0,
-            deltas: Vec::new(),
-            forbidden: Vec::new(),
+            routes: Vec::new(),
         }
+    }
+
+    fn seen_of(&mut self, route: &Route) -> &mut SeenOfRoute {
+        let place = self.routes.iter().position(|(path, _)| *path == route.path).unwrap_or_else(|| {
+            self.routes.push((route.path.clone(), SeenOfRoute::default()));
+            self.routes.len() - 1
+        });
+        &mut self.routes[place].1
+    }
+
+    fn known_of(&self, route: &Route) -> SeenOfRoute {
+        self.routes.iter().find(|(path, _)| *path == route.path).map(|(_, seen)| *seen).unwrap_or_default()
     }
 
     /// Notes that the origin of a route forbids stale answers by this directive.
     pub fn forbids_stale(&mut self, route: &Route, directive: &'static str) {
-        match self.forbidden.iter_mut().find(|(path, _)| *path == route.path) {
-            Some((_, known)) => *known = directive,
-            None => self.forbidden.push((route.path.clone(), directive)),
-        }
+        self.seen_of(route).stale_forbidden_by = Some(directive);
     }
 
     /// The directive by which the origin of a route has forbidden stale answers, if this isolate has seen one.
     #[must_use]
     pub fn stale_forbidden_by(&self, route: &Route) -> Option<&'static str> {
-        self.forbidden.iter().find(|(path, _)| *path == route.path).map(|(_, directive)| *directive)
+        self.known_of(route).stale_forbidden_by
     }
 
     /// A request for a key goes on with the key of its variant. Returns whether that may be cached. A purge of the key
@@ -123,16 +137,14 @@ impl IsolateState {
 
     /// Adds the cost of a computation to the route's smoothed cost.
     pub fn measured(&mut self, route: &Route, delta: Span) {
-        match self.deltas.iter_mut().find(|(path, _)| *path == route.path) {
-            Some((_, known)) => *known = xfetch::smooth_delta(Some(*known), delta),
-            None => self.deltas.push((route.path.clone(), delta)),
-        }
+        let seen = self.seen_of(route);
+        seen.delta = Some(seen.delta.map_or(delta, |known| xfetch::smooth_delta(Some(known), delta)));
     }
 
     /// What computations of this route cost, smoothed; `None` before the first.
     #[must_use]
     pub fn measured_delta(&self, route: &Route) -> Option<Span> {
-        self.deltas.iter().find(|(path, _)| *path == route.path).map(|(_, delta)| *delta)
+        self.known_of(route).delta
     }
 
     /// Counts a request for the key, and returns the entry in memory.

@@ -80,8 +80,7 @@ fn uncached(route: &Route, computed: &Computed) -> Response {
         return response::passed(computed);
     }
     if computed.is_refusal() {
-        let content_type = computed.headers.iter().find(|(name, _)| name == "content-type");
-        let content_type = content_type.map_or("", |(_, value)| value);
+        let content_type = http::value(&computed.headers, "content-type").unwrap_or_default();
         let body = str::from_utf8(&computed.body).unwrap_or_default();
         return refusal(computed.status, content_type, body, CacheStatus::Bypass);
     }

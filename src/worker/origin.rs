@@ -234,7 +234,7 @@ impl Begun {
         })?;
         let is_short = self.announced.is_some_and(|length| length != bytes.len());
         // An answer that has no body may announce the length of another one.
-        if is_short && !matches!(self.response.status(), 204 | 205 | 304) {
+        if is_short && http::has_body(self.response.status()) {
             return Err(transient(Reason::OriginTruncated));
         }
         Ok(bytes)

@@ -5,7 +5,13 @@ use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response, ResponseInit};
 
 use crate::{
-    core::{canonical_json, config::Route, entry::Entry, http::CacheStatus, time::Instant},
+    core::{
+        canonical_json,
+        config::Route,
+        entry::Entry,
+        http::{self, CacheStatus},
+        time::Instant,
+    },
     isolate::computation::Computed,
 };
 
@@ -71,7 +77,7 @@ pub(super) fn passed(computed: &Computed) -> Response {
         let _ = headers.append(name, value);
     }
     let _ = headers.append("cache-status", &CacheStatus::Miss.value());
-    if matches!(computed.status, 101 | 204 | 205 | 304) {
+    if !http::has_body(computed.status) {
         return empty(computed.status, &headers);
     }
     with_bytes(computed.status, &headers, &computed.body)
@@ -79,7 +85,7 @@ pub(super) fn passed(computed: &Computed) -> Response {
 
 /// An entry as an answer.
 pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Response {
-    if matches!(entry.status, 204 | 205) {
+    if !http::has_body(entry.status) {
         return empty(entry.status, &headers_of_entry(route, entry, status, now));
     }
     let bytes = js_sys::Uint8Array::from(&*entry.body);
@@ -90,7 +96,7 @@ pub(super) fn of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: I
 /// The answer to `HEAD`: an entry without its body, but with its length.
 pub(super) fn head_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Instant) -> Response {
     let headers = headers_of_entry(route, entry, status, now);
-    if !matches!(entry.status, 204 | 205) {
+    if http::has_body(entry.status) {
         set(&headers, "content-length", &entry.body.len().to_string());
     }
     empty(entry.status, &headers)

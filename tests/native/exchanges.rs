@@ -65,9 +65,7 @@ fn handed_in(floor: Floor) -> (Refresh, Arc<Entry>) {
         lifetime: LIFETIME,
         pass_ttl: PASS_TTL,
         seen: 4,
-        delta: None,
-        has_fallback: false,
-        has_looked: false,
+        ..RefreshInput::default()
     };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(RefreshEvent::Started, NOW);
@@ -110,9 +108,7 @@ fn a_newer_entry_below_the_floor_is_not_adopted_but_overtaken() {
         lifetime: LIFETIME,
         pass_ttl: PASS_TTL,
         seen: 4,
-        delta: None,
-        has_fallback: false,
-        has_looked: false,
+        ..RefreshInput::default()
     };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(RefreshEvent::Started, NOW);

@@ -74,8 +74,7 @@ fn refresh(purpose: Purpose, delta: Option<Span>) -> Refresh {
             pass_ttl: PASS_TTL,
             seen: 7,
             delta,
-            has_fallback: false,
-            has_looked: false,
+            ..RefreshInput::default()
         },
         purpose,
     )

@@ -99,9 +99,7 @@ fn the_check_before_the_lock_compares_generations_and_not_freshness() {
         lifetime: LIFETIME,
         pass_ttl: PASS_TTL,
         seen: 5,
-        delta: None,
-        has_fallback: false,
-        has_looked: false,
+        ..RefreshInput::default()
     };
     let start = || {
         let mut refresh = Refresh::new(subject(), Purpose::Early);
@@ -389,9 +387,7 @@ fn contending_for(retry_in: Span) -> Refresh {
         lifetime: LIFETIME,
         pass_ttl: PASS_TTL,
         seen: 5,
-        delta: None,
-        has_fallback: false,
-        has_looked: false,
+        ..RefreshInput::default()
     };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(RefreshEvent::Started, NOW);
@@ -469,8 +465,7 @@ fn a_refresh_reports_its_token_its_floor_and_its_cost() {
             pass_ttl: PASS_TTL,
             seen: 0,
             delta: delta.map(Span),
-            has_fallback: false,
-            has_looked: false,
+            ..RefreshInput::default()
         };
         Refresh::new(subject, Purpose::Cold)
     };
@@ -495,9 +490,7 @@ fn a_client_is_told_of_the_back_off_that_the_object_remembers() {
             lifetime: LIFETIME,
             pass_ttl: PASS_TTL,
             seen: 0,
-            delta: None,
-            has_fallback: false,
-            has_looked: false,
+            ..RefreshInput::default()
         };
         let mut refresh = Refresh::new(subject, Purpose::Cold);
         refresh.on(RefreshEvent::Started, NOW);
@@ -535,9 +528,7 @@ fn an_entry_that_cannot_be_read_is_overtaken() {
         lifetime: LIFETIME,
         pass_ttl: PASS_TTL,
         seen: 0,
-        delta: None,
-        has_fallback: false,
-        has_looked: false,
+        ..RefreshInput::default()
     };
     let mut refresh = Refresh::new(subject, Purpose::Cold);
     refresh.on(RefreshEvent::Started, NOW);
@@ -598,9 +589,7 @@ fn an_uncommitted_value_is_kept_at_the_generation_seen() {
         lifetime: LIFETIME,
         pass_ttl: PASS_TTL,
         seen: 4,
-        delta: None,
-        has_fallback: false,
-        has_looked: false,
+        ..RefreshInput::default()
     };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(RefreshEvent::Started, NOW);
@@ -626,9 +615,7 @@ fn an_uncommitted_value_is_kept_at_the_generation_seen() {
         lifetime: LIFETIME,
         pass_ttl: PASS_TTL,
         seen: 4,
-        delta: None,
-        has_fallback: false,
-        has_looked: false,
+        ..RefreshInput::default()
     };
     let mut refresh = Refresh::new(subject, Purpose::Stale);
     refresh.on(RefreshEvent::Started, NOW);

@@ -42,7 +42,7 @@ pub use path::{reads_as, unambiguous};
 pub use range::{Ranges, ranges};
 pub use retry_after::retry_after;
 pub use staleness::{stale_forbidden_by, stale_window};
-pub use status::{Status, status, status_of_origin};
+pub use status::{Status, has_body, status, status_of_origin};
 pub use storing::{StoringHeaders, is_heuristically_cacheable, may_store};
 pub use structured_field::{Value, dictionary};
 pub use target::{KeyedQuery, canonical_query, plain_escapes};

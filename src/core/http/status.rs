@@ -16,6 +16,22 @@ pub enum Status {
     Failure(Failure),
 }
 
+/// Sorts an origin's status.
+#[must_use]
+pub fn status(status: u16, retry_after: Option<Span>) -> Status {
+    let reason = match status {
+        204 | 205 | 206 | 304 => Reason::OriginUnexpectedStatus,
+        200..300 => return Status::Success,
+        300..400 => Reason::OriginRedirect,
+        401 | 403 | 407 => Reason::OriginUnauthorized,
+        408 | 425 | 429 => Reason::OriginBusy,
+        400..500 => return Status::Refusal,
+        500..600 => Reason::OriginError,
+        _ => Reason::OriginUnexpectedStatus,
+    };
+    Status::Failure(Failure::Transient { reason, retry_after })
+}
+
 /// The same for a route whose origin says what becomes of its answers: any final status may be an answer, but for a 304
 /// to a request without conditions.
 #[must_use]
@@ -31,18 +47,8 @@ fn unexpected() -> Status {
     Status::Failure(Failure::Transient { reason: Reason::OriginUnexpectedStatus, retry_after: None })
 }
 
-/// Sorts an origin's status.
+/// Whether an answer with this status to `GET` or `POST` has a body.
 #[must_use]
-pub fn status(status: u16, retry_after: Option<Span>) -> Status {
-    let reason = match status {
-        204 | 205 | 206 | 304 => Reason::OriginUnexpectedStatus,
-        200..300 => return Status::Success,
-        300..400 => Reason::OriginRedirect,
-        401 | 403 | 407 => Reason::OriginUnauthorized,
-        408 | 425 | 429 => Reason::OriginBusy,
-        400..500 => return Status::Refusal,
-        500..600 => Reason::OriginError,
-        _ => Reason::OriginUnexpectedStatus,
-    };
-    Status::Failure(Failure::Transient { reason, retry_after })
+pub fn has_body(status: u16) -> bool {
+    !matches!(status, 101 | 204 | 205 | 304)
 }
