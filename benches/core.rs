@@ -7,11 +7,12 @@ use std::{hint::black_box, sync::Arc};
 
 use xfetch_edge::{
     core::{
+        access::{Identity, Partition},
         body_fields::BodyFields,
         config::{Config, Route},
         entry::{Entry, Lifetime},
         http::Method,
-        key::{self, Key, Scope},
+        key::{self, Key, KeyParts},
         time::{Instant, Span},
         xfetch::Draw,
     },
@@ -27,6 +28,10 @@ use xfetch_edge::{
 };
 
 const NOW: Instant = Instant(1_700_000_000_000);
+fn shared() -> Partition {
+    route().partition(&Identity::ANONYMOUS).expect("all clients share")
+}
+
 const BODY: &[u8] = br#"{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}"#;
 
 /// Prepares a decision, and returns a function that takes it once per call.
@@ -74,9 +79,9 @@ fn entry() -> Entry {
 
 fn asked() -> Key {
     let scope =
-        Scope { version: "1", route: "https://origin.example", method: "POST", path: "/a", headers: &[] };
+        KeyParts { version: "1", origin: "https://origin.example", method: "POST", path: "/a", headers: &[] };
     let body = key::canonical_body(BODY, &BodyFields::All).expect("it is a good body");
-    key::key(&scope, &body)
+    key::key(&shared(), &scope, &body)
 }
 
 fn warm() -> (IsolateState, Route, Key) {
@@ -102,10 +107,10 @@ fn verdict() -> Box<dyn FnMut()> {
 /// From the bytes of a body to its key: strict parsing, canonical form, SHA-256.
 fn key_of_a_body() -> Box<dyn FnMut()> {
     let scope =
-        Scope { version: "1", route: "https://origin.example", method: "POST", path: "/a", headers: &[] };
+        KeyParts { version: "1", origin: "https://origin.example", method: "POST", path: "/a", headers: &[] };
     Box::new(move || {
         let body = key::canonical_body(black_box(BODY), &BodyFields::All).expect("it is a good body");
-        black_box(key::key(&scope, &body));
+        black_box(key::key(&shared(), &scope, &body));
     })
 }
 
@@ -113,7 +118,8 @@ fn key_of_a_body() -> Box<dyn FnMut()> {
 fn recent() -> Box<dyn FnMut()> {
     let mut recent = KeyMemo::default();
     let (method, target) = (Method::Post, String::new());
-    let question = RawRequest { route: 0, method, target, headers: Vec::new(), body: BODY.to_vec() };
+    let question =
+        RawRequest { route: 0, client: 0, method, target, headers: Vec::new(), body: BODY.to_vec() };
     recent.put(&question, asked());
     Box::new(move || {
         black_box(recent.get(black_box(&question)));

@@ -35,7 +35,7 @@ export function route(change = {}) {
   };
 }
 
-function worker(name, folder, vars, { owner, prelude, saboteur }) {
+function worker(name, folder, vars, { owner, prelude, saboteur, ratelimits }) {
   const object = (className) => ({ className, useSQLite: true, ...(owner ? { scriptName: owner } : {}) });
   const lease = object("RefreshLease");
   const sabotaged = { REFRESH_LEASE: { className: "Saboteur", scriptName: "saboteur" }, REAL_LEASE: lease };
@@ -66,6 +66,7 @@ function worker(name, folder, vars, { owner, prelude, saboteur }) {
     modulesRoot: folder,
     compatibilityDate: COMPATIBILITY_DATE,
     bindings: vars,
+    ratelimits,
     durableObjects: { ...(saboteur ? sabotaged : { REFRESH_LEASE: lease }), METRICS: object("Metrics") },
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
   };
@@ -110,6 +111,24 @@ function saboteurWorker() {
   };
 }
 
+/** A Worker that passes each request to the first colo's over a service binding with these properties. */
+function callerWorker([name, props]) {
+  return {
+    name,
+    modules: [
+      {
+        type: "ESModule",
+        path: "caller.js",
+        contents: "export default { fetch: (request, env) => env.CACHE.fetch(request) };",
+      },
+    ],
+    modulesRoot: ".",
+    compatibilityDate: COMPATIBILITY_DATE,
+    serviceBindings: { CACHE: { name: "colo-0", props } },
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  };
+}
+
 /** The workerd processes that this process has started. */
 function children() {
   return readdirSync("/proc")
@@ -129,7 +148,8 @@ function children() {
 /**
  * Starts the runtime. `colos` are the settings of each colo's Worker, which override the shared `vars`. `persist` is a
  * folder for storage that is kept when the runtime ends; without it, a temporary folder is used. `prelude` is a module
- * that runs before the Worker's own; `saboteur` puts the Saboteur object in front of the keys' objects.
+ * that runs before the Worker's own; `saboteur` puts the Saboteur object in front of the keys' objects. `ratelimits` are
+ * rate-limiting bindings, `callers` Workers that call over a service binding, each with its properties.
  */
 /** @param {any} options */
 export async function startRuntime({
@@ -140,6 +160,8 @@ export async function startRuntime({
   prelude,
   saboteur = false,
   verbose = false,
+  ratelimits,
+  callers = {},
 }) {
   const storage = persist ?? (await mkdtemp(join(tmpdir(), "xfetch-edge-")));
   const logs = [];
@@ -149,11 +171,13 @@ export async function startRuntime({
       owner: place === 0 ? undefined : "colo-0",
       prelude,
       saboteur,
+      ratelimits,
     }),
   );
+  const others = [...(saboteur ? [saboteurWorker()] : []), ...Object.entries(callers).map(callerWorker)];
   const mf = new Miniflare(
     convertV4MiniflareOptions({
-      workers: saboteur ? [...workers, saboteurWorker()] : workers,
+      workers: [...workers, ...others],
       resourcePersistencePath: storage,
       log: new Log(verbose ? LogLevel.DEBUG : LogLevel.ERROR),
       handleStructuredLogs: ({ level, message }) => {
@@ -165,6 +189,11 @@ export async function startRuntime({
   await mf.ready;
   const urls = [];
   for (const { name } of workers) urls.push(String(await mf.unsafeGetDirectURL(name)).replace(/\/$/, ""));
+  /** @type {Record<string, string>} */
+  const callerUrls = {};
+  for (const name of Object.keys(callers)) {
+    callerUrls[name] = String(await mf.unsafeGetDirectURL(name)).replace(/\/$/, "");
+  }
   const sabotageUrl = saboteur ? String(await mf.unsafeGetDirectURL("saboteur")) : undefined;
   const pids = children().filter((pid) => !before.has(pid));
   const dispose = async () => {
@@ -173,6 +202,7 @@ export async function startRuntime({
   return {
     urls,
     url: urls[0],
+    callerUrls,
     logs,
     /** Ends the runtime as a crash would: nothing more is saved. */
     async kill() {

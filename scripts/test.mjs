@@ -2,7 +2,7 @@
 // runs only these parts.
 
 import { spawnSync } from "node:child_process";
-import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -14,7 +14,7 @@ import { TOOLS, findBrowser, installDebian, installTool, setUpBrowser, toolEnvir
 const root = fileURLToPath(new URL("..", import.meta.url));
 const environment = toolEnvironment();
 /** The size limit of the Worker's wasm after `gzip -9`, in bytes. */
-const WASM_BUDGET = 205_000;
+const WASM_BUDGET = 238_000;
 /** The size limit of the page's wasm after `gzip -9`, in bytes. */
 const PAGE_BUDGET = 150 * 1024;
 
@@ -158,6 +158,9 @@ const parts = {
   async worker() {
     await setUpBrowser();
     build(join(root, "templates", "rust"));
+    if (!existsSync(join(root, "tests", "clients", "node_modules", "openai"))) {
+      run("npm", ["ci", "--prefix", join("tests", "clients"), "--no-audit", "--no-fund"]);
+    }
     run(process.execPath, [
       "--test",
       "--test-concurrency=1",

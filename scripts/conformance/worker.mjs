@@ -33,7 +33,7 @@ export function worker({ isForwardOnly, folder }) {
     settings: `\`${JSON.stringify(settings)}\``,
     async start(origin) {
       if (!folder) await build();
-      const vars = { ORIGIN_URL: origin.url, ...settings };
+      const vars = { ORIGIN_URL: origin.url, DIGEST_SECRET: "a-secret-for-loopback-only-0123456789", ...settings };
       const running = await serve([edge({ vars, folder, cache: CACHE.name }), CACHE]);
       const stop = tracked(running.stop);
       const answer = await fetch(`${running.url}/state/none`);

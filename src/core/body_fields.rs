@@ -55,6 +55,12 @@ impl Pointer {
             None => Some(Self(vec![text.to_owned()])),
         }
     }
+
+    /// The value that it names below an object.
+    #[must_use]
+    pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, token| value.as_object()?.get(token))
+    }
 }
 
 /// A reference token without its escapes (section 4).

@@ -20,14 +20,21 @@ const LOSES_DIGITS: &str = "an integer beyond 2^53 would lose its last digits";
 /// # Errors
 /// A sentence, with line and column where they are known. It quotes at most one name of the text.
 pub fn parse(text: &str) -> Result<Value, String> {
-    let value = serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| error.to_string())?;
+    let value = parse_any_number(text)?;
     if has_long_integer(text) { Err(LOSES_DIGITS.to_owned()) } else { Ok(value) }
 }
 
-/// Whether a JSON text has an integer literal with more digits than 2^53. serde_json reads one beyond 64 bits as a
-/// double, like a number with an exponent.
+/// The same, with integers of any length, which are read as doubles.
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_any_number(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| error.to_string())
+}
+
+/// Whether a JSON text has an integer literal beyond 2^53 - 1. serde_json reads one beyond 64 bits as a double, like a
+/// number with an exponent.
 fn has_long_integer(text: &str) -> bool {
-    const DIGITS: usize = 16;
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         rest = tail;
@@ -47,8 +54,13 @@ fn has_long_integer(text: &str) -> bool {
                 let is_part = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
                 let length = rest.iter().position(|b| !is_part(b)).unwrap_or(rest.len());
                 let (number, tail) = rest.split_at(length);
-                if length >= DIGITS && number.iter().all(u8::is_ascii_digit) {
-                    return true;
+                if number.iter().all(u8::is_ascii_digit) {
+                    let value = number.iter().fold(u64::from(first - b'0'), |value, digit| {
+                        value.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+                    });
+                    if value > SAFE_INTEGER {
+                        return true;
+                    }
                 }
                 rest = tail;
             }
@@ -208,16 +220,10 @@ impl<'de> Visitor<'de> for StrictSeed {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        if value > SAFE_INTEGER {
-            return Err(E::custom(LOSES_DIGITS));
-        }
         Ok(value.into())
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        if value.unsigned_abs() > SAFE_INTEGER {
-            return Err(E::custom(LOSES_DIGITS));
-        }
         Ok(value.into())
     }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::core::{
+    access::Partition,
     body_fields::{BadBody, BodyFields},
     canonical_json,
     entry::Variant,
@@ -32,6 +33,8 @@ pub struct Key {
     pub text: Arc<str>,
     /// Its SHA-256: the name in every tier.
     pub hash: Hash,
+    /// The begin of its partition's SHA-256, the first part of the names; `None` where all clients share.
+    pub scope: Option<[u8; 16]>,
 }
 
 impl Key {
@@ -44,13 +47,17 @@ impl Key {
         });
         let text = format!("{}{}", self.text, canonical_json::text(&Value::Array(fields.collect())));
         let hash = Sha256::digest(text.as_bytes()).into();
-        Self { text: text.into(), hash }
+        Self { text: text.into(), hash, scope: self.scope }
     }
 
-    /// The hash in hexadecimal: the name of the object, and of the entry in the Cache API.
+    /// The name of the object, and of the entry in the Cache API: the hash in hexadecimal, after that of the partition.
     #[must_use]
     pub fn name(&self) -> String {
-        canonical_json::hex(&self.hash)
+        let hash = canonical_json::hex(&self.hash);
+        match self.scope {
+            None => hash,
+            Some(scope) => format!("{}-{hash}", canonical_json::hex(&scope)),
+        }
     }
 }
 
@@ -70,13 +77,13 @@ pub fn raw_body(bytes: &[u8]) -> String {
     format!("sha256:{}", canonical_json::hex(&Sha256::digest(bytes)))
 }
 
-/// The parts of a key beside the body.
+/// The parts of a key beside the body and the partition.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
+pub struct KeyParts<'a> {
     /// The setting `CACHE_VERSION`.
     pub version: &'a str,
     /// The route's origin, so that two routes with different origins never meet.
-    pub route: &'a str,
+    pub origin: &'a str,
     /// The method sent to the origin.
     pub method: &'a str,
     /// The path sent to the origin.
@@ -85,22 +92,34 @@ pub struct Scope<'a> {
     pub headers: &'a [(String, Option<String>)],
 }
 
-/// The key of a request with this canonical body.
+/// The key of a request with this canonical body, in the partition of its client.
 #[must_use]
-pub fn key(scope: &Scope<'_>, canonical_body: &str) -> Key {
+pub fn key(partition: &Partition, parts: &KeyParts<'_>, canonical_body: &str) -> Key {
     // A JSON array keeps its elements apart, whatever they contain. The body is one of them, as a string, so
-    // that different requests cannot have the same key text.
-    let headers = scope.headers.iter().map(|(name, value)| {
+    // that different requests cannot have the same key text. The partition comes first, as an array: no part of a
+    // request can take its place.
+    let headers = parts.headers.iter().map(|(name, value)| {
         Value::Array(vec![name.as_str().into(), value.as_deref().map_or(Value::Null, Value::from)])
     });
-    let text = canonical_json::text(&Value::Array(vec![
-        scope.version.into(),
-        scope.route.into(),
-        scope.method.into(),
-        scope.path.into(),
+    let partition = partition.in_key();
+    let scope = partition.as_ref().map(canonical_json::text);
+    let elements = partition.into_iter().chain([
+        parts.version.into(),
+        parts.origin.into(),
+        parts.method.into(),
+        parts.path.into(),
         Value::Array(headers.collect()),
         canonical_body.into(),
-    ]));
+    ]);
+    let text = canonical_json::text(&Value::Array(elements.collect()));
     let hash = Sha256::digest(text.as_bytes()).into();
-    Key { text: text.into(), hash }
+    let scope = scope.map(|scope| name_of(&Sha256::digest(scope.as_bytes())));
+    Key { text: text.into(), hash, scope }
+}
+
+/// The part of a partition's digest that stands in names.
+fn name_of(digest: &[u8]) -> [u8; 16] {
+    let mut name = [0; 16];
+    name.copy_from_slice(&digest[..16]);
+    name
 }

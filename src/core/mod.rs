@@ -1,6 +1,7 @@
 //! Values and formulas. Nothing here does I/O, reads a clock or draws a random number, and nothing imports
 //! from another folder.
 
+pub mod access;
 pub mod arrival_rate;
 pub mod body_fields;
 pub mod canonical_json;

@@ -1,5 +1,5 @@
-//! What a request for a key would get now, and why. Nothing changes: the request's own task runs on a copy of
-//! what this isolate knows of the key, so that the explanation cannot differ from the decision.
+//! What a request for a key would get now, and why. Nothing changes: the request's own tasks run on a copy of what this
+//! isolate knows of the key, and ask a copy of the key's object, so that the explanation cannot differ from the decision.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use super::{
     metrics::{MetricEvent, ServedAs},
     served::Answered,
     state::IsolateState,
-    step::{Background, Done, Effect, Event, KeyedRoute},
+    step::{Background, Done, Effect, Event, KeyedRoute, RefreshOrder, Shared, Step},
     task::Task,
 };
 use crate::{
     core::{
-        entry::{Entry, Lifetime},
+        entry::Entry,
         freshness::{self, Verdict},
         purge::Floor,
         time::{Instant, Span},
         xfetch::{self, Chance, Draw},
     },
-    protocol::message::Inspection,
+    protocol::{message::Inspection, snapshot::Snapshot},
 };
 
 /// The bits of the smallest draw, which triggers whenever any draw does.
@@ -30,20 +30,29 @@ const LARGEST_DRAW: u64 = u64::MAX;
 /// How a request would be answered.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpectedAnswer {
-    /// By this entry, at once.
+    /// By this entry, without a computation.
     Entry(Arc<Entry>),
-    /// By the entry that the key's object holds, without a computation.
-    FromObject,
     /// By a computation that this request starts and waits for.
     Leads,
     /// By a computation that is under way, for which this request waits.
     Waits,
     /// By the origin, uncached: the key's answers must not be stored.
     Passes,
-    /// By the entry of another variant of the key, which the request's header fields choose.
-    OtherVariant,
+    /// By an entry of another variant of the key: that of the request's values of these header fields.
+    OtherVariant(Vec<String>),
     /// By an error: the origin has failed, or there is no room.
     Refused,
+}
+
+/// Where the entry that answers is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In this isolate's memory.
+    Memory,
+    /// In the colo's cache.
+    Colo,
+    /// At the key's object.
+    Object,
 }
 
 /// What happens if the request triggers a refresh.
@@ -62,8 +71,8 @@ pub struct Explanation {
     pub answer: ExpectedAnswer,
     /// How it would count; `None` while the request waits for a computation.
     pub class: Option<ServedAs>,
-    /// Whether the colo's cache is read first.
-    pub reads_colo: bool,
+    /// The furthest place that the request looks into.
+    pub source: Source,
     /// The probability that this request triggers a refresh: 1 for a stale entry.
     pub probability: f64,
     /// When the early window of the entry that answers opens.
@@ -78,11 +87,10 @@ impl Explanation {
     pub fn entry(&self) -> Option<&Entry> {
         match &self.answer {
             ExpectedAnswer::Entry(entry) => Some(entry),
-            ExpectedAnswer::FromObject
-            | ExpectedAnswer::Leads
+            ExpectedAnswer::Leads
             | ExpectedAnswer::Waits
             | ExpectedAnswer::Passes
-            | ExpectedAnswer::OtherVariant
+            | ExpectedAnswer::OtherVariant(_)
             | ExpectedAnswer::Refused => None,
         }
     }
@@ -93,11 +101,10 @@ impl Explanation {
         match (&self.answer, self.class) {
             (ExpectedAnswer::Entry(_), Some(ServedAs::HitStale)) => "stale_hit",
             (ExpectedAnswer::Entry(_), _) => "fresh_hit",
-            (ExpectedAnswer::FromObject, _) => "from_object",
             (ExpectedAnswer::Leads, _) => "computes",
             (ExpectedAnswer::Waits, _) => "waits",
             (ExpectedAnswer::Passes, _) => "passes",
-            (ExpectedAnswer::OtherVariant, _) => "varies",
+            (ExpectedAnswer::OtherVariant(_), _) => "varies",
             (ExpectedAnswer::Refused, _) => "error",
         }
     }
@@ -133,35 +140,35 @@ impl Explanation {
             "The path matches the route {}; the key contains method, path, query and canonical body{headers}.",
             subject.route.path
         )];
-        words.push(match (&self.answer, self.reads_colo) {
-            (ExpectedAnswer::Entry(entry), _) if is_stale => {
-                timed("An entry answers at once; it expired ", now.since(entry.expiry()), " s ago.")
+        let place = match self.source {
+            Source::Memory => "memory",
+            Source::Colo => "the colo",
+            Source::Object => "the key's object",
+        };
+        words.push(match &self.answer {
+            ExpectedAnswer::Entry(entry) if now >= entry.expiry() => {
+                let since = now.since(entry.expiry());
+                timed(&format!("An entry from {place} answers; it expired "), since, " s ago.")
             }
-            (ExpectedAnswer::Entry(entry), false) => {
-                timed("An entry answers from memory; it expires in ", entry.expiry().since(now), " s.")
+            ExpectedAnswer::Entry(entry) => {
+                let left = entry.expiry().since(now);
+                timed(&format!("An entry answers from {place}; it expires in "), left, " s.")
             }
-            (ExpectedAnswer::Entry(entry), true) => {
-                timed("An entry answers from the colo; it expires in ", entry.expiry().since(now), " s.")
+            ExpectedAnswer::Leads => {
+                "No entry may be served: the request computes one under the object's lease, and waits."
+                    .to_owned()
             }
-            (ExpectedAnswer::FromObject, _) => {
-                "Memory and colo hold no entry that may be served: the request gets the object's.".to_owned()
-            }
-            (ExpectedAnswer::Leads, _) => {
-                "No entry may be served: the request asks the object for the lease, and waits.".to_owned()
-            }
-            (ExpectedAnswer::Waits, _) => {
+            ExpectedAnswer::Waits => {
                 "No entry may be served: the request waits for the computation under way.".to_owned()
             }
-            (ExpectedAnswer::Passes, _) => {
+            ExpectedAnswer::Passes => {
                 "The answers of this key must not be stored: the origin gets the request, uncached."
                     .to_owned()
             }
-            (ExpectedAnswer::OtherVariant, _) => {
-                "The answers vary by header fields of the request, which choose the entry.".to_owned()
+            ExpectedAnswer::OtherVariant(names) => {
+                format!("The answers vary by {}: the request's values choose the entry.", names.join(", "))
             }
-            (ExpectedAnswer::Refused, _) => {
-                "Nothing may be served or computed: an error, at once.".to_owned()
-            }
+            ExpectedAnswer::Refused => "Nothing may be served or computed: an error, at once.".to_owned(),
         });
         if let Some(opens) = self.window_opens {
             words.push(if self.probability >= 1.0 {
@@ -202,127 +209,166 @@ fn timed(before: &str, span: Span, after: &str) -> String {
     format!("{before}{}.{}{after}", span.0 / 1_000, span.0 % 1_000 / 100)
 }
 
-/// What one run of the task has shown.
-struct DryRun {
-    answer: ExpectedAnswer,
-    class: Option<ServedAs>,
-    reads_colo: bool,
+/// A world of one request: copies, whose changes nobody sees.
+struct DryRun<'a> {
+    isolate: IsolateState,
+    subject: KeyedRoute<'a>,
+    colo: Option<&'a [u8]>,
+    object: Option<Snapshot>,
+    now: Instant,
+    bits: u64,
+    source: Source,
     refresh: Option<ExpectedRefresh>,
-    /// The generation seen by the request's own computation.
-    seen: Option<u64>,
-    /// The key's request rate with this request, in requests per second.
-    rate: Option<f64>,
 }
 
 /// Explains what a request for this key would get at `now`, given the record in the colo's cache and what the key's
-/// object has replied, if it could be reached.
+/// object has stored, if it could be reached.
 #[must_use]
 pub fn explain(
     isolate: &IsolateState,
     subject: KeyedRoute<'_>,
     colo: Option<&[u8]>,
-    object: Option<&Inspection>,
+    object: Option<&Snapshot>,
     now: Instant,
 ) -> Explanation {
-    let run = dry_run(isolate, subject, colo, now, LARGEST_DRAW);
-    let eager = dry_run(isolate, subject, colo, now, SMALLEST_DRAW);
+    let dry_run = |bits| DryRun {
+        isolate: isolate.of_key(&subject.key.hash),
+        subject,
+        colo,
+        object: object.cloned(),
+        now,
+        bits,
+        source: Source::Memory,
+        refresh: None,
+    };
+    let mut run = dry_run(LARGEST_DRAW);
+    let (answer, class) = run.request();
+    let mut eager = dry_run(SMALLEST_DRAW);
+    eager.request();
     let (mut probability, mut window_opens) = (0.0, None);
-    if let ExpectedAnswer::Entry(entry) = &run.answer {
-        let eagerness = freshness::eagerness(Some(entry), now, subject.route, || run.rate);
+    if let ExpectedAnswer::Entry(entry) = &answer {
+        let rate = run.isolate.memory.rate(&subject.key.hash, subject.route.lifetime.ttl);
+        let eagerness = freshness::eagerness(Some(entry), now, subject.route, || rate);
         let rule = freshness::rule(entry, eagerness);
         window_opens = Some(entry.expiry().minus(rule.window));
         probability = match freshness::judge(Some(entry), now, eagerness, Draw::NEVER_EARLY) {
+            _ if eager.refresh.is_none() => 0.0,
             Verdict::Fresh | Verdict::RefreshEarly => xfetch::probability(entry.expiry().since(now), rule),
             Verdict::Stale => 1.0,
             Verdict::Miss { .. } => 0.0,
         };
     }
-    let DryRun { mut answer, class, reads_colo, seen, .. } = run;
-    if let (Some(object), Some(seen)) = (object, seen) {
-        answer = at_object(object, seen, subject.route.lifetime);
-    }
-    Explanation { answer, class, reads_colo, probability, window_opens, refresh: eager.refresh }
+    Explanation { answer, class, source: run.source, probability, window_opens, refresh: eager.refresh }
 }
 
-/// How a request is answered that asks the key's object for the lease, having seen this generation. The object
-/// does not tell its entry's lifetime, which is the route's unless the route has changed since.
-#[must_use]
-pub fn at_object(object: &Inspection, seen: u64, lifetime: Lifetime) -> ExpectedAnswer {
-    let servable = lifetime.ttl.plus(lifetime.stale_while_revalidate);
-    match object {
-        Inspection { generation: Some(generation), age: Some(age), .. }
-            if *generation > seen && *age < servable =>
-        {
-            ExpectedAnswer::FromObject
-        }
-        Inspection { lease_token: Some(_), .. } => ExpectedAnswer::Waits,
-        Inspection { failure: Some(_), .. } => ExpectedAnswer::Refused,
-        Inspection { .. } => ExpectedAnswer::Leads,
-    }
+/// How a computation that the request begins goes on.
+enum Led {
+    /// The origin is called.
+    Computes,
+    /// Another isolate computes.
+    Waits,
+    /// It ends with this.
+    Ended(Shared),
 }
 
-fn dry_run(
-    isolate: &IsolateState,
-    subject: KeyedRoute<'_>,
-    colo: Option<&[u8]>,
-    now: Instant,
-    bits: u64,
-) -> DryRun {
-    let mut copy = isolate.of_key(&subject.key.hash);
-    let mut reads_colo = false;
-    let mut refresh = None;
-    let mut task = Task::request();
-    let mut event = Event::Started;
-    loop {
-        let step = task.on(event, subject, &mut copy, now, Chance(Some(bits)));
-        let mut leads = None;
-        let mut woken = None;
-        for background in step.notes.spawn {
-            match background {
-                Background::Refresh(order) if order.for_whom.is_some() => leads = Some(order.seen),
-                Background::Refresh(_) => refresh = Some(ExpectedRefresh::Begins),
-                Background::SharedLook { .. } => {
-                    reads_colo = true;
-                    let mut look = Task::new(background);
-                    look.on(Event::Started, subject, &mut copy, now, Chance(None));
-                    let bytes = colo.map(<[u8]>::to_vec);
-                    let found = look.on(Event::Colo(bytes), subject, &mut copy, now, Chance(None));
-                    woken = found.notes.wake.into_iter().next().map(|(_, shared)| shared);
+impl DryRun<'_> {
+    /// Runs the request until it is answered, or waits for a computation.
+    fn request(&mut self) -> (ExpectedAnswer, Option<ServedAs>) {
+        let mut task = Task::request();
+        let mut event = Event::Started;
+        loop {
+            let step = self.step(&mut task, event);
+            let (mut leads, mut woken) = (None, None);
+            for background in step.notes.spawn {
+                match background {
+                    Background::Refresh(order) if order.for_whom.is_some() => leads = Some(order),
+                    Background::Refresh(_) => self.refresh = Some(ExpectedRefresh::Begins),
+                    Background::SharedLook { .. } => {
+                        self.looks_into(Source::Colo);
+                        let mut look = Task::new(background);
+                        self.step(&mut look, Event::Started);
+                        let found = self.step(&mut look, Event::Colo(self.colo.map(<[u8]>::to_vec)));
+                        woken = found.notes.wake.into_iter().next().map(|(_, shared)| shared);
+                    }
+                    Background::Adopt(_) | Background::SharedWait { .. } => {}
                 }
-                Background::Adopt(_) | Background::SharedWait { .. } => {}
             }
+            for event in step.notes.events {
+                if let MetricEvent::Triggered { trigger, .. } = event {
+                    self.refresh = Some(ExpectedRefresh::Blocked(trigger));
+                }
+            }
+            if let Some(order) = leads {
+                match self.lead(order) {
+                    Led::Computes => return (ExpectedAnswer::Leads, None),
+                    Led::Waits => return (ExpectedAnswer::Waits, None),
+                    Led::Ended(shared) => woken = Some(shared),
+                }
+            }
+            event = match (step.effect, woken) {
+                (Effect::LookUpColo, _) => self.look_into_colo(),
+                (Effect::Sleep { .. }, Some(shared)) => Event::Woken(shared),
+                (Effect::CallOrigin { .. } | Effect::Done(Done::Forward), _) => {
+                    return (ExpectedAnswer::Passes, None);
+                }
+                (Effect::Done(Done::Varies(names)), _) => return (ExpectedAnswer::OtherVariant(names), None),
+                (Effect::Done(Done::Served(served)), _) => {
+                    let answer = match served.answer {
+                        Answered::Entry { entry, .. } => ExpectedAnswer::Entry(entry),
+                        Answered::Uncached(_)
+                        | Answered::Refusal { .. }
+                        | Answered::Failed { .. }
+                        | Answered::TooManyWaiters
+                        | Answered::Unavailable
+                        | Answered::NotCached => ExpectedAnswer::Refused,
+                    };
+                    return (answer, Some(served.class));
+                }
+                (_, _) => return (ExpectedAnswer::Waits, None),
+            };
         }
-        for event in step.notes.events {
-            if let MetricEvent::Triggered { trigger, .. } = event {
-                refresh = Some(ExpectedRefresh::Blocked(trigger));
-            }
+    }
+
+    /// Runs the request's own computation until it calls the origin, waits, or ends without either.
+    fn lead(&mut self, order: RefreshOrder) -> Led {
+        let mut task = Task::new(Background::Refresh(order));
+        let mut event = Event::Started;
+        loop {
+            let step = self.step(&mut task, event);
+            event = match step.effect {
+                Effect::LookUpColo => self.look_into_colo(),
+                Effect::WriteColo { .. } => Event::Written,
+                Effect::Send { bytes, .. } => {
+                    self.looks_into(Source::Object);
+                    // Without the object the request may call the origin without a lease.
+                    let Some(object) = &mut self.object else { return Led::Computes };
+                    match object.ask(&bytes, self.now) {
+                        Some(reply) => Event::Object(Ok(reply)),
+                        None => return Led::Waits,
+                    }
+                }
+                Effect::CallOrigin { .. } => return Led::Computes,
+                Effect::Sleep { .. } => return Led::Waits,
+                Effect::Done(_) => {
+                    let ended = step.notes.wake.into_iter().next();
+                    return ended.map_or(Led::Waits, |(_, shared)| Led::Ended(shared));
+                }
+            };
         }
-        let rate = copy.memory.rate(&subject.key.hash, subject.route.lifetime.ttl);
-        let ended = |answer, class| DryRun { answer, class, reads_colo, refresh, seen: leads, rate };
-        event = match (step.effect, woken) {
-            (Effect::LookUpColo, _) => {
-                reads_colo = true;
-                Event::Colo(colo.map(<[u8]>::to_vec))
-            }
-            (Effect::Sleep { .. }, Some(shared)) => Event::Woken(shared),
-            (Effect::CallOrigin { .. } | Effect::Done(Done::Forward), _) => {
-                return ended(ExpectedAnswer::Passes, None);
-            }
-            (Effect::Done(Done::Varies(_)), _) => return ended(ExpectedAnswer::OtherVariant, None),
-            (Effect::Done(Done::Served(served)), _) => {
-                let answer = match served.answer {
-                    Answered::Entry { entry, .. } => ExpectedAnswer::Entry(entry),
-                    Answered::Uncached(_)
-                    | Answered::Refusal { .. }
-                    | Answered::Failed { .. }
-                    | Answered::TooManyWaiters
-                    | Answered::Unavailable
-                    | Answered::NotCached => ExpectedAnswer::Refused,
-                };
-                return ended(answer, Some(served.class));
-            }
-            (_, _) if leads.is_some() => return ended(ExpectedAnswer::Leads, None),
-            (_, _) => return ended(ExpectedAnswer::Waits, None),
-        };
+    }
+
+    fn step(&mut self, task: &mut Task, event: Event) -> Step {
+        task.on(event, self.subject, &mut self.isolate, self.now, Chance(Some(self.bits)))
+    }
+
+    fn look_into_colo(&mut self) -> Event {
+        self.looks_into(Source::Colo);
+        Event::Colo(self.colo.map(<[u8]>::to_vec))
+    }
+
+    fn looks_into(&mut self, source: Source) {
+        if self.source != Source::Object {
+            self.source = source;
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! A table with one request per slot: a new request replaces the previous one. The stored request is compared
 //! byte by byte before its key is used, so a collision of slots costs time only.
 
+use super::identities::ClientHash;
 use crate::core::http::Method;
 
 /// The greatest number of remembered requests.
@@ -15,6 +16,8 @@ const MAX_BYTES: usize = 1_024;
 pub struct RawRequest {
     /// The index of the route in the configuration.
     pub route: usize,
+    /// The client, where requests of different clients are told apart; else 0.
+    pub client: ClientHash,
     /// The method.
     pub method: Method,
     /// The path and query; empty where the route has one path and the method no query.
@@ -34,7 +37,7 @@ impl RawRequest {
 
     /// FNV-1a over the target and the body: a place in the table, not an identity.
     fn slot(&self) -> usize {
-        let seed = 0xcbf2_9ce4_8422_2325 ^ self.route as u64;
+        let seed = 0xcbf2_9ce4_8422_2325 ^ self.route as u64 ^ self.client as u64;
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         let hash = self.target.bytes().fold(seed, mix);
         let hash = self.body.iter().copied().fold(hash, mix);

@@ -143,6 +143,7 @@ impl Settings {
                 kept: Span::ZERO,
             },
             variants: 0,
+            tenants: 0,
             beta: self.get("beta"),
             late_share: self.get("late_share"),
             max_beta: self.get("max_beta"),

@@ -39,7 +39,8 @@ pub fn time_limit(message: &Message) -> Span {
         | Message::Commit { .. }
         | Message::Fail { .. }
         | Message::Purge { .. }
-        | Message::Inspect => OBJECT_TIMEOUT,
+        | Message::Inspect
+        | Message::Snapshot => OBJECT_TIMEOUT,
     }
 }
 

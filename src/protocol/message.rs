@@ -71,9 +71,12 @@ pub enum Message {
     },
     /// Asks what the object holds. Changes nothing.
     Inspect,
+    /// The same, with a copy of all that is stored.
+    Snapshot,
 }
 
-/// The object's answer. With [`Answer::Newer`] the body of the frame is the committed entry.
+/// The object's answer. With [`Answer::Newer`] the body of the frame is the committed entry; in the reply to
+/// [`Message::Snapshot`] it is what [`super::snapshot::Snapshot`] reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 pub enum Answer {
     /// The object holds a generation above the one seen.

@@ -6,3 +6,4 @@ pub mod entry_format;
 pub mod lease;
 pub mod message;
 pub mod object;
+pub mod snapshot;

@@ -149,6 +149,16 @@ impl KeyObject {
             Message::Inspect => {
                 return vec![stored.reply(from, stored.lease.inspect(self.sleepers(), now))];
             }
+            Message::Snapshot => {
+                let reply = stored.lease.reply(stored.lease.inspect(self.sleepers(), now));
+                let state = codec::join(FORMAT, &stored, &[]);
+                let state = [&(state.len() as u32).to_le_bytes()[..], &state].concat();
+                let bytes = message::encode_reply(&reply, &state);
+                return vec![match before {
+                    Some(generation) => Output::ReplyWithEntry { to: from, bytes, generation },
+                    None => Output::Reply { to: from, bytes: bytes.into() },
+                }];
+            }
             Message::Acquire { seen, nonce, request } => {
                 (stored.lease.acquire(seen, nonce, request, now), Wake::Nobody)
             }

@@ -77,7 +77,7 @@ impl World {
     }
 
     fn plain_compute(&mut self, colo: usize, key: usize, waits: Option<Arrival>) {
-        let call = self.call_origin(&Question { key, variant: None, held: None });
+        let call = self.call_origin(&Question { key, variant: None, tenant: None, held: None });
         self.schedule(call.takes, WorldEvent::Baseline { colo, key, call, waits });
     }
 

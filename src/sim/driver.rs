@@ -112,7 +112,12 @@ impl World {
                 let token = self.tasks.get(&id).and_then(|running| running.task.token());
                 let at = self.elapsed();
                 self.invariants.called(at, key, token);
-                let call = self.call_origin(&Question { key, variant, held: held.as_deref() });
+                let call = self.call_origin(&Question {
+                    key,
+                    variant,
+                    tenant: self.scenario.tenant(key),
+                    held: held.as_deref(),
+                });
                 self.schedule(call.takes, WorldEvent::Task(ticket, EffectEnd::Origin(call)));
             }
             Effect::Sleep { ticket: own, at_most } => {
@@ -275,7 +280,7 @@ impl World {
         let age = entry.map(|_| self.now.since(ended.unwrap_or(self.now)));
         self.report.answered(at, took, age, self.scenario.lifetime.ttl);
         self.patient(at, took, arrival.rounds);
-        let (Some((entry, status)), Some(ended)) = (entry, ended) else { return };
+        let (Some((entry, status)), Some(ended), Some(number)) = (entry, ended, number) else { return };
         let lifetime = entry.lifetime;
         let window = match status {
             CacheStatus::FellBack { .. } => lifetime.stale_if_error,
@@ -296,6 +301,7 @@ impl World {
             took,
             swift: self.scenario.colo_delay,
             variants,
+            tenants: (self.scenario.tenant(key), self.origin.tenants[number]),
         };
         self.invariants.answered(at, key, &seen);
     }

@@ -51,6 +51,11 @@ impl Scenario {
         if later.happens(0.4) {
             scenario.variants = 1 + later.below(3) as u32;
         }
+        let mut later = SimRng::new(seed, 8);
+        if later.happens(0.4) {
+            scenario.tenants = 1 + later.below(3) as u32;
+            scenario.keys *= scenario.tenants;
+        }
         if scenario.faults.origin_faults.is_empty() {
             scenario.faults.origin_faults = vec![OriginFault::Error];
         }

@@ -183,8 +183,12 @@ impl Invariants {
             took,
             swift,
             variants: (asked, answered),
+            tenants,
         } = *served;
         self.overtaken(at, (isolate, key), entry.generation, is_stale);
+        self.check(tenants.0 == tenants.1, "I9 no answer crosses a scope", at, || {
+            format!("tenant {:?} was answered with what {:?} has asked for", tenants.0, tenants.1)
+        });
         let whose = origin::read(&entry.body).map(|(key, _)| key);
         self.check(whose == Some(key), "I1 a body of that very key", at, || {
             format!("key {key} was answered with {whose:?}")
@@ -281,4 +285,6 @@ pub(super) struct SeenAnswer<'a> {
     pub(super) swift: Span,
     /// The variant that the request has asked for, and that of the answer.
     pub(super) variants: (Option<u32>, Option<u32>),
+    /// The tenant that asks, and the one that the answer was computed for.
+    pub(super) tenants: (Option<usize>, Option<usize>),
 }

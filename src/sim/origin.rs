@@ -33,6 +33,7 @@ pub(super) struct OriginCall {
 pub(super) struct Question<'a> {
     pub(super) key: usize,
     pub(super) variant: Option<u32>,
+    pub(super) tenant: Option<usize>,
     /// The entry that it may confirm.
     pub(super) held: Option<&'a Entry>,
 }
@@ -48,6 +49,8 @@ pub(super) struct Origin {
     pub(super) ended: Vec<Instant>,
     /// The variant that each computation was asked for.
     pub(super) variants: Vec<Option<u32>>,
+    /// The tenant that each computation was made for.
+    pub(super) tenants: Vec<Option<usize>>,
 }
 
 impl Origin {
@@ -58,6 +61,7 @@ impl Origin {
             calls: 0,
             ended: Vec::new(),
             variants: Vec::new(),
+            tenants: Vec::new(),
         }
     }
 
@@ -124,6 +128,7 @@ impl Origin {
         let number = self.ended.len() as u32;
         self.ended.push(now.plus(takes));
         self.variants.push(question.variant);
+        self.tenants.push(question.tenant);
         let body = [(question.key as u32).to_le_bytes(), number.to_le_bytes()].concat();
         Fate::Body(Arc::from(body), storable)
     }

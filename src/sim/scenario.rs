@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::faults::Faults;
 use crate::core::{
+    access::Scope,
     config::{self, Beta, OriginPolicy, Route},
     entry::Lifetime,
     time::Span,
@@ -96,6 +97,9 @@ pub struct Scenario {
     /// How many variants the answers of a key have, by a field of the request. If there are any, the origin says how
     /// long its answers live, and half of its answers to a validation confirm the entry held.
     pub variants: u32,
+    /// How many tenants ask, each with entries of its own; 0 for a route that all clients share. The keys are dealt out
+    /// to the tenants in turn.
+    pub tenants: u32,
     /// The beta of the strategies in which it is fixed; "auto" chooses its own.
     pub beta: f64,
     /// The share of the cycles in which "auto" accepts that the new value arrives after expiry.
@@ -148,6 +152,7 @@ impl Default for Scenario {
             burst: None,
             lifetime: Lifetime { ttl: Span(10_000), ..route.lifetime },
             variants: 0,
+            tenants: 0,
             beta: 1.0,
             late_share: config::LATE_SHARE,
             max_beta: config::MAX_BETA,
@@ -189,6 +194,11 @@ impl Scenario {
         self.keys as usize + self.primary(slot) * self.variants as usize + variant as usize
     }
 
+    /// The tenant that a place belongs to, if there are tenants.
+    pub(super) fn tenant(&self, slot: usize) -> Option<usize> {
+        (self.tenants > 0).then(|| self.primary(slot) % self.tenants as usize)
+    }
+
     /// The route that the deployed core is given.
     pub(super) fn route(&self) -> Rc<Route> {
         let auto = Beta::Auto { late_share: self.late_share, max_beta: self.max_beta };
@@ -199,6 +209,7 @@ impl Scenario {
             beta,
             early_window: self.early_window,
             origin_timeout: self.origin_timeout,
+            scope: if self.tenants > 0 { Scope::Tenant } else { Scope::None },
             origin_decides: (self.variants > 0)
                 .then(|| OriginPolicy { forwards_all: true, ..OriginPolicy::default() }),
             ..Route::with_defaults("/".to_owned())

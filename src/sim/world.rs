@@ -4,6 +4,7 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, BinaryHeap},
     rc::Rc,
+    sync::Arc,
 };
 
 use super::{
@@ -20,9 +21,10 @@ use super::{
 };
 use crate::{
     core::{
+        access::Identity,
         config::Route,
         entry::Variant,
-        key::{self, Key, Scope},
+        key::{self, Key, KeyParts},
         time::{Instant, Span},
     },
     isolate::{metrics::Counters, step::RequestFields, task::Task},
@@ -150,7 +152,7 @@ impl World {
         let isolates = (0..scenario.colos * scenario.isolates)
             .map(|index| SimIsolate::new((index / scenario.isolates.max(1)) as usize, u64::from(index) + 1))
             .collect();
-        let mut keys: Vec<Key> = (0..scenario.keys).map(key_of).collect();
+        let mut keys: Vec<Key> = (0..scenario.keys).map(|index| key_of(&scenario, index)).collect();
         for key in 0..scenario.keys as usize {
             for variant in 0..scenario.variants {
                 keys.push(keys[key].variant(&Asked(Some(variant)).variant()));
@@ -342,7 +344,13 @@ pub fn run(scenario: Scenario) -> Result<Report, Violation> {
     Ok(world.report())
 }
 
-fn key_of(index: u32) -> Key {
-    let scope = Scope { version: "1", route: "sim", method: "POST", path: "/", headers: &[] };
-    key::key(&scope, &index.to_string())
+/// With tenants, every group of as many keys is one request, which differs only in who asks.
+fn key_of(scenario: &Scenario, index: u32) -> Key {
+    let parts = KeyParts { version: "1", origin: "sim", method: "POST", path: "/", headers: &[] };
+    let tenant = scenario.tenant(index as usize).map(|tenant| Arc::from(tenant.to_string()));
+    let identity = Identity { tenant, ..Identity::ANONYMOUS };
+    let Some(partition) = scenario.route().partition(&identity) else {
+        unreachable!("a route is by tenant only if there are tenants")
+    };
+    key::key(&partition, &parts, &(index / scenario.tenants.max(1)).to_string())
 }

@@ -17,6 +17,7 @@ use crate::{
     isolate::{
         computation::Computed,
         key_memo::RawRequest,
+        metrics::Spent,
         served::{Answered, Served},
         step::Done,
     },
@@ -55,6 +56,9 @@ pub(super) fn respond(
         }
         Answered::Unavailable => Problem::unavailable().cache_status(CacheStatus::Miss).response(),
     };
+    globals::with(|globals| {
+        globals.flusher.spend(&keyed.route.path, keyed.request.partition.tenant(), Spent::REQUEST);
+    });
     metrics_sender::answered(&keyed.context, served.class, started, now);
     response
 }
@@ -77,7 +81,7 @@ fn refusal(status: u16, content_type: &str, body: &str, cache_status: CacheStatu
 
 fn uncached(route: &Route, computed: &Computed) -> Response {
     if route.origin_policy().is_some() {
-        return response::passed(computed);
+        return response::passed(route, computed);
     }
     if computed.is_refusal() {
         let content_type = http::value(&computed.headers, "content-type").unwrap_or_default();

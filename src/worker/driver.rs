@@ -20,7 +20,7 @@ use crate::{
     },
     isolate::{
         coalesce::WaitTicket,
-        metrics::MetricEvent,
+        metrics::{MetricEvent, Spent},
         step::{Done, Effect, Event, KeyedRoute, Notes, ObjectError, RefreshLog},
         task::Task,
     },
@@ -58,7 +58,13 @@ pub(super) async fn drive(keyed: Rc<KeyedRequest>, mut task: Task, mut effect: E
                 Event::Object(send(&keyed, bytes, limit, wants_late_reply).await)
             }
             Effect::CallOrigin { limit, held } => {
-                Event::Origin(origin::compute(&keyed, limit, held.as_deref()).await)
+                let started = clock::now();
+                let computed = origin::compute(&keyed, limit, held.as_deref()).await;
+                let spent = Spent::computation(clock::now().since(started));
+                globals::with(|globals| {
+                    globals.flusher.spend(&keyed.route.path, keyed.request.partition.tenant(), spent);
+                });
+                Event::Origin(computed)
             }
             Effect::Sleep { ticket, at_most } => sleep(ticket, at_most).await,
             Effect::Done(done) => return done,
@@ -70,7 +76,17 @@ pub(super) async fn drive(keyed: Rc<KeyedRequest>, mut task: Task, mut effect: E
 fn perform(keyed: &Rc<KeyedRequest>, notes: Notes) {
     let Notes { spawn, wake, events, log } = notes;
     if !events.is_empty() {
-        globals::with(|globals| events.into_iter().for_each(|it| globals.flusher.fold(it)));
+        // The cache's own questions are no traffic: of them only the calls count.
+        let is_inquiry = keyed.route.inquiry.is_some();
+        globals::with(|globals| {
+            for event in events {
+                match event {
+                    MetricEvent::Called { .. } if is_inquiry => globals.flusher.fold(MetricEvent::Inquired),
+                    MetricEvent::Triggered { .. } if is_inquiry => {}
+                    event => globals.flusher.fold(event),
+                }
+            }
+        });
     }
     for (ticket, shared) in wake {
         globals::with(|globals| globals.waiters.wake(ticket, shared, clock::now()));
@@ -131,7 +147,7 @@ fn write_log(keyed: &KeyedRequest, log: &RefreshLog) {
     let line = canonical_json::object([
         ("event", "refresh".into()),
         ("route", keyed.route.path.as_str().into()),
-        ("key", keyed.request.key.name()[..16].into()),
+        ("key", canonical_json::hex(&keyed.request.key.hash[..8]).into()),
         ("purpose", log.purpose.as_str().into()),
         ("ending", log.outcome.into()),
         ("token", log.token.into()),

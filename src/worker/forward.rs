@@ -4,30 +4,45 @@ use wasm_bindgen::JsValue;
 use web_sys::{Headers, Request, RequestInit, RequestRedirect, Response};
 
 use super::{context::RequestContext, origin, relay};
-use crate::core::{config::OriginUrl, http::CACHE_NAME};
+use crate::core::{
+    access::Identity,
+    config::{OriginUrl, Route, Verify},
+    http::CACHE_NAME,
+};
 
 /// Forwards the request with its method, headers and body, and returns the origin's response. Headers that
-/// belong to one connection are removed from both.
+/// belong to one connection are removed from both. On a route of tenants, the origin gets this client's tenant.
 pub(super) async fn forward(
     context: &RequestContext,
-    origin: Option<&OriginUrl>,
-    path_and_query: &str,
+    route: Option<&Route>,
+    identity: &Identity,
 ) -> Response {
-    let sent = outgoing(context, origin, path_and_query)
+    let origin = context.config.origin_of(route);
+    let sent = outgoing(context, route, origin, identity)
         .and_then(|outgoing| origin::fetch(&context.env, origin, &outgoing));
     relay::answer(sent, false).await
 }
 
 fn outgoing(
     context: &RequestContext,
+    route: Option<&Route>,
     origin: Option<&OriginUrl>,
-    path_and_query: &str,
+    identity: &Identity,
 ) -> Result<Request, JsValue> {
     let headers = Headers::new_with_headers(&context.request.headers())?;
     relay::strip(&headers);
     headers.delete("host")?;
     headers.append("cdn-loop", CACHE_NAME)?;
-    for (name, value) in &context.config.origin_headers {
+    if let Some(Verify::Proxy { token_header, .. }) = route.and_then(|route| route.verify.as_ref()) {
+        headers.delete(token_header)?;
+    }
+    if let Some(name) = route.and_then(|route| route.send_tenant.as_deref()) {
+        headers.delete(name)?;
+        if let Some(tenant) = &identity.tenant {
+            headers.set(name, tenant)?;
+        }
+    }
+    for (name, value) in &context.config.secrets.origin_headers {
         headers.set(name, value)?;
     }
     let init = RequestInit::new();
@@ -37,5 +52,5 @@ fn outgoing(
     if let Some(body) = context.request.body().filter(|_| !context.flags.is_get_or_head()) {
         init.set_body(&body);
     }
-    Request::new_with_str_and_init(&origin::url(origin, path_and_query), &init)
+    Request::new_with_str_and_init(&origin::url(origin, context.target().path_and_query()), &init)
 }

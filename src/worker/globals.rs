@@ -17,12 +17,14 @@ use super::{
 use crate::{
     core::{
         canonical_json,
-        config::{Config, ConfigError, SETTINGS},
+        config::{Config, ConfigError, SETTINGS, Verify},
         xfetch::Chance,
     },
     isolate::{
+        identities::Identities,
         key_memo::KeyMemo,
         metrics::{Flusher, Gauges, MetricEvent},
+        new_keys::NewKeys,
         state::{IsolateState, MAX_KEYS},
     },
 };
@@ -36,6 +38,8 @@ pub(super) struct Globals {
     pub(super) credentials: Array,
     pub(super) rng: IsolateRng,
     pub(super) flusher: Flusher,
+    pub(super) new_keys: NewKeys,
+    identities: Identities,
 }
 
 thread_local! {
@@ -56,8 +60,11 @@ pub(super) fn config(env: &Env) -> Result<Rc<Config>, ConfigError> {
             globals.state = IsolateState::new(memory_bytes, MAX_KEYS);
             let routes = config.iter().flat_map(|config| &config.routes);
             globals.credentials = routes
-                .flat_map(|route| &route.credential_headers)
-                .map(|name| JsValue::from_str(name))
+                .flat_map(|route| {
+                    let verified = route.verify.iter().flat_map(Verify::headers);
+                    route.credential_headers.iter().map(String::as_str).chain(verified)
+                })
+                .map(JsValue::from_str)
                 .collect();
             globals.config = Some(config);
         }
@@ -80,6 +87,8 @@ impl Globals {
             credentials: Array::new(),
             rng: IsolateRng::default(),
             flusher: Flusher::default(),
+            new_keys: NewKeys::default(),
+            identities: Identities::default(),
         }
     }
 
@@ -89,6 +98,14 @@ impl Globals {
             self.state.name = self.rng.name();
         }
         self.rng.chance()
+    }
+
+    /// The clients that were verified, under a key that is drawn at the first use.
+    pub(super) fn identities(&mut self) -> &mut Identities {
+        if !self.identities.has_key() {
+            self.identities.set_key(IsolateRng::key());
+        }
+        &mut self.identities
     }
 
     /// Counts the origin calls that were abandoned since the last time, and returns the isolate's gauges.
@@ -131,5 +148,15 @@ fn read(env: &Env) -> Result<Config, ConfigError> {
             });
         }
     }
-    Config::parse(&vars, get("ORIGIN").is_object())
+    let config = Config::parse(&vars, get("ORIGIN").is_object())?;
+    for (place, route) in config.routes.iter().enumerate() {
+        if let Some(limit) = route.rate_limit.as_ref().filter(|limit| !get(&limit.binding).is_object()) {
+            return Err(ConfigError {
+                setting: format!("ROUTES[{place}].rate_limit"),
+                value: canonical_json::text(&limit.binding.as_str().into()),
+                allowed: "the name of a rate-limiting binding of this Worker".to_owned(),
+            });
+        }
+    }
+    Ok(config)
 }

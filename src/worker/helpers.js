@@ -88,6 +88,44 @@ export function respond(body, init) {
   return new Response(body, init);
 }
 
+const CURVES = new Map([
+  ["ES256", "P-256"],
+  ["ES384", "P-384"],
+  ["ES512", "P-521"],
+]);
+/** The names of the platform for the families of algorithms. */
+const NAMES = new Map([
+  ["HS", "HMAC"],
+  ["RS", "RSASSA-PKCS1-v1_5"],
+  ["PS", "RSA-PSS"],
+  ["ES", "ECDSA"],
+]);
+
+/**
+ * Whether a key has signed a text.
+ *
+ * @param {string} jwk the key (RFC 7517)
+ * @param {string} algorithm its name in RFC 7518 or RFC 8037
+ * @param {Uint8Array<ArrayBuffer>} signature
+ * @param {string} signed
+ * @returns {Promise<boolean>} rejected if the key cannot be used
+ */
+export async function verifySignature(jwk, algorithm, signature, signed) {
+  const bits = Number(algorithm.slice(2));
+  const parameters =
+    algorithm === "EdDSA"
+      ? { name: "Ed25519" }
+      : {
+          name: NAMES.get(algorithm.slice(0, 2)) ?? "",
+          hash: `SHA-${bits}`,
+          namedCurve: CURVES.get(algorithm),
+          // As long as the hash (RFC 7518, section 3.5).
+          saltLength: bits / 8,
+        };
+  const key = await crypto.subtle.importKey("jwk", JSON.parse(jwk), parameters, false, ["verify"]);
+  return crypto.subtle.verify(parameters, key, signature, new TextEncoder().encode(signed));
+}
+
 /** @typedef {Promise<void> & { resolve(): void, timer: ReturnType<typeof setTimeout> }} Sleep */
 
 /**

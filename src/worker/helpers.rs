@@ -17,6 +17,15 @@ extern "C" {
     /// Copies `length` bytes of a buffer into wasm memory, to this address.
     fn copy(buffer: &ArrayBuffer, length: usize, memory: &JsValue, address: usize);
 
+    /// Whether a key, a JWK as text, has signed a text by this algorithm of RFC 7518.
+    #[wasm_bindgen(js_name = verifySignature)]
+    pub(super) fn verify_signature(
+        jwk: &str,
+        algorithm: &str,
+        signature: &Uint8Array,
+        signed: &str,
+    ) -> Promise;
+
     /// Creates a response. The caller keeps `body` and `init` for the next response.
     #[wasm_bindgen(catch)]
     pub(super) fn respond(body: &Uint8Array, init: &ResponseInit) -> Result<Response, JsValue>;

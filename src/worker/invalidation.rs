@@ -12,7 +12,11 @@ use super::{
     request, response,
 };
 use crate::{
-    core::http::{self, Method},
+    core::{
+        access::Identity,
+        config::Route,
+        http::{self, Method},
+    },
     isolate::{
         step::{Done, Event},
         task::Task,
@@ -20,8 +24,14 @@ use crate::{
 };
 
 /// Purges what an answer to an unsafe request has changed. The purge reaches the key's objects before the client gets
-/// the answer, so that its next request sees the change.
-pub(super) async fn invalidate(context: &Rc<RequestContext>, answer: &Response) {
+/// the answer, so that its next request sees the change. `route` is the one that has passed the request on, and `identity`
+/// whom it has found to ask: what others see stays.
+pub(super) async fn invalidate(
+    context: &Rc<RequestContext>,
+    route: Option<&Rc<Route>>,
+    identity: &Identity,
+    answer: &Response,
+) {
     if !http::invalidates(&context.request.method(), answer.status()) {
         return;
     }
@@ -34,7 +44,7 @@ pub(super) async fn invalidate(context: &Rc<RequestContext>, answer: &Response) 
         targets.extend(named.filter(|target| !targets.contains(target)));
     }
     for target in targets {
-        if let Some(keyed) = of_target(context, &target) {
+        if let Some(keyed) = of_target(context, &target, route, identity) {
             let done = driver::run(Rc::new(keyed), Task::purge(true), Event::Started).await;
             if !matches!(done, Done::Purged(Some(_))) {
                 web_sys::console::error_1(
@@ -46,12 +56,20 @@ pub(super) async fn invalidate(context: &Rc<RequestContext>, answer: &Response) 
 }
 
 /// The `GET` request for this path and query, if a route caches it.
-fn of_target(context: &Rc<RequestContext>, target: &str) -> Option<KeyedRequest> {
+fn of_target(
+    context: &Rc<RequestContext>,
+    target: &str,
+    passed_by: Option<&Rc<Route>>,
+    identity: &Identity,
+) -> Option<KeyedRequest> {
     let path = target.split('?').next().unwrap_or_default();
     let route = context.config.route(path).filter(|route| route.methods.get)?;
+    // Another route may know the client by another credential.
+    let is_known = passed_by.is_some_and(|it| it.path == route.path);
+    let partition = route.partition(if is_known { identity } else { &Identity::ANONYMOUS })?;
     let canonical = request::canonical_target(target, route).ok()?;
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
-    let asked =
-        request::keyed(&context.config, route, Method::Get, canonical, headers, RequestBody::Json("".into()));
+    let body = RequestBody::Json("".into());
+    let asked = request::keyed(&context.config, route, partition, Method::Get, canonical, headers, body);
     Some(KeyedRequest::new(Rc::clone(context), Rc::clone(route), Rc::new(asked), None))
 }

@@ -7,7 +7,7 @@ use crate::{
     core::{
         config::OriginPolicy,
         entry::Entry,
-        http::{self, Fields, Heuristic, Judged, OriginAnswer, StoringTerms, Terms, Vary},
+        http::{self, Asker, Fields, Heuristic, Judged, OriginAnswer, StoringTerms, Terms, Vary},
         time::{Instant, Span},
     },
     isolate::{computation::Computed, step::RequestFields},
@@ -43,8 +43,12 @@ impl Answered {
         }
         let judged = match keyed.route.origin_policy() {
             Some(policy) if may_store => {
-                let is_authorized = keyed.field("authorization").is_some();
-                let answer = OriginAnswer::of(status, &fields, is_authorized);
+                let asker = match keyed.field("authorization") {
+                    _ if keyed.route.is_personal() => Asker::OneClient,
+                    Some(_) => Asker::Authorized,
+                    None => Asker::Anybody,
+                };
+                let answer = OriginAnswer::of(status, &fields, asker);
                 // What is not said to be for others is not guessed to be, if it may be one client's own.
                 let heuristic = if keyed.sends_credentials() { 0.0 } else { policy.heuristic };
                 judged(&answer, policy, heuristic, started, at)

@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     core::{
-        config::{Credentials, Route},
+        access::Partition,
+        config::Route,
         http::{self, Method, RequestDirectives},
-        key::{self, Key},
+        key::Key,
     },
     isolate::step::RequestFields,
 };
@@ -30,6 +31,8 @@ pub(super) enum RequestBody {
 /// The key of a request, and the parts of the request that the origin gets.
 pub(super) struct CacheRequest {
     pub(super) key: Key,
+    /// With whom its entry is shared.
+    pub(super) partition: Partition,
     /// The method that the origin gets.
     pub(super) method: Method,
     /// The path and the canonical query that the origin gets.
@@ -71,11 +74,11 @@ impl RequestFields for KeyedRequest {
             return None;
         }
         // A key is stored, and a secret in it would be.
-        Some(if self.is_credential(name) {
-            key::raw_body(value.as_bytes())
-        } else {
-            http::normalised(name, &value)
-        })
+        if self.is_credential(name) {
+            let fields = std::iter::once((name, value.as_str()));
+            return self.context.config.secrets.digest_of(fields).map(|digest| digest.hex());
+        }
+        Some(http::normalised(name, &value))
     }
 
     fn directives(&self) -> RequestDirectives {
@@ -106,9 +109,10 @@ impl KeyedRequest {
     pub(super) fn variant(&self, names: Vec<String>) -> Self {
         let fields =
             names.into_iter().map(|name| (self.field(&name), name)).map(|(value, name)| (name, value));
-        let CacheRequest { method, target, body, headers, .. } = &*self.request;
+        let CacheRequest { partition, method, target, body, headers, .. } = &*self.request;
         let request = CacheRequest {
             key: self.primary().variant(&fields.collect()),
+            partition: partition.clone(),
             method: *method,
             target: target.clone(),
             body: body.clone(),
@@ -129,23 +133,29 @@ impl KeyedRequest {
         self.headers.clone().unwrap_or_else(|| self.context.request.headers())
     }
 
-    /// Whether a header is a credential, which a route that shares its answers does not send.
+    /// Whether a header of the client does not go to the origin: a credential that the answer is shared in spite of,
+    /// or a header that only this cache may set.
     pub(super) fn is_dropped(&self, name: &str) -> bool {
-        self.route.credentials != Credentials::Origin && self.is_credential(name)
+        (self.is_credential(name) && !self.route.sends_credential(name))
+            || self.route.send_tenant.as_deref() == Some(name)
     }
 
     /// Whether a header is a credential on this route.
     fn is_credential(&self, name: &str) -> bool {
         matches!(name, "authorization" | "cookie")
             || self.route.credential_headers.iter().any(|it| it == name)
+            || self.route.credential_fields().any(|it| it == name)
     }
 
-    /// Whether a credential goes to the origin with this request.
+    /// The header fields of the client's own that the origin gets because the entry is for this client alone.
+    pub(super) fn personal_fields(&self) -> Vec<(String, String)> {
+        let names = self.route.credential_fields().filter(|_| self.route.is_personal());
+        names.filter_map(|name| Some((name.to_owned(), self.context.header(name)?))).collect()
+    }
+
+    /// Whether a credential goes to the origin with this request, whose answer may be for other clients too.
     pub(super) fn sends_credentials(&self) -> bool {
-        ["authorization", "cookie"]
-            .into_iter()
-            .chain(self.route.credential_headers.iter().map(String::as_str))
-            .any(|name| self.field(name).is_some())
+        !self.route.is_personal() && self.route.credential_fields().any(|name| self.field(name).is_some())
     }
 
     /// The address of the key's object.

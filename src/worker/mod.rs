@@ -7,6 +7,8 @@ pub mod platform;
 #[cfg(feature = "edge")]
 mod admin;
 #[cfg(feature = "edge")]
+mod admission;
+#[cfg(feature = "edge")]
 mod answered;
 #[cfg(feature = "edge")]
 mod assets;
@@ -29,6 +31,10 @@ mod handler;
 #[cfg(feature = "edge")]
 mod helpers;
 #[cfg(feature = "edge")]
+mod inquiry;
+#[cfg(feature = "edge")]
+mod inquiry_answer;
+#[cfg(feature = "edge")]
 mod invalidation;
 #[cfg(feature = "edge")]
 mod judged_answer;
@@ -49,6 +55,8 @@ mod origin;
 #[cfg(feature = "edge")]
 mod prepared;
 #[cfg(feature = "edge")]
+mod presented;
+#[cfg(feature = "edge")]
 mod problem;
 #[cfg(feature = "edge")]
 mod relay;
@@ -64,6 +72,8 @@ mod routed;
 mod router;
 #[cfg(feature = "edge")]
 mod timer;
+#[cfg(feature = "edge")]
+mod verification;
 #[cfg(feature = "edge")]
 mod waiters;
 

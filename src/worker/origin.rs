@@ -11,7 +11,7 @@ use worker::Env;
 
 use super::{
     body::{self, BodyError},
-    helpers,
+    helpers, inquiry_answer,
     judged_answer::Answered,
     keyed_request::{CacheRequest, KeyedRequest, RequestBody},
     platform::{background::BoxFuture, bindings, clock},
@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     core::{
-        config::{Config, OriginUrl, Route},
-        entry::Entry,
+        config::{Config, InquiryAbout, OriginUrl, Route},
+        entry::{Entry, Lifetime},
         failure::{Failure, Reason},
         http::{self, CACHE_NAME, KEPT_HEADERS, Method, StoringHeaders},
         time::{Instant, Span},
@@ -30,6 +30,8 @@ use crate::{
 
 /// The largest body of an origin's 4xx that is relayed.
 const MAX_REFUSAL: usize = 65_536;
+/// How long the refusal of a client's own credential is remembered at least.
+const MIN_REFUSAL: Span = Span::SECOND;
 
 /// Calls the origin, and measures the time from just before the call to the last byte of the body.
 /// `held` is an entry that the origin may confirm instead.
@@ -46,26 +48,44 @@ pub(super) async fn compute(
     let fetched = fetch(&keyed.context.env, config.origin_of(Some(route)), &request).map_err(unreachable)?;
     let own = Rc::clone(route);
     let is_validation = held.is_some();
-    let whole: BoxFuture<Result<Received, Failure>> = Box::pin(async move {
-        let response = JsFuture::from(fetched).await.map_err(unreachable)?;
-        let begun = Begun::of(response.unchecked_into(), &own, is_validation)?;
-        let bytes = body::read(begun.response.body(), begun.most).await;
-        Ok(Received { begun, bytes, at: clock::now() })
-    });
-    match timer::within(limit, whole).await {
-        // Another representation than the one held: it is to be asked for (RFC 9111, section 4.3.4).
-        Ok(Ok(received)) if received.confirms_another(held) => {
-            let left = limit.minus(clock::now().since(started));
-            Box::pin(compute(keyed, left, None)).await
+    let whole: BoxFuture<Result<Came, Failure>> = Box::pin(async move {
+        let response: Response = JsFuture::from(fetched).await.map_err(unreachable)?.unchecked_into();
+        if let Some(about) = own.inquiry.as_ref().map(|inquiry| &inquiry.about)
+            && let Some(told) = inquiry_answer::about_credential(&response, about, started, clock::now())
+        {
+            return told.map(Came::Told);
         }
-        Ok(received) if route.origin_policy().is_some() => received?.judged_by_origin(started, keyed, held),
-        Ok(received) => received?.judged(started, route),
+        let begun = Begun::of(response, &own, is_validation)?;
+        let bytes = body::read(begun.response.body(), begun.most).await;
+        Ok(Came::Whole(Received { begun, bytes, at: clock::now() }))
+    });
+    let received = match timer::within(limit, whole).await {
+        Ok(Ok(Came::Whole(received))) => received,
+        Ok(Ok(Came::Told(computed))) => return Ok(computed),
+        Ok(Err(failure)) => return Err(failure),
         Err(unfinished) => {
             abort.abort();
             drop(unfinished);
-            Err(transient(Reason::OriginTimeout))
+            return Err(transient(Reason::OriginTimeout));
         }
+    };
+    if received.confirms_another(held) {
+        // Another representation than the one held: it is to be asked for (RFC 9111, section 4.3.4).
+        let left = limit.minus(clock::now().since(started));
+        return Box::pin(compute(keyed, left, None)).await;
     }
+    if route.origin_policy().is_some() {
+        return received.judged_by_origin(started, keyed, held);
+    }
+    received.judged(started, route)
+}
+
+/// What has come of a call.
+enum Came {
+    /// A response with its body.
+    Whole(Received),
+    /// What the response's head says.
+    Told(Computed),
 }
 
 /// Sends the request of a key to the origin, and passes the answer on as it comes: it is not stored.
@@ -120,8 +140,18 @@ fn request(
             headers.set(name, value)?;
         }
     }
-    for (name, value) in &config.origin_headers {
-        headers.set(name, value)?;
+    for (name, value) in keyed.personal_fields() {
+        headers.set(&name, &value)?;
+    }
+    if let Some((name, tenant)) = route.send_tenant.as_deref().zip(asked.partition.tenant()) {
+        headers.set(name, tenant)?;
+    }
+    let about = route.inquiry.as_ref().map(|inquiry| &inquiry.about);
+    // An identity provider is another party.
+    if about != Some(&InquiryAbout::KeySet) {
+        for (name, value) in &config.secrets.origin_headers {
+            headers.set(name, value)?;
+        }
     }
     for (name, of_entry) in [("if-none-match", "etag"), ("if-modified-since", "last-modified")] {
         if let Some(value) = held.and_then(|entry| entry.header(of_entry)) {
@@ -129,7 +159,8 @@ fn request(
         }
     }
     let init = RequestInit::new();
-    init.set_method(asked.method.as_str());
+    let is_head = matches!(about, Some(InquiryAbout::Credential { is_head: true, .. }));
+    init.set_method(if is_head { "HEAD" } else { asked.method.as_str() });
     init.set_headers(&headers);
     if has_body {
         init.set_body(&match &asked.body {
@@ -190,6 +221,7 @@ impl Begun {
         let retry_after = retry_after.and_then(|field| http::retry_after(&field, clock::now()));
         let status = match route.origin_policy() {
             Some(_) => http::status_of_origin(response.status(), is_validation),
+            None if refuses_client(route, response.status()) => http::Status::Refusal,
             None => http::status(response.status(), retry_after),
         };
         let is_refusal = status == http::Status::Refusal;
@@ -263,7 +295,13 @@ impl Received {
         let Self { begun, bytes, at } = self;
         let bytes = begun.whole(bytes, route)?;
         let status = begun.response.status();
-        let storable = storable(&begun.headers) && (begun.may_store || begun.is_refusal);
+        if let Some(inquiry) = &route.inquiry
+            && (begun.is_refusal || !inquiry_answer::is_good(&inquiry.about, &bytes))
+        {
+            return Err(transient(Reason::OriginNotJson));
+        }
+        let storable = route.inquiry.is_some()
+            || (storable(&begun.headers, route) && (begun.may_store || begun.is_refusal));
         // Validated once per computation, so that what is cached or relayed as JSON is JSON.
         let names_json = http::is_json(&begun.content_type);
         let is_json = names_json
@@ -275,6 +313,9 @@ impl Received {
             // Only the status of a refusal that is not JSON is relayed.
             (true, _) => Default::default(),
         };
+        if refuses_client(route, status) {
+            return Ok(refusal_of_client(route, status, &begun.headers, (headers, bytes), started, at));
+        }
         // A refusal that must not be stored is returned uncached, like any other such answer.
         if begun.is_refusal && storable {
             let content_type = if is_json { begun.content_type } else { String::new() };
@@ -301,18 +342,52 @@ impl Received {
     ) -> Result<Computed, Failure> {
         let Self { begun, bytes, at } = self;
         let bytes = begun.whole(bytes, &keyed.route)?;
+        let status = begun.response.status();
+        if refuses_client(&keyed.route, status) {
+            let parts = (kept(&begun.headers), bytes);
+            return Ok(refusal_of_client(&keyed.route, status, &begun.headers, parts, started, at));
+        }
         let told = helpers::fields(&begun.headers);
-        let answered =
-            Answered { status: begun.response.status(), told, body: Arc::from(bytes), started, at };
+        let answered = Answered { status, told, body: Arc::from(bytes), started, at };
         Ok(answered.computed(keyed, begun.may_store, held))
     }
 }
 
-fn storable(headers: &Headers) -> bool {
+/// Whether the origin refuses the client's own credential.
+fn refuses_client(route: &Route, status: u16) -> bool {
+    route.is_personal() && matches!(status, 401 | 403)
+}
+
+/// A refusal of the client's own credential. It takes the place of the entry in all tiers: what the origin does not show
+/// this client any more, this cache does not either.
+fn refusal_of_client(
+    route: &Route,
+    status: u16,
+    told: &Headers,
+    (mut headers, body): (Vec<(String, String)>, Vec<u8>),
+    started: Instant,
+    at: Instant,
+) -> Computed {
+    let challenge = response::get(told, "www-authenticate");
+    headers.extend(challenge.map(|it| ("www-authenticate".to_owned(), it)));
+    Computed {
+        status,
+        storable: true,
+        headers,
+        body: Arc::from(body),
+        delta: at.since(started),
+        at,
+        lifetime: Some(Lifetime { ttl: route.negative_ttl.max(MIN_REFUSAL), ..Lifetime::default() }),
+        ..Computed::default()
+    }
+}
+
+fn storable(headers: &Headers, route: &Route) -> bool {
     StoringHeaders {
         cache_control: response::get(headers, "cache-control").as_deref(),
         vary: response::get(headers, "vary").as_deref(),
         has_set_cookie: headers.has("set-cookie").unwrap_or(true),
+        is_personal: route.is_personal(),
     }
     .allow()
 }

@@ -73,12 +73,13 @@ fn title(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         508 => "Loop Detected",
-        402 | 406 | 407 | 409..=412 | 414 | 416..=499 => "Client Error",
+        402 | 406 | 407 | 409..=412 | 414 | 416..=428 | 430 | 432..=499 => "Client Error",
         _ => "Internal Server Error",
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use web_sys::Response;
 
 use super::{
+    admission::{self, Admitted},
     answered,
     body::{self, BodyError},
     context::{RequestContext, RequestHead},
@@ -16,14 +17,15 @@ use super::{
     problem::Problem,
     response,
     routed::{Routed, Wait},
-    timer,
+    timer, verification,
 };
 use crate::{
     core::{
+        access::Partition,
         canonical_json,
-        config::{Config, Credentials, Route},
+        config::{Config, Credentials, Route, Verify},
         http::{self, Method},
-        key::{self, MAX_HEADER, Scope},
+        key::{self, KeyParts, MAX_HEADER},
         time::{Instant, Span},
     },
     isolate::{
@@ -62,12 +64,16 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
     if let Some(problem) = bad_target(head, route, method) {
         return Routed::Reject(problem);
     }
-    if has_credentials(head, route) {
-        match route.credentials {
-            Credentials::Bypass => return Routed::Wait(Wait::Bypass(Rc::clone(route))),
-            Credentials::Refuse => return Routed::Reject(credentials_refused()),
-            Credentials::Ignore | Credentials::Origin => {}
+    match route.credentials {
+        Credentials::Verify => {
+            if let Some(problem) = lacks_credential(head, route) {
+                return Routed::Reject(problem);
+            }
         }
+        Credentials::Ignore | Credentials::Origin => {}
+        Credentials::Bypass | Credentials::Refuse if !has_credentials(head, route) => {}
+        Credentials::Bypass => return Routed::Wait(Wait::Bypass(Rc::clone(route))),
+        Credentials::Refuse => return Routed::Reject(credentials_refused()),
     }
     if method == Method::Get {
         return Routed::Wait(Wait::Key(place));
@@ -78,6 +84,14 @@ pub(super) fn check(head: &RequestHead, place: usize) -> Routed {
     }
 }
 
+/// Refuses a request without what its route verifies, before its body is read.
+fn lacks_credential(head: &RequestHead, route: &Route) -> Option<Problem> {
+    let verify = route.verify.as_ref()?;
+    let is_there =
+        |name: &str| head.flags.has_credentials() && head.request.headers().has(name).unwrap_or(false);
+    verify.headers().next().filter(|name| !is_there(name)).map(|_| verification::missing(verify))
+}
+
 /// What is wrong with a request that is passed on because of its method, if anything.
 fn bad_passing(head: &RequestHead, route: &Route) -> Option<Problem> {
     if head.request.method() == "TRACE" {
@@ -85,6 +99,9 @@ fn bad_passing(head: &RequestHead, route: &Route) -> Option<Problem> {
     }
     if route.credentials == Credentials::Refuse && has_credentials(head, route) {
         return Some(credentials_refused());
+    }
+    if let Some(problem) = lacks_credential(head, route) {
+        return Some(problem);
     }
     if head.flags.is_get_or_head() && head.has_body() {
         return Some(body_not_allowed());
@@ -192,7 +209,9 @@ fn options(head: &RequestHead, route: &Route) -> Response {
     }
     if cors::allowed_origin(head).is_some() {
         let mut names = vec!["content-type"];
-        names.extend(route.headers.iter().map(String::as_str).filter(|name| *name != "content-type"));
+        let verified = route.verify.iter().flat_map(Verify::headers);
+        let named = route.headers.iter().map(String::as_str).chain(verified);
+        names.extend(named.filter(|name| *name != "content-type"));
         response::set(&headers, "access-control-allow-methods", &allow);
         response::set(&headers, "access-control-allow-headers", &names.join(", "));
         response::set(&headers, "access-control-max-age", "600");
@@ -229,13 +248,21 @@ async fn read_body(context: &Rc<RequestContext>, route: &Route) -> Result<Vec<u8
     timer::within(BODY_TIMEOUT, reading).await.unwrap_or(Err(BodyError::TooSlow))
 }
 
-fn too_large(route: &Route) -> Problem {
+pub(super) fn too_large(route: &Route) -> Problem {
     let detail = format!("The body may have {} bytes at most.", route.max_request);
     Problem::new(413, "body_too_large", detail)
 }
 
 /// A request that takes time.
-pub(super) struct SlowPath {
+pub(super) enum SlowPath {
+    /// First it must be known who asks.
+    Admission { context: Rc<RequestContext>, place: usize, body: Vec<u8>, started: Instant },
+    /// Its task waits for something.
+    Task(SlowTask),
+}
+
+/// A request whose task waits.
+pub(super) struct SlowTask {
     keyed: Rc<KeyedRequest>,
     raw: Option<RawRequest>,
     next: Next,
@@ -263,18 +290,42 @@ pub(super) fn answer_now(
     started: Instant,
 ) -> Result<Response, Box<SlowPath>> {
     let route = &context.config.routes[place];
-    let known = body.map_err(|why| bad_body(why, route)).and_then(|body| identify(context, place, body));
-    let (request, raw) = match known {
+    let body = match body {
+        Ok(body) => body,
+        Err(why) => return Ok(reject(context, &bad_body(why, route), started)),
+    };
+    match admission::at_once(context, route) {
+        Some(admitted) => answer_admitted(context, place, body, started, &admitted),
+        None => Err(Box::new(SlowPath::Admission { context: Rc::clone(context), place, body, started })),
+    }
+}
+
+/// Refuses a request, and counts it.
+fn reject(context: &RequestContext, problem: &Problem, started: Instant) -> Response {
+    metrics_sender::answered(context, ServedAs::Rejected, started, clock::now());
+    problem.response()
+}
+
+/// Answers a client that may ask, if that needs nothing but memory.
+fn answer_admitted(
+    context: &Rc<RequestContext>,
+    place: usize,
+    body: Vec<u8>,
+    started: Instant,
+    admitted: &Admitted,
+) -> Result<Response, Box<SlowPath>> {
+    let route = &context.config.routes[place];
+    let (request, raw) = match identify(context, place, body, admitted) {
         Ok(known) => known,
-        Err(problem) => {
-            metrics_sender::answered(context, ServedAs::Rejected, started, clock::now());
-            return Ok(problem.response());
-        }
+        Err(problem) => return Ok(reject(context, &problem, started)),
     };
     let mut keyed = Rc::new(KeyedRequest::new(Rc::clone(context), Rc::clone(route), request, None));
-    let mut task = Task::request();
     // Without a wait in between, the clock is read once.
     let now = clock::now();
+    if let Err(problem) = admission::enter_key(&keyed, now) {
+        return Ok(reject(context, &problem, started));
+    }
+    let mut task = Task::request();
     loop {
         let next = match driver::step(&keyed, &mut task, Event::Started, now) {
             Effect::Done(Done::Varies(names)) => match in_memory(&keyed, &names, now) {
@@ -289,14 +340,38 @@ pub(super) fn answer_now(
             Effect::Done(done) => return Ok(answered::respond(&keyed, raw.as_ref(), done, started, now)),
             effect => Next::Perform(task, effect),
         };
-        return Err(Box::new(SlowPath { keyed, raw, next, started }));
+        return Err(Box::new(SlowPath::Task(SlowTask { keyed, raw, next, started })));
     }
 }
 
 impl SlowPath {
-    /// Waits for the task's end.
+    /// Waits for the answer.
     pub(super) async fn answer(self: Box<Self>) -> Response {
-        let Self { mut keyed, raw, mut next, started } = *self;
+        let mut slow = self;
+        loop {
+            match *slow {
+                Self::Task(slow) => return slow.answer().await,
+                Self::Admission { context, place, body, started } => {
+                    let route = &context.config.routes[place];
+                    let admitted = match admission::admit(&context, route).await {
+                        Ok(admitted) => admitted,
+                        Err(problem) => return reject(&context, &problem, started),
+                    };
+                    match answer_admitted(&context, place, body, started, &admitted) {
+                        Ok(response) => return response,
+                        // Its task.
+                        Err(next) => slow = next,
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl SlowTask {
+    /// Waits for the task's end.
+    async fn answer(self) -> Response {
+        let Self { mut keyed, raw, mut next, started } = self;
         let done = loop {
             let done = match next {
                 Next::Perform(task, effect) => driver::drive(Rc::clone(&keyed), task, effect).await,
@@ -321,6 +396,12 @@ impl SlowPath {
     }
 }
 
+/// The same request with the key of its own variant; `None` if it has had too many.
+pub(super) fn next_variant(keyed: &KeyedRequest, names: &[String]) -> Option<KeyedRequest> {
+    let variant = keyed.variant(names.to_vec());
+    (keyed.rounds < MAX_ROUNDS && variant.request.key != keyed.request.key).then_some(variant)
+}
+
 /// The request for its own variant, if memory holds that.
 fn in_memory(keyed: &KeyedRequest, names: &[String], now: Instant) -> Option<KeyedRequest> {
     let variant = keyed.variant(names.to_vec());
@@ -340,10 +421,9 @@ fn in_memory(keyed: &KeyedRequest, names: &[String], now: Instant) -> Option<Key
 /// How a request goes on whose key has other variants: with its own variant's key, or uncached. A purge of the key is one
 /// of its variants, which other isolates may have stored, so its floor is learned first.
 async fn of_variant(keyed: Rc<KeyedRequest>, names: Vec<String>) -> (Rc<KeyedRequest>, Task) {
-    let variant = keyed.variant(names);
-    if variant.request.key == keyed.request.key || keyed.rounds >= MAX_ROUNDS {
+    let Some(variant) = next_variant(&keyed, &names) else {
         return (keyed, Task::uncached());
-    }
+    };
     if keyed.rounds == 0 {
         driver::run(Rc::clone(&keyed), Task::learn(), Event::Started).await;
     }
@@ -367,6 +447,7 @@ fn identify(
     context: &RequestContext,
     place: usize,
     body: Vec<u8>,
+    admitted: &Admitted,
 ) -> Result<(Rc<CacheRequest>, Option<RawRequest>), Problem> {
     let route = &context.config.routes[place];
     // The method was checked before.
@@ -374,7 +455,7 @@ fn identify(
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
     let has_one_target = method != Method::Get && route.prefix().is_none();
     let target = if has_one_target { String::new() } else { context.target().path_and_query().to_owned() };
-    let raw = RawRequest { route: place, method, target, headers, body };
+    let raw = RawRequest { route: place, client: admitted.client, method, target, headers, body };
     if let Some(request) = globals::with(|globals| Some(Rc::clone(&globals.memo.get(&raw)?.request))) {
         return Ok((request, Some(raw)));
     }
@@ -397,7 +478,9 @@ fn identify(
             (http::plain_escapes(context.target().path()), RequestBody::Json(body.into()))
         }
     };
-    let request = Rc::new(keyed(&context.config, route, method, target, raw.headers.clone(), body));
+    let partition = route.partition(&admitted.identity).ok_or_else(verification::no_tenant)?;
+    let request = keyed(&context.config, route, partition, method, target, raw.headers.clone(), body);
+    let request = Rc::new(request);
     let prepared = Prepared::new(Rc::clone(&request));
     let is_remembered = globals::with(|globals| globals.memo.put(&raw, prepared));
     Ok((request, is_remembered.then_some(raw)))
@@ -417,21 +500,22 @@ pub(super) fn canonical_target(path_and_query: &str, route: &Route) -> Result<St
 pub(super) fn keyed(
     config: &Config,
     route: &Route,
+    partition: Partition,
     method: Method,
     target: String,
     headers: Vec<(String, Option<String>)>,
     body: RequestBody,
 ) -> CacheRequest {
-    let scope = Scope {
+    let parts = KeyParts {
         version: &config.cache_version,
-        route: config.origin_of(Some(route)).map_or("ORIGIN", |origin| origin.as_str()),
+        origin: config.origin_of(Some(route)).map_or("ORIGIN", |origin| origin.as_str()),
         method: route.methods.keyed(method).as_str(),
         path: &target,
         headers: &headers,
     };
     let key = match &body {
-        RequestBody::Json(text) => key::key(&scope, text),
-        RequestBody::Raw(bytes) => key::key(&scope, &key::raw_body(bytes)),
+        RequestBody::Json(text) => key::key(&partition, &parts, text),
+        RequestBody::Raw(bytes) => key::key(&partition, &parts, &key::raw_body(bytes)),
     };
-    CacheRequest { key, method, target, body, headers }
+    CacheRequest { key, partition, method, target, body, headers }
 }

@@ -70,13 +70,21 @@ pub(super) fn json(status: u16, value: &Value) -> Response {
     with_text(status, &headers, &canonical_json::text(value))
 }
 
+/// A cache behind this one must not give a client's answer to another.
+fn vary_by_credentials(headers: &Headers, route: &Route) {
+    for name in route.credential_fields().filter(|_| route.tells_clients_apart()) {
+        let _ = headers.append("vary", name);
+    }
+}
+
 /// An answer of the origin as it was, to the client that has asked for it alone.
-pub(super) fn passed(computed: &Computed) -> Response {
+pub(super) fn passed(route: &Route, computed: &Computed) -> Response {
     let headers = headers(&[]);
     for (name, value) in &computed.headers {
         let _ = headers.append(name, value);
     }
     let _ = headers.append("cache-status", &CacheStatus::Miss.value());
+    vary_by_credentials(&headers, route);
     if !http::has_body(computed.status) {
         return empty(computed.status, &headers);
     }
@@ -155,6 +163,7 @@ fn headers_of_entry(route: &Route, entry: &Entry, status: CacheStatus, now: Inst
     }
     // After what caches behind this one have said (RFC 9211, section 2).
     let _ = headers.append("cache-status", &status.value());
+    vary_by_credentials(&headers, route);
     if route.methods.get && entry.status == 200 {
         set(&headers, "accept-ranges", "bytes");
     }

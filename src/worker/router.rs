@@ -6,7 +6,7 @@ use web_sys::{Request, Response};
 use worker::{Context, Env};
 
 use super::{
-    admin, assets,
+    admin, admission, assets,
     context::{RequestContext, RequestHead, RequestTarget},
     cors, forward, globals, invalidation, metrics_sender,
     platform::{background, clock},
@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     core::{
-        config::{ConfigError, OriginUrl},
+        access::Identity,
+        config::{ConfigError, OriginUrl, Route},
         http::{self, CACHE_NAME},
         time::Span,
     },
@@ -113,24 +114,29 @@ pub(super) fn at_once(context: &RequestContext, routed: Routed) -> Result<Respon
 
 /// The answer of a request that takes time.
 pub(super) async fn wait_and_answer(context: &Rc<RequestContext>, wait: Wait) -> Response {
-    let config = &context.config;
     let response = match wait {
         Wait::Body(place) => request::answer(context, place).await,
         Wait::Key(place) => request::answer_body(context, place, Ok(Vec::new()), clock::now()).await,
         Wait::Admin => admin::answer(context).await,
-        Wait::Forward => pass(context, config.origin_of(None), context.target().path_and_query()).await,
-        Wait::Bypass(route) => {
-            pass(context, config.origin_of(Some(&route)), context.target().path_and_query()).await
-        }
+        Wait::Forward => pass(context, None, &Identity::ANONYMOUS).await,
+        Wait::Bypass(route) => match admission::admit(context, &route).await {
+            Ok(admitted) => pass(context, Some(&route), &admitted.identity).await,
+            Err(problem) => {
+                let now = clock::now();
+                metrics_sender::answered(context, ServedAs::Rejected, now, now);
+                problem.response()
+            }
+        },
         Wait::Asset => assets::file(context).await.unwrap_or_else(problem::not_found),
     };
     cors::with_cors(context, response)
 }
 
-async fn pass(context: &Rc<RequestContext>, origin: Option<&OriginUrl>, path_and_query: &str) -> Response {
+/// Passes a request on uncached: one of a route, or else of a path in `FORWARD`.
+async fn pass(context: &Rc<RequestContext>, route: Option<&Rc<Route>>, identity: &Identity) -> Response {
     let started = clock::now();
-    let response = forward::forward(context, origin, path_and_query).await;
-    invalidation::invalidate(context, &response).await;
+    let response = forward::forward(context, route.map(|it| &**it), identity).await;
+    invalidation::invalidate(context, route, identity, &response).await;
     metrics_sender::answered(context, ServedAs::Bypass, started, clock::now());
     response
 }

@@ -174,7 +174,9 @@ pub(crate) fn fields(input: &[u8]) {
     ]);
     let bytes = edited(&seeds, input);
     let text = String::from_utf8_lossy(&bytes);
-    let allowed = StoringHeaders { cache_control: Some(&text), vary: None, has_set_cookie: false }.allow();
+    let allowed =
+        StoringHeaders { cache_control: Some(&text), vary: None, has_set_cookie: false, is_personal: false }
+            .allow();
     let lower = text.to_ascii_lowercase();
     if !text.contains('"') && !lower.contains("private") && !lower.contains("no-store") {
         assert!(allowed, "nothing forbids it: {text}");
@@ -183,7 +185,15 @@ pub(crate) fn fields(input: &[u8]) {
     if !text.contains('"') && parts.any(|it| matches!(it, "no-store" | "private")) {
         assert!(!allowed, "it is forbidden: {text}");
     }
-    assert!(!StoringHeaders { cache_control: Some(&text), vary: Some("*"), has_set_cookie: false }.allow());
+    assert!(
+        !StoringHeaders {
+            cache_control: Some(&text),
+            vary: Some("*"),
+            has_set_cookie: false,
+            is_personal: false
+        }
+        .allow()
+    );
     let _ = (http::is_json(&text), http::list_names(&text, http::CACHE_NAME));
     assert!(http::none_match_names(&format!("{text}, \"mine\""), "\"mine\""));
     if let Some(delay) = http::retry_after(&text, Instant(1_700_000_000_000)) {
@@ -215,6 +225,7 @@ fn messages() -> Vec<Vec<u8>> {
         Message::Fail { token: 1_700_000_000_000, failure },
         Message::Purge { hard: false, physical: Span(600_000) },
         Message::Inspect,
+        Message::Snapshot,
     ];
     let mut seeds: Vec<_> = all.iter().map(|it| message::encode_message(it, b"entry")).collect();
     let newer = Answer::Newer { generation: 3, age: Span(1), ttl: Span(2) };
@@ -274,7 +285,7 @@ fn take(state: &mut lease::State, message: &Message, now: Instant) {
         Message::Commit { token, age, lifetime } => drop(state.commit(token, age, lifetime, now)),
         Message::Fail { token, failure } => drop(state.fail(token, failure, now, Draw::NEVER_EARLY)),
         Message::Purge { hard, physical } => drop(state.purge(hard, physical, now)),
-        Message::Inspect => drop(state.inspect(0, now)),
+        Message::Inspect | Message::Snapshot => drop(state.inspect(0, now)),
     }
     let _ = (state.next_clean_up(now), state.clean_up(0, now));
 }

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { mock, test } from "node:test";
 
+import { SignJWT, exportJWK, generateKeyPair, generateSecret } from "jose";
+
 import * as helpers from "../../src/worker/helpers.js";
 import { BROKEN, TICKS, TICK, TOO_SLOW } from "../../src/worker/slow_bodies.js";
 
-const { FLAGS, LENGTH, copy, forget, requestFlags, sleep, wake } = helpers;
+const { FLAGS, LENGTH, copy, forget, requestFlags, sleep, verifySignature, wake } = helpers;
 const source = (name) => readFileSync(new URL(`../../src/worker/${name}`, import.meta.url), "utf8");
 
 function flagsOf(method, headers = {}, names = []) {
@@ -119,5 +121,26 @@ test("a sleep ends by its timer, when it is woken, or when it is forgotten", asy
     assert.deepEqual(ended, ["timer", "woken", "forgotten"]);
   } finally {
     mock.timers.reset();
+  }
+});
+
+test("a signature is verified by its key and algorithm alone", async () => {
+  for (const algorithm of ["HS256", "HS512", "RS256", "PS384", "ES256", "ES512", "EdDSA"]) {
+    const isSecret = algorithm.startsWith("HS");
+    const secret = await generateSecret(isSecret ? algorithm : "HS256", { extractable: true });
+    const pair = isSecret
+      ? { publicKey: secret, privateKey: secret }
+      : await generateKeyPair(algorithm, { extractable: true });
+    const signing = new SignJWT({ a: 1 }).setProtectedHeader({ alg: algorithm });
+    const [header, claims, signature] = (await signing.sign(pair.privateKey)).split(".");
+    const jwk = JSON.stringify(await exportJWK(pair.publicKey));
+    const bytes = new Uint8Array(Buffer.from(signature, "base64url"));
+    const verify = (/** @type {any} */ key, name = algorithm, signed = `${header}.${claims}`) =>
+      verifySignature(key, name, bytes, signed).catch(() => "no such key");
+    assert.equal(await verify(jwk), true, algorithm);
+    assert.equal(await verify(jwk, algorithm, `${header}.${claims}A`), false);
+    assert.notEqual(await verify(jwk, algorithm === "RS256" ? "PS256" : "RS256"), true);
+    assert.equal(await verify('{"kty":"none"}'), "no such key");
+    assert.equal(await verify("{}", "none"), "no such key");
   }
 });

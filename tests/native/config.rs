@@ -56,8 +56,12 @@ fn a_minimal_configuration_has_the_documented_defaults() {
     assert_eq!((config.page, config.development), (false, false));
     assert_eq!(config.flush_interval, Span(10_000));
     assert_eq!(config.memory_bytes, 33_554_432);
-    assert_eq!((config.location_hint, config.admin_token), (None, None));
-    assert!(config.forward.is_empty() && config.cors_origins.is_empty() && config.origin_headers.is_empty());
+    assert_eq!((config.location_hint, config.secrets.admin_token), (None, None));
+    assert!(
+        config.forward.is_empty()
+            && config.cors_origins.is_empty()
+            && config.secrets.origin_headers.is_empty()
+    );
     let route = &config.routes[0];
     assert_eq!((route.path.as_str(), &route.fields), ("/a", &BodyFields::All));
     assert!(route.headers.is_empty());
@@ -334,9 +338,9 @@ fn cors_origins_are_web_origins() {
 #[test]
 fn secrets_are_long_enough_and_never_shown() {
     for fine in ["x".repeat(16), "~".repeat(512)] {
-        assert_eq!(good(json!({ "ADMIN_TOKEN": fine.clone() })).admin_token, Some(fine));
+        assert_eq!(good(json!({ "ADMIN_TOKEN": fine.clone() })).secrets.admin_token, Some(fine));
     }
-    assert_eq!(good(json!({ "ADMIN_TOKEN": "" })).admin_token, None);
+    assert_eq!(good(json!({ "ADMIN_TOKEN": "" })).secrets.admin_token, None);
     for wrong in
         ["x".repeat(15), "x".repeat(513), format!("secret secret {}", "x".repeat(16)), "ü".repeat(16)]
     {
@@ -346,7 +350,7 @@ fn secrets_are_long_enough_and_never_shown() {
     }
     assert_eq!(refused(json!({ "ADMIN_TOKEN": 12_345_678_901_234_567_u64 })), "ADMIN_TOKEN");
 
-    let headers = |value: Value| good(json!({ "ORIGIN_HEADERS": value })).origin_headers;
+    let headers = |value: Value| good(json!({ "ORIGIN_HEADERS": value })).secrets.origin_headers;
     assert!(headers(json!("")).is_empty());
     assert!(headers(json!("{}")).is_empty());
     let kept = [("authorization".to_owned(), "Bearer x".to_owned())];
@@ -566,7 +570,14 @@ fn what_the_origin_decides_has_its_own_settings_and_defaults() {
         "methods": ["GET"], "ttl": 60, "stale_while_revalidate": 0, "stale_if_error": 30, "heuristic": 0,
         "heuristic_most": 10, "forward": "all", "max_variants": 2, "credentials": "origin",
     });
-    let read = good(route(all)).routes[0].clone();
+    assert_eq!(
+        refused(route(all.clone())),
+        "DIGEST_SECRET",
+        "a key that varies by a credential holds its digest"
+    );
+    let mut all = route(all);
+    all["DIGEST_SECRET"] = json!("0123456789abcdef0123456789abcdef");
+    let read = good(all).routes[0].clone();
     let expected = OriginPolicy {
         most_fresh: Some(Span(60_000)),
         stale_while_revalidate: Some(Span::ZERO),

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use crate::promises::shared;
 use xfetch_edge::{
     core::{
         entry::Entry,
         failure::{Failure, PASS_TTL, Reason},
         global_rate::RateShare,
-        key::{self, Scope},
+        key::{self, KeyParts},
         purge::Floor,
         time::{Instant, Span},
         xfetch::Draw,
@@ -286,23 +287,23 @@ fn stored_bytes_of_another_key_are_refused_however_similar_the_keys_are() {
 fn a_change_of_any_part_of_a_scope_changes_the_key() {
     let header = |value: Option<&str>| [("x-a".to_owned(), value.map(str::to_owned))];
     let (one, two, none) = (header(Some("1")), header(Some("2")), header(None));
-    let plain = Scope { version: "1", route: "https://a", method: "POST", path: "/a", headers: &one };
+    let plain = KeyParts { version: "1", origin: "https://a", method: "POST", path: "/a", headers: &one };
     let scopes = [
         plain,
-        Scope { version: "2", ..plain },
-        Scope { route: "https://b", ..plain },
-        Scope { method: "PUT", ..plain },
-        Scope { path: "/b", ..plain },
-        Scope { headers: &two, ..plain },
-        Scope { headers: &none, ..plain },
-        Scope { headers: &[], ..plain },
+        KeyParts { version: "2", ..plain },
+        KeyParts { origin: "https://b", ..plain },
+        KeyParts { method: "PUT", ..plain },
+        KeyParts { path: "/b", ..plain },
+        KeyParts { headers: &two, ..plain },
+        KeyParts { headers: &none, ..plain },
+        KeyParts { headers: &[], ..plain },
     ];
     for (place, scope) in scopes.iter().enumerate() {
-        let own = key::key(scope, "{}");
-        assert_ne!(own.hash, key::key(scope, "[]").hash, "and so does the body");
+        let own = key::key(&shared(), scope, "{}");
+        assert_ne!(own.hash, key::key(&shared(), scope, "[]").hash, "and so does the body");
         for other in &scopes[..place] {
-            assert_ne!(own.hash, key::key(other, "{}").hash, "{scope:?} {other:?}");
-            assert_ne!(own.text, key::key(other, "{}").text);
+            assert_ne!(own.hash, key::key(&shared(), other, "{}").hash, "{scope:?} {other:?}");
+            assert_ne!(own.text, key::key(&shared(), other, "{}").text);
         }
     }
 }

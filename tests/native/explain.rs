@@ -2,30 +2,33 @@
 
 use std::sync::Arc;
 
+use crate::promises::shared;
 use proptest::prelude::*;
 use xfetch_edge::{
     core::{
         config::{Beta, Config, Route},
         entry::{self, Entry, Lifetime},
         failure::{Failure, Reason},
-        key::{self, Key, Scope},
+        key::{self, Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
         xfetch::{Chance, Draw},
     },
     isolate::{
         computation::TriggerOutcome,
-        explain::{ExpectedAnswer, ExpectedRefresh, at_object, explain},
+        explain::{ExpectedAnswer, ExpectedRefresh, Source, explain},
         metrics::{MetricEvent, ServedAs},
         served::{Answered, Served},
         state::IsolateState,
-        step::{Background, Done, Effect, Event, KeyedRoute, NoFields, Step},
+        step::{Background, Done, Effect, Event, KeyedRoute, NoFields, ObjectError, Step},
         task::Task,
     },
     protocol::{
         colo_record::ColoRecord,
-        lease::State,
-        message::{Answer, LeaseRequest},
+        entry_format,
+        message::{self, Answer, LeaseRequest, Message},
+        object::{Incoming, KeyObject, Output},
+        snapshot::Snapshot,
     },
 };
 
@@ -41,7 +44,11 @@ fn route(beta: Beta) -> Route {
 }
 
 fn key() -> Key {
-    key::key(&Scope { version: "1", route: "test", method: "POST", path: "/a", headers: &[] }, "{}")
+    key::key(
+        &shared(),
+        &KeyParts { version: "1", origin: "test", method: "POST", path: "/a", headers: &[] },
+        "{}",
+    )
 }
 
 /// An entry of this age in milliseconds, negative for one from the future.
@@ -68,19 +75,80 @@ fn stored(key: &Key, generation: u64, age: i64) -> Arc<Entry> {
     })
 }
 
+/// A key's object with its storage.
+#[derive(Default)]
+struct Object {
+    object: KeyObject,
+    state: Option<Vec<u8>>,
+    entry: Option<(u64, Vec<u8>)>,
+}
+
+impl Object {
+    /// Handles an encoded message; `None` if it sleeps.
+    fn on(&mut self, bytes: &[u8], now: Instant) -> Option<Vec<u8>> {
+        let incoming = Incoming { from: 1, bytes, now, spread: Draw::NEVER_EARLY };
+        let mut reply = None;
+        for output in self.object.on(self.state.as_deref(), incoming) {
+            match output {
+                Output::SaveState(state) => self.state = Some(state),
+                Output::StoreEntry { generation, bytes } => self.entry = Some((generation, bytes)),
+                Output::DropEntry => self.entry = None,
+                Output::DeleteAll => (self.state, self.entry) = (None, None),
+                Output::Reply { bytes, .. } => reply = Some(bytes.to_vec()),
+                Output::ReplyWithEntry { mut bytes, generation, .. } => {
+                    let entry = self.entry.as_ref().filter(|(stored, _)| *stored == generation);
+                    bytes.extend_from_slice(entry.map_or(&[][..], |(_, bytes)| bytes));
+                    reply = Some(bytes);
+                }
+                Output::Sleep { .. } | Output::SetAlarm(_) => {}
+            }
+        }
+        reply
+    }
+
+    fn ask(&mut self, message: &Message, entry: &[u8], now: Instant) -> Answer {
+        let reply = self.on(&message::encode_message(message, entry), now).expect("it does not sleep");
+        message::decode_reply(&reply).expect("a reply").0.answer
+    }
+
+    /// What an explanation is given of it.
+    fn snapshot(&mut self) -> Snapshot {
+        let before = (self.state.clone(), self.entry.clone());
+        let reply =
+            self.on(&message::encode_message(&Message::Snapshot, &[]), NOW).expect("it does not sleep");
+        assert_eq!((self.state.clone(), self.entry.clone()), before, "a snapshot changes nothing");
+        let (_, body) = message::decode_reply(&reply).expect("a reply");
+        assert!(Snapshot::read(&body[..body.len().min(3)]).is_none());
+        Snapshot::read(body).expect("it is whole")
+    }
+}
+
+/// How a request goes on that leads a computation.
+#[derive(Debug, PartialEq)]
+enum Led {
+    Computes,
+    Waits,
+}
+
 /// What one real request gets: its answer, or `None` if it waits, whether it triggered a refresh, and with what
 /// result.
 struct Taken {
     served: Option<Served>,
-    leads: bool,
+    leads: Option<Led>,
     refresh: Option<ExpectedRefresh>,
 }
 
-fn take(state: &mut IsolateState, subject: KeyedRoute<'_>, colo: Option<&[u8]>, bits: u64) -> Taken {
+fn take(
+    state: &mut IsolateState,
+    subject: KeyedRoute<'_>,
+    colo: Option<&[u8]>,
+    object: &mut Option<Object>,
+    bits: u64,
+) -> Taken {
     let bytes = || colo.map(<[u8]>::to_vec);
     let mut task = Task::request();
     let mut event = Event::Started;
-    let mut taken = Taken { served: None, leads: false, refresh: None };
+    let mut taken = Taken { served: None, leads: None, refresh: None };
     for _ in 0..10 {
         let Step { effect, notes } = task.on(event, subject, state, NOW, Chance(Some(bits)));
         for event in &notes.events {
@@ -94,7 +162,37 @@ fn take(state: &mut IsolateState, subject: KeyedRoute<'_>, colo: Option<&[u8]>, 
                 Background::Refresh(order) if order.for_whom.is_none() => {
                     taken.refresh = Some(ExpectedRefresh::Begins);
                 }
-                Background::Refresh(_) => taken.leads = true,
+                Background::Refresh(_) => {
+                    let mut lead = Task::new(background);
+                    let mut event = Event::Started;
+                    for _ in 0..10 {
+                        let step = lead.on(event, subject, state, NOW, Chance(Some(bits)));
+                        woken = step.notes.wake.into_iter().next().or(woken);
+                        event = match step.effect {
+                            Effect::LookUpColo => Event::Colo(bytes()),
+                            Effect::WriteColo { .. } => Event::Written,
+                            Effect::Send { bytes, .. } => match object {
+                                Some(object) => match object.on(&bytes, NOW) {
+                                    Some(reply) => Event::Object(Ok(reply)),
+                                    None => {
+                                        taken.leads = Some(Led::Waits);
+                                        break;
+                                    }
+                                },
+                                None => Event::Object(Err(ObjectError::Broken)),
+                            },
+                            Effect::CallOrigin { .. } => {
+                                taken.leads = Some(Led::Computes);
+                                break;
+                            }
+                            Effect::Sleep { .. } => {
+                                taken.leads = Some(Led::Waits);
+                                break;
+                            }
+                            Effect::Done(_) => break,
+                        };
+                    }
+                }
                 Background::SharedLook { .. } => {
                     let mut look = Task::new(background);
                     look.on(Event::Started, subject, state, NOW, Chance(None));
@@ -103,6 +201,9 @@ fn take(state: &mut IsolateState, subject: KeyedRoute<'_>, colo: Option<&[u8]>, 
                 }
                 Background::Adopt(_) | Background::SharedWait { .. } => {}
             }
+        }
+        if taken.leads.is_some() {
+            return taken;
         }
         event = match effect {
             Effect::LookUpColo => Event::Colo(bytes()),
@@ -118,6 +219,83 @@ fn take(state: &mut IsolateState, subject: KeyedRoute<'_>, colo: Option<&[u8]>, 
         };
     }
     panic!("a request goes on for ever");
+}
+
+/// What the key's object holds: an entry of this age and with these windows in seconds, and what has happened since.
+#[derive(Clone, Debug)]
+struct Stored {
+    entry: Option<(u64, u64, u64)>,
+    since: Since,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    Nothing,
+    Leased,
+    Failed,
+    Refused,
+    Purged { hard: bool },
+}
+
+fn any_object() -> impl Strategy<Value = Option<Stored>> {
+    let since = prop::sample::select(vec![
+        Since::Nothing,
+        Since::Leased,
+        Since::Failed,
+        Since::Refused,
+        Since::Purged { hard: false },
+        Since::Purged { hard: true },
+    ]);
+    let windows = || prop::sample::select(vec![0_u64, 20, 60]);
+    let entry = prop::option::of((0_u64..80_000, windows(), windows()));
+    prop::option::of((entry, since).prop_map(|(entry, since)| Stored { entry, since }))
+}
+
+fn object(key: &Key, stored: &Stored) -> Object {
+    let mut object = Object::default();
+    let request = LeaseRequest { lease: Span(20_000), expected: Span(1_500), ..LeaseRequest::default() };
+    let acquire = |seen| Message::Acquire { seen, nonce: Some(seen + 1), request };
+    let mut seen = 0;
+    if let Some((age, swr, sie)) = stored.entry {
+        let at = NOW.minus(Span(age));
+        let Answer::Granted { token } = object.ask(&acquire(0), &[], at) else { panic!("not granted") };
+        let lifetime = Lifetime {
+            ttl: Span(TTL),
+            stale_while_revalidate: Span(swr * 1_000),
+            stale_if_error: Span(sie * 1_000),
+            kept: Span::ZERO,
+        };
+        let entry = Entry { stored_at: at, lifetime, ..(*self::stored(key, token, 0)).clone() };
+        let commit = Message::Commit { token, age: Span::ZERO, lifetime };
+        assert_eq!(object.ask(&commit, &entry_format::encode(&entry), at), Answer::Committed);
+        seen = token;
+    }
+    let lease = |object: &mut Object| match object.ask(&acquire(seen), &[], NOW.minus(Span(100))) {
+        Answer::Granted { token } => Some(token),
+        _ => None,
+    };
+    match stored.since {
+        Since::Nothing => {}
+        Since::Leased => drop(lease(&mut object)),
+        Since::Failed | Since::Refused => {
+            let failure = match stored.since {
+                Since::Refused => Failure::Negative {
+                    status: 404,
+                    content_type: String::new(),
+                    body: String::new(),
+                    ttl: Span(5_000),
+                },
+                _ => Failure::Transient { reason: Reason::OriginError, retry_after: None },
+            };
+            if let Some(token) = lease(&mut object) {
+                object.ask(&Message::Fail { token, failure }, &[], NOW.minus(Span(50)));
+            }
+        }
+        Since::Purged { hard } => {
+            object.ask(&Message::Purge { hard, physical: Span(70_000) }, &[], NOW.minus(Span(50)));
+        }
+    }
+    object
 }
 
 /// Ages around every border of an entry's life.
@@ -149,6 +327,7 @@ proptest! {
         colo in prop::option::of((1_u64..4, any_age())),
         floor in prop::option::of((0_u64..4, any::<bool>())),
         mark in any_mark(),
+        at_object in any_object(),
         beta in prop::sample::select(vec![Beta::Fixed(1.0), Beta::Fixed(6.0), Beta::Auto { late_share: 0.01, max_beta: 6.0 }]),
         requests in 0_u64..30,
         bits in any::<u64>(),
@@ -188,10 +367,12 @@ proptest! {
         // What others do in the isolate is not part of the explanation.
         state.gate.begin([9; 32], NOW, Span(5_000));
 
-        let explained = explain(&state, subject, record.as_deref(), None, NOW);
-        let again = explain(&state, subject, record.as_deref(), None, NOW);
+        let mut object = at_object.map(|stored| self::object(&key, &stored));
+        let snapshot = object.as_mut().map(Object::snapshot);
+        let explained = explain(&state, subject, record.as_deref(), snapshot.as_ref(), NOW);
+        let again = explain(&state, subject, record.as_deref(), snapshot.as_ref(), NOW);
         prop_assert_eq!(&explained, &again, "an explanation changes nothing");
-        let taken = take(&mut state.clone(), subject, record.as_deref(), bits);
+        let taken = take(&mut state.clone(), subject, record.as_deref(), &mut object, bits);
 
         match (&explained.answer, &taken.served) {
             (ExpectedAnswer::Entry(entry), Some(Served { class, answer: Answered::Entry { entry: served, .. } })) => {
@@ -203,8 +384,8 @@ proptest! {
                 prop_assert!(!is_entry);
                 prop_assert_eq!(explained.class, Some(*class));
             }
-            (ExpectedAnswer::Leads, None) => prop_assert!(taken.leads),
-            (ExpectedAnswer::Waits, None) => prop_assert!(!taken.leads),
+            (ExpectedAnswer::Leads, None) => prop_assert_eq!(taken.leads, Some(Led::Computes)),
+            (ExpectedAnswer::Waits, None) => prop_assert_ne!(taken.leads, Some(Led::Computes)),
             (expected, served) => prop_assert!(false, "explained {:?}, but served {:?}", expected, served),
         }
         // The draw is uniform, so it triggers when it is below the probability.
@@ -216,52 +397,8 @@ proptest! {
         if let Some(refresh) = taken.refresh {
             prop_assert_eq!(explained.refresh, Some(refresh));
         }
-        if explained.class == Some(ServedAs::HitStale) && matches!(mark, Mark::UnderWay) && !explained.reads_colo {
+        if explained.class == Some(ServedAs::HitStale) && matches!(mark, Mark::UnderWay) && explained.source == Source::Memory {
             prop_assert_eq!(explained.refresh, Some(ExpectedRefresh::Blocked(TriggerOutcome::Contention)));
         }
-    }
-
-    #[test]
-    fn what_the_object_would_answer_is_what_it_then_answers(
-        has_entry in any::<bool>(), age in 0_u64..32_000, fails in any::<bool>(), is_held in any::<bool>(),
-        later in 0_u64..8_000, seen in prop::sample::select(vec![0, 1, u64::MAX]),
-    ) {
-        let request = LeaseRequest { lease: Span(20_000), expected: Span(1_500), ..LeaseRequest::default() };
-        let lifetime = route(Beta::Fixed(1.0)).lifetime;
-        let mut object = State::default();
-        let committed = NOW.minus(Span(age));
-        let granted = |answer: Answer| match answer {
-            Answer::Granted { token } => token,
-            other => panic!("expected a grant, not {other:?}"),
-        };
-        let mut generation = 0;
-        if has_entry {
-            generation = granted(object.acquire(0, None, request, committed));
-            object.commit(generation, Span::ZERO, lifetime, committed);
-        }
-        let at = NOW.plus(Span(later));
-        if fails || is_held {
-            let token = granted(object.acquire(generation, None, request, NOW));
-            if fails {
-                let failure = Failure::Transient { reason: Reason::OriginError, retry_after: None };
-                object.fail(token, failure, NOW, Draw::NEVER_EARLY);
-            }
-        }
-        let seen = if seen == u64::MAX { generation } else { seen };
-        let Answer::Inspected(inspection) = object.inspect(0, at) else { panic!("not inspected") };
-        let expected = at_object(&inspection, seen, lifetime);
-        let taken = match object.acquire(seen, None, request, at) {
-            Answer::Newer { age, .. } if age < Span(30_000) => ExpectedAnswer::FromObject,
-            // An entry that may not be served is the same as none: the request asks again, having seen it.
-            Answer::Newer { generation, .. } => match object.acquire(generation, None, request, at) {
-                Answer::Granted { .. } => ExpectedAnswer::Leads,
-                Answer::Failed { .. } => ExpectedAnswer::Refused,
-                _ => ExpectedAnswer::Waits,
-            },
-            Answer::Held { .. } => ExpectedAnswer::Waits,
-            Answer::Failed { .. } => ExpectedAnswer::Refused,
-            _ => ExpectedAnswer::Leads,
-        };
-        prop_assert_eq!(expected, taken);
     }
 }

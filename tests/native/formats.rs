@@ -15,7 +15,7 @@ use xfetch_edge::{
         xfetch::Draw,
     },
     isolate::metrics::{
-        self, Batch, Counters, Flusher, Gauges, Ledger, MetricEvent, MetricsRequest, ServedAs,
+        self, Batch, Counters, Flusher, Gauges, Ledger, MetricEvent, MetricsRequest, ServedAs, Spent,
     },
     protocol::{
         codec,
@@ -69,6 +69,9 @@ fn what_version_1_has_written_is_refused_by_its_version_and_its_floors_are_kept(
         assert_eq!(message::decode_message(&former(name)), None, "{name}");
     }
     assert_eq!(message::decode_reply(&former("newer.v1")), None);
+    let (sent, stored) = (former("metrics-flush.v1"), former("metrics-ledger.v1"));
+    assert_eq!(codec::split::<MetricsRequest>(metrics::FORMAT, &sent), None);
+    assert_eq!(codec::split::<Ledger>(metrics::FORMAT, &stored), None);
     assert_eq!(object::stored_lease(&former("object-state.v1")).committed_generation(), None);
 }
 
@@ -121,6 +124,7 @@ fn messages_of_version_2_are_decoded_and_others_are_not() {
         ("fail.v2", Message::Fail { token: 9, failure: failure() }, b""),
         ("purge.v2", Message::Purge { hard: true, physical: Span(65_000) }, b""),
         ("inspect.v2", Message::Inspect, b""),
+        ("snapshot.v2", Message::Snapshot, b""),
     ];
     for (name, message, entry) in messages {
         let sent = frozen(name, &message::encode_message(&message, entry));
@@ -246,17 +250,18 @@ fn an_objects_state_of_version_2_is_decoded() {
 }
 
 #[test]
-fn messages_to_the_metrics_object_and_its_ledger_of_version_1_are_decoded() {
+fn messages_to_the_metrics_object_and_its_ledger_of_version_2_are_decoded() {
     let mut flusher = Flusher::default();
     flusher.fold(MetricEvent::Answered { class: ServedAs::HitFresh, took: Span(3) });
+    flusher.spend("/a", Some("acme"), Spent::computation(Span(1_500)));
     let batch =
         flusher.next_batch(Gauges::default(), false, || "a1".to_owned()).expect("something is counted");
     let request = MetricsRequest::Flush { batch: Some(batch.clone()), show: true };
-    let sent = frozen("metrics-flush.v1", &codec::join(metrics::FORMAT, &request, &[]));
+    let sent = frozen("metrics-flush.v2", &codec::join(metrics::FORMAT, &request, &[]));
     assert_eq!(codec::split(metrics::FORMAT, &sent), Some((request, &b""[..])));
     let mut ledger = Ledger::new("e1".to_owned(), Instant(STORED_AT));
     ledger.take(&Batch { counters: Counters::default(), ..batch.clone() }, Instant(STORED_AT));
     ledger.take(&Batch { sequence: 2, ..batch }, Instant(STORED_AT));
-    let stored = frozen("metrics-ledger.v1", &codec::join(metrics::FORMAT, &ledger, &[]));
+    let stored = frozen("metrics-ledger.v2", &codec::join(metrics::FORMAT, &ledger, &[]));
     assert_eq!(codec::split(metrics::FORMAT, &stored), Some((ledger, &b""[..])));
 }

@@ -74,8 +74,9 @@ fn list_members_are_matched_whole_and_in_any_case() {
 
 #[test]
 fn a_response_is_storable_unless_one_of_three_headers_forbids_it() {
-    let allow =
-        |cache_control, vary, has_set_cookie| StoringHeaders { cache_control, vary, has_set_cookie }.allow();
+    let allow = |cache_control, vary, has_set_cookie| {
+        StoringHeaders { cache_control, vary, has_set_cookie, is_personal: false }.allow()
+    };
     assert!(allow(None, None, false));
     assert!(!allow(None, None, true));
     assert!(!allow(Some("max-age=1"), Some("accept"), true));

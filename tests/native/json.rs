@@ -132,7 +132,7 @@ fn a_pointer_is_a_name_or_a_pointer_of_the_rfc() {
 fn a_key_is_named_by_the_hexadecimal_of_its_hash() {
     let text = "key";
     let hash: [u8; 32] = Sha256::digest(text).into();
-    let key = Key { text: text.into(), hash };
+    let key = Key { text: text.into(), hash, scope: None };
     let wanted: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(key.name(), wanted);
 }

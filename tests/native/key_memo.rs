@@ -8,7 +8,7 @@ use xfetch_edge::{
 
 fn question(route: usize, header: Option<&str>, body: &[u8]) -> RawRequest {
     let headers = vec![("accept-language".to_owned(), header.map(str::to_owned))];
-    RawRequest { route, method: Method::Post, target: String::new(), headers, body: body.to_vec() }
+    RawRequest { route, client: 0, method: Method::Post, target: String::new(), headers, body: body.to_vec() }
 }
 
 #[test]
@@ -28,8 +28,9 @@ fn only_an_identical_request_is_found_in_the_key_memo() {
         assert_eq!(recent.get(&other), None, "{other:?}");
     }
     let target = RawRequest { target: "/a".to_owned(), ..asked.clone() };
+    let client = RawRequest { client: 1, ..asked.clone() };
     let method = RawRequest { method: Method::Query, ..asked.clone() };
-    for other in [target, method] {
+    for other in [target, client, method] {
         assert_eq!(recent.get(&other), None, "{other:?}");
     }
 }

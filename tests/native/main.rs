@@ -4,6 +4,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs, reason = "names and module headers document tests")]
 
+mod access;
 mod config;
 mod exchanges;
 mod explain;

@@ -8,7 +8,8 @@ use xfetch_edge::{
     isolate::{
         computation::{Purpose, TriggerOutcome},
         metrics::{
-            BUCKETS, Batch, COUNTERS, CallOutcome, Counter, Counters, Gauges, Ledger, MetricEvent, ServedAs,
+            BUCKETS, Batch, COUNTERS, CallOutcome, Counter, Counters, Gauges, Ledger, MAX_NAMES, MetricEvent,
+            ServedAs, Spent, TopList,
         },
     },
 };
@@ -194,4 +195,43 @@ fn beyond_the_limit_the_isolate_silent_for_longest_is_removed() {
     assert_eq!(requests(&ledger), MAX_ISOLATES + 2, "isolate 0 is still known, so its batch is a repetition");
     ledger.take(&batch("1", 1, None, 0), Instant(4));
     assert_eq!(requests(&ledger), MAX_ISOLATES + 3, "isolate 1 was removed, so its batch counts again");
+}
+
+fn named(list: &TopList) -> Vec<(String, u64, u64)> {
+    list.sorted().iter().map(|it| (it.name.clone(), it.spent.requests, it.spent.computations)).collect()
+}
+
+#[test]
+fn the_top_list_adds_up_what_each_name_has_cost() {
+    let mut counters = Counters::default();
+    counters.spend("/a", Some("acme"), Spent::REQUEST);
+    counters.spend("/a", Some("globex"), Spent::REQUEST);
+    counters.spend("/b", None, Spent::computation(Span(1_500)));
+    let mut other = Counters::default();
+    other.spend("/a", Some("globex"), Spent::REQUEST);
+    counters.merge(&other);
+    assert_eq!(named(&counters.routes), [("/b".to_owned(), 0, 1), ("/a".to_owned(), 3, 0)]);
+    assert_eq!(named(&counters.tenants), [("globex".to_owned(), 2, 0), ("acme".to_owned(), 1, 0)]);
+    assert_eq!(counters.routes.sorted()[0].spent.origin_time, Span(1_500));
+    assert!(counters.routes.sorted().iter().all(|it| !it.may_be_incomplete()));
+}
+
+#[test]
+fn the_top_list_is_bounded_and_keeps_who_weighs_most() {
+    let mut list = TopList::default();
+    for round in 0..200 {
+        for _ in 0..20 {
+            list.add("heavy", Spent::REQUEST);
+        }
+        list.add("costly", Spent::computation(Span(10)));
+        for number in 0..100 {
+            list.add(&format!("stranger {round} {number}"), Spent::REQUEST);
+        }
+    }
+    let sorted = list.sorted();
+    assert_eq!(sorted.len(), MAX_NAMES);
+    assert_eq!((sorted[0].name.as_str(), sorted[0].spent.computations), ("costly", 200));
+    assert_eq!((sorted[1].name.as_str(), sorted[1].spent.requests), ("heavy", 4_000));
+    assert!(!sorted[0].may_be_incomplete() && !sorted[1].may_be_incomplete());
+    assert!(sorted[2].may_be_incomplete(), "it has taken the place of others");
 }

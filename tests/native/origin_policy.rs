@@ -3,8 +3,8 @@
 use xfetch_edge::core::{
     entry::Lifetime,
     http::{
-        self, Heuristic, Judged, OriginAnswer, RequestDirectives, ResponseDirectives, Scope, StoringTerms,
-        Terms, Value, Vary,
+        self, Asker, Extent, Heuristic, Judged, OriginAnswer, RequestDirectives, ResponseDirectives,
+        StoringTerms, Terms, Value, Vary,
     },
     time::{Instant, Span},
 };
@@ -105,7 +105,7 @@ fn the_strictest_reading_of_a_lifetime_counts() {
 
 #[test]
 fn every_directive_of_a_response_is_read() {
-    let fields = |names: &[&str]| Scope::Fields(names.iter().map(|name| (*name).to_owned()).collect());
+    let fields = |names: &[&str]| Extent::Fields(names.iter().map(|name| (*name).to_owned()).collect());
     let read = ResponseDirectives::read(
         "No-Store, private=\"Set-Cookie, x\", no-cache=\"a\", public, must-revalidate, proxy-revalidate, \
          must-understand, max-age=1, s-maxage=2, stale-while-revalidate=3, stale-if-error=4",
@@ -125,25 +125,25 @@ fn every_directive_of_a_response_is_read() {
     };
     assert_eq!(read, expected);
     for (field, scope) in [
-        ("private", Scope::Whole),
+        ("private", Extent::Whole),
         ("private=a", fields(&["a"])),
         ("private=\"a,b\"", fields(&["a", "b"])),
         ("private=\",a, ,B,\"", fields(&["a", "b"])),
         ("private=\"a\", private=\"b\"", fields(&["a", "b"])),
-        ("private=\"a\", private", Scope::Whole),
-        ("private, private=\"a\"", Scope::Whole),
-        ("private=\"\"", Scope::Whole),
-        ("private=", Scope::Whole),
-        ("private=\"a b\"", Scope::Whole),
-        ("private=a=b", Scope::Whole),
-        ("ext=a'private", Scope::Whole),
-        ("private=a b", Scope::Whole),
-        ("private=\"a\"b", Scope::Whole),
-        ("private =\"a\"", Scope::Whole),
-        ("private=\"a", Scope::Whole),
-        ("ext=\"a", Scope::Whole),
-        ("ext=\"private\"", Scope::Nothing),
-        ("privates, x-private", Scope::Nothing),
+        ("private=\"a\", private", Extent::Whole),
+        ("private, private=\"a\"", Extent::Whole),
+        ("private=\"\"", Extent::Whole),
+        ("private=", Extent::Whole),
+        ("private=\"a b\"", Extent::Whole),
+        ("private=a=b", Extent::Whole),
+        ("ext=a'private", Extent::Whole),
+        ("private=a b", Extent::Whole),
+        ("private=\"a\"b", Extent::Whole),
+        ("private =\"a\"", Extent::Whole),
+        ("private=\"a", Extent::Whole),
+        ("ext=\"a", Extent::Whole),
+        ("ext=\"private\"", Extent::Nothing),
+        ("privates, x-private", Extent::Nothing),
     ] {
         assert_eq!(ResponseDirectives::read(field).private, scope, "{field}");
     }
@@ -154,7 +154,7 @@ fn a_directive_that_forbids_is_found_in_a_malformed_field_and_one_that_allows_is
     for field in
         ["no-cache; x", "max-age=0 no-cache", "a=\"b\"no-cache", "no-cache:", "\"no-cache\"", "(no-cache)"]
     {
-        assert_eq!(ResponseDirectives::read(field).no_cache, Scope::Whole, "{field}");
+        assert_eq!(ResponseDirectives::read(field).no_cache, Extent::Whole, "{field}");
     }
     for field in ["must-revalidate; x", "must-revalidate=1", "x must-revalidate"] {
         assert!(ResponseDirectives::read(field).must_revalidate, "{field}");
@@ -375,11 +375,11 @@ fn section_3_sentence_by_sentence() {
         ("s-maxage=0", true),
         ("no-store, public", false),
     ] {
-        let answer = OriginAnswer { asked_with_authorization: true, ..controlled(field) };
+        let answer = OriginAnswer { asker: Asker::Authorized, ..controlled(field) };
         assert_eq!(is_stored(&answer), is_fine, "{field}");
     }
-    assert!(is_stored(&OriginAnswer { asked_with_authorization: true, ..targeted("public", "no-store") }));
-    assert!(!is_stored(&OriginAnswer { asked_with_authorization: true, ..targeted("max-age=6", "public") }));
+    assert!(is_stored(&OriginAnswer { asker: Asker::Authorized, ..targeted("public", "no-store") }));
+    assert!(!is_stored(&OriginAnswer { asker: Asker::Authorized, ..targeted("max-age=6", "public") }));
     // One thing at least makes it storable.
     for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
         assert!(is_stored(&OriginAnswer { status, ..ok() }), "{status}");

@@ -7,8 +7,8 @@ use http_cache_semantics::{CacheOptions, CachePolicy};
 use proptest::prelude::*;
 use xfetch_edge::core::{
     http::{
-        self, Heuristic, Judged, OriginAnswer, RequestDirectives, ResponseDirectives, Scope, StoringHeaders,
-        Terms, Value, Vary,
+        self, Asker, Extent, Heuristic, Judged, OriginAnswer, RequestDirectives, ResponseDirectives,
+        StoringHeaders, Terms, Value, Vary,
     },
     time::{Instant, Span},
 };
@@ -64,7 +64,7 @@ impl Sent {
             vary: self.vary.as_deref(),
             has_validator: self.last_modified.is_some(),
             has_set_cookie: self.has_set_cookie,
-            asked_with_authorization: self.asked_with_authorization,
+            asker: if self.asked_with_authorization { Asker::Authorized } else { Asker::Anybody },
         };
         http::judged(&answer, terms, NOW.minus(delay), NOW)
     }
@@ -516,7 +516,7 @@ proptest! {
         let text = |at: usize| texts[at].as_deref();
         let answer = OriginAnswer {
             status, cache_control: text(0), cdn_cache_control: text(1), expires: text(2), date: text(3), age: text(4),
-            last_modified: text(5), vary: text(6), has_validator: true, has_set_cookie: false, asked_with_authorization: false,
+            last_modified: text(5), vary: text(6), has_validator: true, has_set_cookie: false, asker: Asker::Anybody,
         };
         let heuristic = Heuristic { share: 0.5, most: Span(u64::MAX) };
         let _ = http::judged(&answer, &Terms { heuristic, ..Terms::default() }, Instant(asked), Instant(answered));
@@ -532,9 +532,9 @@ proptest! {
         if let Judged::Store(stored) = sent.judged(&terms, Span(delay)) {
             let lifetime = stored.lifetime;
             prop_assert!(!read.no_store || read.must_understand);
-            prop_assert!(read.private != Scope::Whole && !sent.has_set_cookie);
+            prop_assert!(read.private != Extent::Whole && !sent.has_set_cookie);
             let served = lifetime.ttl.plus(lifetime.stale_while_revalidate).plus(lifetime.stale_if_error);
-            prop_assert!(read.no_cache != Scope::Whole || served == Span::ZERO);
+            prop_assert!(read.no_cache != Extent::Whole || served == Span::ZERO);
             let within = |bound: Option<Span>, span: Span| bound.is_none_or(|bound| span <= bound);
             prop_assert!(within(read.s_maxage.or(read.max_age), lifetime.ttl));
             let is_explicit = read.s_maxage.or(read.max_age).is_some() || sent.expires.is_some();
@@ -547,7 +547,7 @@ proptest! {
                 prop_assert!(of_origin.or(of_route).is_some() || window == Span::ZERO);
                 let is_forbidden = read.must_revalidate || read.proxy_revalidate || read.s_maxage.is_some();
                 prop_assert!(!is_forbidden || window == Span::ZERO);
-                prop_assert_eq!(stored.stale_forbidden_by.is_some(), is_forbidden || read.no_cache == Scope::Whole);
+                prop_assert_eq!(stored.stale_forbidden_by.is_some(), is_forbidden || read.no_cache == Extent::Whole);
             }
             prop_assert!(stored.initial_age >= Span(delay));
         }
@@ -573,7 +573,7 @@ proptest! {
     #[test]
     fn the_rule_of_policy_route_is_no_wider_than_the_rule_of_policy_origin(sent in any_sent()) {
         let cache_control = sent.cache_control();
-        let headers = StoringHeaders { cache_control: cache_control.as_deref(), vary: sent.vary.as_deref(), has_set_cookie: sent.has_set_cookie };
+        let headers = StoringHeaders { cache_control: cache_control.as_deref(), vary: sent.vary.as_deref(), has_set_cookie: sent.has_set_cookie, is_personal: false };
         let plain = Sent { status: 200, asked_with_authorization: false, vary: sent.vary.clone().filter(|it| it != "a b"), ..sent.clone() };
         prop_assert!(!headers.allow() || plain.ours().0);
     }

@@ -28,6 +28,19 @@ fn every_promise_holds_in_every_hostile_world() {
     });
 }
 
+/// I9: tenants whose requests are alike in all else, under every fault.
+#[test]
+fn no_answer_crosses_a_scope() {
+    let mut requests = 0;
+    for seed in 1..=40 {
+        let tenants = 2 + (seed % 3) as u32;
+        let world = Scenario { tenants, keys: 2 * tenants, rate: 40.0, ..Scenario::hostile(seed) };
+        let report = sim::run(world).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        requests += report.counters.get(Counter::TotalRequests);
+    }
+    assert!(requests > 100_000, "{requests}");
+}
+
 /// Seeds whose worlds have revealed a mistake, each with the property that holds since it was corrected.
 #[test]
 fn seeds_that_revealed_a_mistake_pass() {

@@ -3,12 +3,13 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use crate::promises::shared;
 use xfetch_edge::{
     core::{
         config::{Config, Route},
         entry::{Entry, Lifetime},
         failure::{Failure, PASS_TTL, Reason},
-        key::{self, Key, Scope},
+        key::{self, Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
     },
@@ -40,7 +41,11 @@ fn route() -> Rc<Route> {
 }
 
 fn known() -> Key {
-    key::key(&Scope { version: "1", route: "o", method: "POST", path: "/", headers: &[] }, "{}")
+    key::key(
+        &shared(),
+        &KeyParts { version: "1", origin: "o", method: "POST", path: "/", headers: &[] },
+        "{}",
+    )
 }
 
 fn local() -> IsolateState {

@@ -4,13 +4,14 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use crate::promises::shared;
 use xfetch_edge::{
     core::{
         config::{Beta, Config, OBJECT_TIMEOUT, OriginPolicy, Route},
         entry::{self, Entry, Lifetime},
         failure::{Failure, PASS_TTL, Reason},
         http::CacheStatus,
-        key::{self, Key, Scope},
+        key::{self, Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
         xfetch::Chance,
@@ -60,9 +61,9 @@ impl Bench {
         });
         let config = Config::parse(settings.as_object().expect("a table"), false).expect("good settings");
         let route = (*Rc::clone(&config.routes[0])).clone();
-        let scope = Scope { version: "1", route: "o", method: "POST", path: "/api", headers: &[] };
+        let scope = KeyParts { version: "1", origin: "o", method: "POST", path: "/api", headers: &[] };
         Self {
-            key: key::key(&scope, "{}"),
+            key: key::key(&shared(), &scope, "{}"),
             route: Route { lifetime: LIFETIME, beta: Beta::Fixed(1.0), ..route },
             isolate: IsolateState::new(1 << 20, 10),
             now: NOW,

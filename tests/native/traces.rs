@@ -569,7 +569,7 @@ fn a_fallback_that_was_purged_meanwhile_is_not_served_when_the_object_is_lost() 
 
 #[test]
 fn an_entry_warm_on_arrival_is_served_even_if_the_lookup_fails() {
-    let key = Key { text: "key".into(), hash: [1; 32] };
+    let key = Key { text: "key".into(), hash: [1; 32], scope: None };
     let stale = Arc::new(entry(7, NOW.0 - 6_000));
     let older = Arc::new(entry(9, NOW.0 - 60_000));
     let mut local = IsolateState::new(1 << 20, 10);

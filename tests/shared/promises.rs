@@ -7,14 +7,21 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::sync::Arc;
 
 use xfetch_edge::core::{
+    access::{Identity, Partition},
     body_fields::{BodyFields, Pointer},
+    config::Route,
     entry::{self, Entry, Lifetime},
     freshness::{self, Eagerness, Verdict},
-    key::{self, Scope},
+    key::{self, KeyParts},
     purge::Floor,
     time::{Instant, Span},
     xfetch::{self, Draw, Rule},
 };
+
+/// The partition of a route that all clients share.
+pub(crate) fn shared() -> Partition {
+    Route::with_defaults("/".to_owned()).partition(&Identity::ANONYMOUS).expect("all clients share")
+}
 
 pub(crate) fn entry(generation: u64, stored_at: u64) -> Entry {
     Entry {
@@ -186,7 +193,8 @@ fn requests_that_differ_have_different_keys() {
     let headers = |value: Option<&str>| vec![("x-lang".to_owned(), value.map(str::to_owned))];
     let key = |version: &str, path: &str, value: Option<&str>, body: &str| {
         let headers = headers(value);
-        key::key(&Scope { version, route: "o", method: "POST", path, headers: &headers }, body).hash
+        key::key(&shared(), &KeyParts { version, origin: "o", method: "POST", path, headers: &headers }, body)
+            .hash
     };
     let base = key("1", "/a", None, "{}");
     assert_eq!(base, key("1", "/a", None, "{}"));

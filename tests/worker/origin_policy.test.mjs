@@ -57,7 +57,11 @@ describe('policy "origin"', () => {
   before(async () => {
     await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
     const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-    const vars = { ORIGIN_URL: `http://127.0.0.1:${port}`, ROUTES };
+    const vars = {
+      ORIGIN_URL: `http://127.0.0.1:${port}`,
+      ROUTES,
+      DIGEST_SECRET: "a-secret-of-this-test-0123456789abc",
+    };
     runtime = await startRuntime({ vars, colos: [{}, {}] });
     clients = runtime.urls.map((url) => new Client(url, { path: "/all/x", token: ADMIN_TOKEN, connections: 64 }));
   });
@@ -372,6 +376,30 @@ describe('policy "origin"', () => {
         assert.equal(/hit/.test(headers["cache-status"]), isHit, `x-${at}: ${headers["cache-status"]}`);
         assert.match(text, new RegExp(`^x-${at} `));
       }
+    });
+
+    test("explain follows an answer that varies to the entry of the request's own values", async () => {
+      answer = (request, response) => {
+        response.writeHead(200, {
+          "cache-control": "max-age=1",
+          vary: "accept-language",
+          "content-type": "text/plain",
+        });
+        response.end(request.headers["accept-language"]);
+      };
+      const path = page();
+      const explain = (headers = {}) => clients[0].admin("POST", "explain", { path, headers });
+      await get(path, { "accept-language": "de" });
+      assert.equal((await explain({ "accept-language": "de" })).answer, "fresh_hit");
+      const other = await explain({ "Accept-Language": "fr" });
+      assert.deepEqual([other.answer, other.generation], ["computes", null]);
+      await get(path, { "accept-language": "fr" });
+      assert.equal((await explain({ "accept-language": "fr" })).answer, "fresh_hit");
+      assert.notEqual((await explain({ "accept-language": "fr" })).key, (await explain()).key);
+      // Without a stale window the next request computes, whatever the tiers still hold.
+      await sleep(1_200);
+      assert.equal((await explain({ "accept-language": "de" })).answer, "computes");
+      assert.match(String((await get(path, { "accept-language": "de" })).headers["cache-status"]), /fwd=/);
     });
 
     test("an origin that varies by other fields in each variant costs its own answers, and nothing else", async () => {

@@ -370,7 +370,7 @@ describe("a configured route", () => {
     assert.equal(cold.path, PATH);
     assert.deepEqual(JSON.parse(cold.body), JSON.parse(body));
     assert.ok(
-      cold.why.some((it) => /asks the object for the lease/.test(it)),
+      cold.why.some((it) => /computes one under the object's lease/.test(it)),
       cold.why.join(" "),
     );
     assert.ok(cold.why.some((it) => /would grant the lease/.test(it)));
@@ -398,6 +398,62 @@ describe("a configured route", () => {
       stale.why.join(" "),
     );
     assert.match((await post(body)).headers["cache-status"], /detail=stale/);
+  });
+
+  test("explain knows credentials, and the limit of a body", async () => {
+    const body = JSON.parse(question());
+    const explain = (/** @type {any} */ more) => world.client.admin("POST", "explain", { path: PATH, body, ...more });
+    for (const name of ["Authorization", "cookie", "X-Api-Key"]) {
+      const explained = await explain({ headers: { [name]: "a" } });
+      assert.equal(explained.answer, "bypass");
+      assert.match(explained.why[0], new RegExp(`credential ${name.toLowerCase()}, so it goes to the origin`));
+    }
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    const ask = (/** @type {any} */ value) =>
+      world.client.raw("POST", "/_xfetch/explain", { headers, body: JSON.stringify({ path: PATH, ...value }) });
+    const odd = await ask({ body, headers: { accept: "a" } });
+    assertProblem(odd, 400, "bad_body");
+    assert.match(JSON.parse(odd.text).detail, /the headers of this route.s keys are x-lang/);
+    assertProblem(await ask({ body: { ...body, home_team: "x".repeat(70_000) } }), 413, "body_too_large");
+  });
+
+  test("explain says what a request gets in an isolate that knows nothing of the key yet", async () => {
+    for (const [name, route, prepare, wanted, status] of /** @type {[string, any, any, any, RegExp][]} */ ([
+      [
+        "a stale entry at the object alone",
+        { ttl: 1, stale_while_revalidate: 600 },
+        () => sleep(1_200),
+        { answer: "stale_hit", refresh_probability: 1, refresh: "begins" },
+        /hit; ttl=-\d+; detail=stale/,
+      ],
+      [
+        "an entry that only an error may serve, and a failure",
+        { ttl: 1, stale_while_revalidate: 0, stale_if_error: 600 },
+        async (/** @type {any} */ world, /** @type {string} */ body) => {
+          await sleep(1_200);
+          world.origin.set({ mode: "status", status: 503, retry_after: 60 });
+          assert.match((await world.clients[0].ask(body)).cacheStatus, /fwd=stale/);
+        },
+        { answer: "stale_hit", refresh_probability: 0, refresh: null },
+        /fwd=stale/,
+      ],
+      [
+        "an entry past all its windows",
+        { ttl: 1, stale_while_revalidate: 0, stale_if_error: 0 },
+        () => sleep(1_200),
+        { answer: "computes", refresh_probability: 0, refresh: null },
+        /fwd=miss/,
+      ],
+    ])) {
+      await inWorld({ route, colos: [{}, {}] }, async (/** @type {any} */ world) => {
+        const body = question();
+        await world.clients[0].ask(body);
+        await prepare(world, body);
+        const explained = await world.clients[1].admin("POST", "explain", { path: PATH, body: JSON.parse(body) });
+        for (const [key, value] of Object.entries(wanted)) assert.equal(explained[key], value, `${name}: ${key}`);
+        assert.match((await world.clients[1].ask(body)).cacheStatus, status, name);
+      })();
+    }
   });
 
   test("Prometheus text has every counter, with its type", async () => {

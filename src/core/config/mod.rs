@@ -7,8 +7,11 @@ mod error;
 mod names;
 mod origin;
 mod origin_policy;
+mod rate_limit;
 mod reader;
 mod route;
+mod secrets;
+mod verify;
 
 use std::rc::Rc;
 
@@ -17,10 +20,13 @@ use serde_json::{Map, Value};
 pub use error::ConfigError;
 pub use origin::OriginUrl;
 pub use origin_policy::OriginPolicy;
-pub use route::{Beta, Credentials, LATE_SHARE, MAX_BETA, OBJECT_TIMEOUT, Route};
+pub use rate_limit::{LimitBy, RateLimit};
+pub use route::{Beta, LATE_SHARE, MAX_BETA, OBJECT_TIMEOUT, Route};
+pub use secrets::Secrets;
+pub use verify::{Credentials, Inquiry, InquiryAbout, JwtVerify, Verify};
 
 use crate::core::time::Span;
-use names::{RESERVED_HEADERS, is_header_name, is_plain_path};
+use names::is_plain_path;
 use origin::origin_url;
 use reader::{Reader, Refusal};
 
@@ -57,16 +63,14 @@ pub struct Config {
     pub flush_interval: Span,
     /// The platform's location hint for new Durable Objects.
     pub location_hint: Option<String>,
-    /// The token of the paths under `/_xfetch/`; without one they do not exist.
-    pub admin_token: Option<String>,
     /// How many bytes of entries one isolate keeps in memory.
     pub memory_bytes: usize,
-    /// Secret headers for every origin call.
-    pub origin_headers: Vec<(String, String)>,
+    /// What nobody may see.
+    pub secrets: Secrets,
 }
 
 /// The names of all settings at the top level.
-pub const SETTINGS: [&str; 12] = [
+pub const SETTINGS: [&str; 16] = [
     "ORIGIN_URL",
     "ROUTES",
     "FORWARD",
@@ -79,6 +83,10 @@ pub const SETTINGS: [&str; 12] = [
     "ADMIN_TOKEN",
     "ORIGIN_HEADERS",
     "MEMORY_BYTES",
+    "API_KEYS",
+    "JWT_SECRET",
+    "PROXY_TOKEN",
+    "DIGEST_SECRET",
 ];
 
 /// The location hints that the platform accepts for a Durable Object.
@@ -114,9 +122,9 @@ impl Config {
                 67_108_864,
                 "bytes",
             ) as usize,
-            admin_token: admin_token(&reader),
-            origin_headers: origin_headers(&reader),
+            secrets: Secrets::parse(&reader),
         };
+        config.secrets.check(&reader, &config.routes);
         match refusal.into_inner() {
             Some(refused) => Err(refused),
             None => Ok(config),
@@ -207,44 +215,4 @@ fn location_hint(reader: &Reader<'_>) -> Option<String> {
     let hint = reader.optional_text("LOCATION_HINT", &allowed)?;
     reader.demand(LOCATION_HINTS.contains(&hint.as_str()), "LOCATION_HINT", &allowed);
     Some(hint)
-}
-
-fn admin_token(reader: &Reader<'_>) -> Option<String> {
-    const ALLOWED: &str = "a secret of 16 to 512 visible ASCII characters";
-    let token = reader.secret_text("ADMIN_TOKEN", ALLOWED)?;
-    if !(16..=512).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        reader.refuse_secret("ADMIN_TOKEN", ALLOWED);
-    }
-    Some(token)
-}
-
-fn origin_headers(reader: &Reader<'_>) -> Vec<(String, String)> {
-    let mut headers = Vec::new();
-    let object = match reader.json("ORIGIN_HEADERS") {
-        None => return headers,
-        Some(Value::String(text)) if text.is_empty() => return headers,
-        Some(Value::Object(object)) => object,
-        Some(_) => {
-            refuse_origin_headers(reader);
-            return headers;
-        }
-    };
-    for (name, value) in &object {
-        let name = name.to_ascii_lowercase();
-        let value = value.as_str().filter(|it| it.bytes().all(|b| (0x20..0x7f).contains(&b)));
-        match value {
-            Some(value) if is_header_name(&name) && !RESERVED_HEADERS.contains(&name.as_str()) => {
-                headers.push((name, value.to_owned()));
-            }
-            _ => refuse_origin_headers(reader),
-        }
-    }
-    headers
-}
-
-fn refuse_origin_headers(reader: &Reader<'_>) {
-    reader.refuse_secret(
-        "ORIGIN_HEADERS",
-        "a JSON object of header names and texts, without the headers that the cache sets itself",
-    );
 }

@@ -33,6 +33,11 @@ impl<'a> Reader<'a> {
         Reader { prefix, table, refusal: self.refusal }
     }
 
+    /// The prefix of a table's settings in errors, by the table's name.
+    pub(super) fn named(&self, table: &str) -> String {
+        format!("{}{table}", self.prefix)
+    }
+
     pub(super) fn table(&self) -> &'a Map<String, Value> {
         self.table
     }

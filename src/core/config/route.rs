@@ -8,9 +8,12 @@ use super::{
     names::{RESERVED_HEADERS, is_content_type, is_header_name, is_plain_path},
     origin::{OriginUrl, origin_url},
     origin_policy::{OriginPolicy, origin_policy},
+    rate_limit::{RateLimit, rate_limit},
     reader::{Reader, YEAR},
+    verify::{Credentials, Inquiry, InquiryAbout, Verify, scope, verify},
 };
 use crate::core::{
+    access::{Identity, Partition, Scope},
     body_fields::{BodyFields, Pointer},
     entry::Lifetime,
     failure::PASS_TTL,
@@ -30,19 +33,6 @@ pub enum Beta {
         /// The largest beta that may be chosen.
         max_beta: f64,
     },
-}
-
-/// What becomes of a request that carries credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credentials {
-    /// Forwarded as it is, uncached.
-    Bypass,
-    /// Refused.
-    Refuse,
-    /// Answered like any other; the credentials are dropped.
-    Ignore,
-    /// Sent to the origin, whose headers say whether its answer is for other clients too (RFC 9111, section 3.5).
-    Origin,
 }
 
 /// One cached route. All its settings, with their units, are described in `docs/settings.md`.
@@ -74,6 +64,21 @@ pub struct Route {
     pub credentials: Credentials,
     /// Headers that count as credentials beside `Authorization` and `Cookie`, lower-case.
     pub credential_headers: Vec<String>,
+    /// How it is found out who asks; `None` unless the credentials are verified.
+    pub verify: Option<Verify>,
+    /// With whom entries are shared.
+    pub scope: Scope,
+    /// The header in which the origin gets the tenant.
+    pub send_tenant: Option<String>,
+    /// The platform's limit of requests.
+    pub rate_limit: Option<RateLimit>,
+    /// How many requests of a tenant, or without one of all clients, one isolate lets pass in a minute for keys that
+    /// its memory does not hold.
+    pub max_new_keys: Option<u32>,
+    /// The route of the cache's own on which it is asked what the verification needs to know.
+    pub inquiries: Option<Rc<Route>>,
+    /// What a route of the cache's own asks. It answers no client.
+    pub inquiry: Option<Inquiry>,
     /// How long entries may be served.
     pub lifetime: Lifetime,
     /// How eager the early refresh is.
@@ -123,6 +128,39 @@ impl Route {
         self.origin_decides.as_ref().is_some_and(|policy| policy.forwards_all)
     }
 
+    /// The partition of a client's entries; `None` if the route is by tenant and the client has none.
+    #[must_use]
+    pub fn partition(&self, identity: &Identity) -> Option<Partition> {
+        self.scope.partition(identity)
+    }
+
+    /// The request's headers that are credentials here, in the order in which they are digested.
+    pub fn credential_fields(&self) -> impl Iterator<Item = &str> {
+        let verified = self.verify.iter().flat_map(Verify::headers);
+        let always = if self.verify.is_some() || self.inquiry.is_some() { [].iter() } else { ALWAYS.iter() };
+        let named = if self.verify.is_some() { [].iter() } else { self.credential_headers.iter() };
+        verified.chain(always.copied()).chain(named.map(String::as_str))
+    }
+
+    /// Whether requests of different clients are told apart.
+    #[must_use]
+    pub fn tells_clients_apart(&self) -> bool {
+        self.verify.is_some() || self.scope != Scope::None
+    }
+
+    /// Whether each entry is for one client, so that this cache acts for that client alone.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.scope == Scope::Credential
+    }
+
+    /// Whether the origin gets the credential in this header.
+    #[must_use]
+    pub fn sends_credential(&self, name: &str) -> bool {
+        self.credentials == Credentials::Origin
+            || (self.is_personal() && self.credential_fields().any(|it| it == name))
+    }
+
     /// How long a lease for this route lasts.
     #[must_use]
     pub fn lease(&self) -> Span {
@@ -136,6 +174,8 @@ impl Route {
     }
 }
 
+/// The headers that are credentials on each route.
+const ALWAYS: [&str; 2] = ["authorization", "cookie"];
 /// The default of `content_types`.
 const JSON: &str = "application/json";
 /// The largest `max_request`, in bytes. A key contains the request body with its quotes escaped; the key and
@@ -143,6 +183,10 @@ const JSON: &str = "application/json";
 const MAX_REQUEST: u32 = 262_144;
 /// The largest response that is cached, in bytes.
 const MAX_RESPONSE: u32 = 1_048_576;
+/// The largest key set of an identity provider, in bytes.
+const MAX_KEY_SET: u32 = 262_144;
+/// How long an inquiry may take.
+const INQUIRY_TIMEOUT: Span = Span(5_000);
 /// How long the Worker waits for the object.
 pub const OBJECT_TIMEOUT: Span = Span(2_000);
 /// A lease outlives the origin call by this much.
@@ -150,7 +194,7 @@ const LEASE_BEYOND_TIMEOUT: Span = Span(5_000);
 /// All of a refresh must fit here: the platform ends `waitUntil` after 30 s.
 const MAX_REFRESH: Span = Span(25_000);
 
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 39] = [
     "path",
     "methods",
     "policy",
@@ -169,6 +213,11 @@ const NAMES: [&str; 34] = [
     "request_directives",
     "credentials",
     "credential_headers",
+    "verify",
+    "scope",
+    "send_tenant",
+    "rate_limit",
+    "max_new_keys",
     "ttl",
     "stale_while_revalidate",
     "stale_if_error",
@@ -205,6 +254,13 @@ impl Route {
             honours_requests: false,
             credentials: Credentials::Bypass,
             credential_headers: vec!["x-api-key".to_owned()],
+            verify: None,
+            scope: Scope::None,
+            send_tenant: None,
+            rate_limit: None,
+            max_new_keys: None,
+            inquiries: None,
+            inquiry: None,
             lifetime: Lifetime {
                 ttl: Span(300_000),
                 stale_while_revalidate: Span(3_600_000),
@@ -266,22 +322,38 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
     let seconds = |name: &str, usual: Span, least: f64, most: f64| {
         reader.seconds(name, usual.as_seconds(), least, most)
     };
+    let credentials = credentials(reader, forwards_all);
+    let origin = origin_url(reader, "origin", development);
+    let verify = verify(reader, credentials, development);
+    let scope = scope(reader, credentials, verify.as_ref());
+    let is_for_all = verify.is_none() && scope == Scope::None;
     let route = Route {
         methods,
         cache_control: cache_control(
             reader,
-            if origin_decides.is_some() { None } else { usual.cache_control },
+            match (&origin_decides, is_for_all) {
+                (Some(_), _) => None,
+                (None, true) => usual.cache_control,
+                (None, false) => Some("private, no-cache".to_owned()),
+            },
         ),
         origin_decides,
         query: query(reader),
         drops_other_query: drops_other_query(reader),
         content_types: content_types(reader, types),
-        origin: origin_url(reader, "origin", development),
+        send_tenant: send_tenant(reader, scope, &headers),
+        rate_limit: rate_limit(reader, verify.is_some()),
+        max_new_keys: max_new_keys(reader),
+        inquiries: inquiries(verify.as_ref(), origin.as_ref()).map(Rc::new),
+        verify,
+        scope,
+        inquiry: None,
+        origin,
         fields: fields(reader),
         is_raw,
         headers,
         honours_requests: honours_requests(reader),
-        credentials: credentials(reader, forwards_all),
+        credentials,
         credential_headers: header_names(reader, "credential_headers", &[])
             .unwrap_or(usual.credential_headers),
         lifetime: Lifetime {
@@ -433,17 +505,65 @@ fn honours_requests(reader: &Reader<'_>) -> bool {
 }
 
 fn credentials(reader: &Reader<'_>, forwards_all: bool) -> Credentials {
-    const ALLOWED: &str = "\"bypass\", \"refuse\", \"ignore\" or, where `forward` is \"all\", \"origin\"";
+    const ALLOWED: &str = "\"bypass\", \"refuse\", \"ignore\", \"verify\" or, where `forward` is \"all\" or `scope` is \"credential\", \"origin\"";
+    let is_scoped = reader.table().get("scope").is_some_and(|it| it == "credential");
     match reader.optional_text("credentials", ALLOWED).as_deref() {
         None | Some("bypass") => Credentials::Bypass,
         Some("refuse") => Credentials::Refuse,
         Some("ignore") => Credentials::Ignore,
-        Some("origin") if forwards_all => Credentials::Origin,
+        Some("verify") => Credentials::Verify,
+        Some("origin") if forwards_all || is_scoped => Credentials::Origin,
         Some(_) => {
             reader.refuse("credentials", ALLOWED);
             Credentials::Refuse
         }
     }
+}
+
+/// The route on which the verification asks. After its TTL a client waits: a key or a credential that was withdrawn is
+/// accepted no longer than the settings say, except while nobody can be asked.
+fn inquiries(verify: Option<&Verify>, origin: Option<&OriginUrl>) -> Option<Route> {
+    let verify = verify?;
+    let inquiry = verify.inquiry()?;
+    let Inquiry { provider, target, ttl, stale_if_error, about } = inquiry;
+    let is_of_client = *about != InquiryAbout::KeySet;
+    Some(Route {
+        methods: Methods { get: true, query: false, post: false },
+        query: KeyedQuery::None,
+        content_types: vec!["*/*".to_owned()],
+        origin: provider.as_ref().or(origin).cloned(),
+        credentials: if is_of_client { Credentials::Origin } else { Credentials::Ignore },
+        credential_headers: verify.headers().map(str::to_owned).collect(),
+        scope: if is_of_client { Scope::Credential } else { Scope::None },
+        lifetime: Lifetime {
+            ttl: *ttl,
+            stale_while_revalidate: Span::ZERO,
+            stale_if_error: *stale_if_error,
+            kept: Span::ZERO,
+        },
+        origin_timeout: INQUIRY_TIMEOUT,
+        max_response: MAX_KEY_SET,
+        inquiry: Some(inquiry.clone()),
+        // No path has this name.
+        ..Route::with_defaults(format!("inquiry:{target}"))
+    })
+}
+
+/// The header in which the origin gets the tenant: one that no client can set.
+fn send_tenant(reader: &Reader<'_>, scope: Scope, headers: &[String]) -> Option<String> {
+    const ALLOWED: &str = "the name of a header that is not in `headers`, where `scope` is \"tenant\"";
+    let name = reader.optional_text("send_tenant", ALLOWED)?.to_ascii_lowercase();
+    let is_good = is_header_name(&name)
+        && !RESERVED_HEADERS.contains(&name.as_str())
+        && !headers.contains(&name)
+        && scope == Scope::Tenant;
+    reader.demand(is_good, "send_tenant", ALLOWED);
+    Some(name)
+}
+
+fn max_new_keys(reader: &Reader<'_>) -> Option<u32> {
+    let is_set = reader.table().contains_key("max_new_keys");
+    is_set.then(|| reader.whole("max_new_keys", 1, 1, 1_000_000, "requests a minute"))
 }
 
 /// The default `late_share` of `auto`. This and [`MAX_BETA`] are chosen from the results of `auto_beta` for 0.01

@@ -9,7 +9,7 @@ use crate::core::time::Span;
 
 /// The part of a response that `private` or `no-cache` is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
+pub enum Extent {
     /// The directive is not there.
     #[default]
     Nothing,
@@ -26,9 +26,9 @@ pub struct ResponseDirectives {
     /// `no-store`.
     pub no_store: bool,
     /// `private`, for the whole response or for some fields.
-    pub private: Scope,
+    pub private: Extent,
     /// `no-cache`, for the whole response or for some fields.
-    pub no_cache: Scope,
+    pub no_cache: Extent,
     /// `public`.
     pub public: bool,
     /// `must-revalidate`.
@@ -114,7 +114,7 @@ impl ResponseDirectives {
         let mut read = Self::default();
         let is_whole = for_each_directive(field, &mut |name, argument| read.add(name, argument));
         if !is_whole {
-            (read.no_store, read.private) = (true, Scope::Whole);
+            (read.no_store, read.private) = (true, Extent::Whole);
         }
         read
     }
@@ -188,7 +188,7 @@ impl RequestDirectives {
     }
 }
 
-impl Scope {
+impl Extent {
     /// Widens it by one more directive.
     fn add(&mut self, argument: Argument) {
         let names = match argument {

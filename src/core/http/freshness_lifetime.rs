@@ -1,7 +1,7 @@
 //! How long is an answer fresh, from its `Date` on? (RFC 9111, sections 4.2.1 and 4.2.2)
 
 use super::{
-    cache_control::{ResponseDirectives, Scope},
+    cache_control::{Extent, ResponseDirectives},
     date::{cache_date, earliest_date},
     storing::is_heuristically_cacheable,
 };
@@ -39,7 +39,7 @@ pub fn freshness_lifetime(
     now: Instant,
 ) -> Span {
     // Section 5.2.2.4: not used without validation, which is what an expired answer gets.
-    if directives.no_cache == Scope::Whole {
+    if directives.no_cache == Extent::Whole {
         return Span::ZERO;
     }
     if let Some(span) = directives.s_maxage.or(directives.max_age) {

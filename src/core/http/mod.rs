@@ -24,7 +24,7 @@ mod structured_field;
 mod target;
 mod vary;
 
-pub use cache_control::{RequestDirectives, ResponseDirectives, Scope};
+pub use cache_control::{Extent, RequestDirectives, ResponseDirectives};
 pub use cache_status::{CACHE_NAME, CacheStatus};
 pub use conditional::{is_unmodified_since, is_weakly_same, none_match_names, range_applies};
 pub use content_type::{is_json, matches_type};
@@ -36,7 +36,7 @@ pub use headers::{HOP_BY_HOP, KEPT_HEADERS};
 pub use initial_age::initial_age;
 pub use invalidation::{invalidates, same_origin};
 pub use method::{Method, Methods};
-pub use origin_answer::OriginAnswer;
+pub use origin_answer::{Asker, OriginAnswer};
 pub use origin_policy::{Judged, StoringTerms, Terms, judged};
 pub use path::{reads_as, unambiguous};
 pub use range::{Ranges, ranges};

@@ -29,14 +29,26 @@ pub struct OriginAnswer<'a> {
     pub has_validator: bool,
     /// Whether there is a `Set-Cookie`.
     pub has_set_cookie: bool,
-    /// Whether the request had an `Authorization`.
-    pub asked_with_authorization: bool,
+    /// Who has asked, and who may get it.
+    pub asker: Asker,
+}
+
+/// Who has asked for an answer, and who may get it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asker {
+    /// Anybody, for everybody.
+    #[default]
+    Anybody,
+    /// A client with `Authorization`, for everybody.
+    Authorized,
+    /// One client, for this client alone.
+    OneClient,
 }
 
 impl<'a> OriginAnswer<'a> {
     /// The answer of this status with these fields.
     #[must_use]
-    pub fn of(status: u16, fields: &'a Fields, asked_with_authorization: bool) -> Self {
+    pub fn of(status: u16, fields: &'a Fields, asker: Asker) -> Self {
         let value = |name| value(fields, name);
         Self {
             status,
@@ -49,7 +61,7 @@ impl<'a> OriginAnswer<'a> {
             vary: value("vary"),
             has_validator: value("etag").or(value("last-modified")).is_some(),
             has_set_cookie: value("set-cookie").is_some(),
-            asked_with_authorization,
+            asker,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The policy "origin": what the header fields of an answer say about storing and serving it (RFC 9111).
 
 use super::{
-    cache_control::{ResponseDirectives, Scope},
+    cache_control::{Extent, ResponseDirectives},
     date::earliest_date,
     freshness_lifetime::{FreshnessFields, Heuristic, freshness_lifetime},
     initial_age::initial_age,
@@ -88,7 +88,7 @@ pub fn judged(answer: &OriginAnswer, terms: &Terms, asked_at: Instant, answered_
 fn left_out(directives: ResponseDirectives) -> Vec<String> {
     let mut names = Vec::new();
     for scope in [directives.private, directives.no_cache] {
-        if let Scope::Fields(fields) = scope {
+        if let Extent::Fields(fields) = scope {
             for name in fields {
                 insert_sorted(&mut names, name);
             }

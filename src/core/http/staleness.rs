@@ -1,6 +1,6 @@
 //! How long may an answer be served stale? (RFC 9111, section 4.2.4; RFC 5861)
 
-use super::cache_control::{ResponseDirectives, Scope};
+use super::cache_control::{Extent, ResponseDirectives};
 use crate::core::time::Span;
 
 /// The directive that forbids to serve an answer stale, if there is one. `s-maxage` means `proxy-revalidate` too
@@ -8,7 +8,7 @@ use crate::core::time::Span;
 #[must_use]
 pub fn stale_forbidden_by(directives: &ResponseDirectives) -> Option<&'static str> {
     let is_forbidden = [
-        (directives.no_cache == Scope::Whole, "no-cache"),
+        (directives.no_cache == Extent::Whole, "no-cache"),
         (directives.must_revalidate, "must-revalidate"),
         (directives.proxy_revalidate, "proxy-revalidate"),
         (directives.s_maxage.is_some(), "s-maxage"),

@@ -1,8 +1,8 @@
 //! May an answer be stored? (RFC 9111, section 3)
 
 use super::{
-    cache_control::{ResponseDirectives, Scope},
-    origin_answer::OriginAnswer,
+    cache_control::{Extent, ResponseDirectives},
+    origin_answer::{Asker, OriginAnswer},
     vary::Vary,
 };
 
@@ -15,23 +15,25 @@ pub struct StoringHeaders<'a> {
     pub vary: Option<&'a str>,
     /// Whether there is a `Set-Cookie`.
     pub has_set_cookie: bool,
+    /// Whether it is stored for one client alone.
+    pub is_personal: bool,
 }
 
 impl StoringHeaders<'_> {
-    /// Whether a shared cache may keep it (RFC 9111, section 3): no `private`, no `no-store`, with or
-    /// without an argument; nothing that differs per client.
+    /// Whether it may be kept (RFC 9111, section 3): no `no-store` and, where it is for all clients, no `private`, with
+    /// or without an argument; nothing that differs per client.
     #[must_use]
     pub fn allow(&self) -> bool {
         !self.has_set_cookie
-            && !self.cache_control.is_some_and(forbids_storing)
+            && !self.cache_control.is_some_and(|field| forbids_storing(field, self.is_personal))
             && !self.vary.is_some_and(|field| field.contains('*'))
     }
 }
 
-/// Whether a `Cache-Control` contains `private` or `no-store`.
-fn forbids_storing(field: &str) -> bool {
+/// Whether a `Cache-Control` contains `no-store`, or `private` where the answer is for all.
+fn forbids_storing(field: &str, is_personal: bool) -> bool {
     let read = ResponseDirectives::read(field);
-    read.no_store || read.private != Scope::Nothing
+    read.no_store || (read.private != Extent::Nothing && !is_personal)
 }
 
 /// Whether this shared cache may store the answer to a request whose method it understands. `expires` is the
@@ -42,8 +44,9 @@ pub fn may_store(answer: &OriginAnswer, directives: &ResponseDirectives, expires
         && (!directives.must_understand || is_understood(answer.status))
         // A cache that understands the status ignores the `no-store` beside `must-understand` (5.2.2.3).
         && (!directives.no_store || directives.must_understand)
-        && directives.private != Scope::Whole
-        && (!answer.asked_with_authorization || allows_authorization(directives))
+        // What is for one client is stored for that client (5.2.2.7).
+        && (directives.private != Extent::Whole || answer.asker == Asker::OneClient)
+        && (answer.asker != Asker::Authorized || allows_authorization(directives))
         && is_marked_storable(answer.status, directives, expires)
         && !answer.has_set_cookie
         // `Vary: *` matches no request (4.1).

@@ -11,7 +11,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{CallOutcome, MetricEvent, ServedAs};
+use super::{
+    event::{CallOutcome, MetricEvent, Refusal, ServedAs},
+    top::{Spent, TopList},
+};
 use crate::{
     core::{failure::Reason, time::Span},
     isolate::computation::{Purpose, TriggerOutcome},
@@ -77,6 +80,10 @@ pub struct Counters {
     pub answer_time: Histogram,
     /// What computations cost, in milliseconds.
     pub delta: Histogram,
+    /// What each route has cost.
+    pub routes: TopList,
+    /// What each tenant has cost, over all routes.
+    pub tenants: TopList,
 }
 
 macro_rules! counters {
@@ -130,6 +137,10 @@ counters! {
     FailedOriginTruncated "failed_origin_truncated" "Failed calls: broken body.",
     FailedOriginBodyTooLarge "failed_origin_body_too_large" "Failed calls: body above max_response.",
     FailedOriginNotJson "failed_origin_not_json" "Failed calls: not JSON.",
+    RejectedUnauthorized "rejected_unauthorized" "Rejected: no valid credential.",
+    RejectedRateLimit "rejected_rate_limit" "Rejected: above the rate limit.",
+    RejectedNewKeys "rejected_new_keys" "Rejected: too many new keys.",
+    VerificationCalls "verification_calls" "Questions to identity providers, and to origins about credentials.",
 }
 
 impl Counter {
@@ -162,6 +173,12 @@ impl Counters {
             MetricEvent::CacheFailed => self.add(Counter::CacheApiErrors),
             MetricEvent::EntryUnreadable => self.add(Counter::EntriesUnreadable),
             MetricEvent::NoEntropy => self.add(Counter::EntropyErrors),
+            MetricEvent::Refused(refusal) => self.add(match refusal {
+                Refusal::Unauthorized => Counter::RejectedUnauthorized,
+                Refusal::RateLimited => Counter::RejectedRateLimit,
+                Refusal::TooManyNewKeys => Counter::RejectedNewKeys,
+            }),
+            MetricEvent::Inquired => self.add(Counter::VerificationCalls),
         }
     }
 
@@ -172,6 +189,16 @@ impl Counters {
         }
         self.answer_time.merge(&other.answer_time);
         self.delta.merge(&other.delta);
+        self.routes.merge(&other.routes);
+        self.tenants.merge(&other.tenants);
+    }
+
+    /// Adds what was done on a route, for a tenant if it has tenants.
+    pub fn spend(&mut self, route: &str, tenant: Option<&str>, spent: Spent) {
+        self.routes.add(route, spent);
+        if let Some(tenant) = tenant {
+            self.tenants.add(tenant, spent);
+        }
     }
 
     /// A counter's value.

@@ -82,4 +82,19 @@ pub enum MetricEvent {
     EntryUnreadable,
     /// The entropy source failed.
     NoEntropy,
+    /// A client was refused before anything of the cache was touched.
+    Refused(Refusal),
+    /// An identity provider was asked for its keys, or the origin about a credential.
+    Inquired,
+}
+
+/// Why a client was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has no credential that is good here.
+    Unauthorized,
+    /// It asks too often.
+    RateLimited,
+    /// It asks for too many new keys.
+    TooManyNewKeys,
 }

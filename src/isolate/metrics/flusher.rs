@@ -9,11 +9,12 @@ use super::{
     counters::Counters,
     event::MetricEvent,
     ledger::{Batch, Gauges, Ledger},
+    top::Spent,
 };
 use crate::core::time::{Instant, Span};
 
 /// The version of the messages to the metrics object and of its stored ledger.
-pub const FORMAT: u32 = u32::from_le_bytes(*b"XFM1");
+pub const FORMAT: u32 = u32::from_le_bytes(*b"XFM2");
 
 /// A message to the metrics object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +65,11 @@ impl Flusher {
     /// Counts an event.
     pub fn fold(&mut self, event: MetricEvent) {
         self.counters.fold(event);
+    }
+
+    /// Counts what was done on a route, for a tenant if it has tenants.
+    pub fn spend(&mut self, route: &str, tenant: Option<&str>, spent: Spent) {
+        self.counters.spend(route, tenant, spent);
     }
 
     /// Whether a timer must be started now, so that the counts are sent within `interval`; an isolate has one

@@ -4,8 +4,10 @@ mod counters;
 mod event;
 mod flusher;
 mod ledger;
+mod top;
 
 pub use counters::{BUCKETS, COUNTERS, Counter, Counters, Histogram};
-pub use event::{CallOutcome, MetricEvent, ServedAs};
+pub use event::{CallOutcome, MetricEvent, Refusal, ServedAs};
 pub use flusher::{FORMAT, Flusher, MetricsReply, MetricsRequest};
 pub use ledger::{Batch, Gauges, Ledger};
+pub use top::{MAX_NAMES, Spent, TopList, TopName};

@@ -72,6 +72,8 @@ pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
             canonical_json::object([
                 ("path", route.path.as_str().into()),
                 ("methods", route.methods.names().into()),
+                ("credentials", route.credentials.as_str().into()),
+                ("scope", route.scope.as_str().into()),
                 ("policy", if policy.is_some() { "origin" } else { "route" }.into()),
                 ("ttl", seconds(ttl, |it| it.most_fresh)),
                 ("stale_while_revalidate", seconds(stale_while_revalidate, |it| it.stale_while_revalidate)),

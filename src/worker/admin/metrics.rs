@@ -55,7 +55,7 @@ pub(super) async fn reset(context: &RequestContext) -> Response {
     }
 }
 
-fn unavailable() -> Response {
+pub(super) fn unavailable() -> Response {
     Problem::new(503, "metrics_unavailable", "The counters cannot be reached now.").response()
 }
 

@@ -4,6 +4,7 @@
 mod health;
 mod metrics;
 mod tiers;
+mod top;
 
 use std::rc::Rc;
 
@@ -41,6 +42,8 @@ pub(super) async fn answer(context: &Rc<RequestContext>) -> Response {
     match path {
         "metrics" if reads => metrics::read(context).await,
         "metrics" => wrong_method("GET, HEAD"),
+        "top" if reads => top::read(context).await,
+        "top" => wrong_method("GET, HEAD"),
         "openapi.json" if reads => assets::file(context).await.unwrap_or_else(problem::not_found),
         "openapi.json" => wrong_method("GET, HEAD"),
         "metrics/reset" | "purge" | "inspect" | "explain" if method != "POST" => wrong_method("POST"),
@@ -61,7 +64,7 @@ fn wrong_method(allowed: &str) -> Response {
 /// Whether the request carries the admin token; `None` if no token is configured. The time of the comparison
 /// does not depend on where the two tokens differ.
 fn is_admin(context: &RequestContext) -> Option<bool> {
-    let expected = context.config.admin_token.as_ref()?;
+    let expected = context.config.secrets.admin_token.as_ref()?;
     let given = context.header("authorization").unwrap_or_default();
     let given = match given.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),

@@ -3,29 +3,31 @@
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
-use web_sys::Response;
+use web_sys::{Headers, Response};
 
 use crate::{
     core::{
+        access::{Identity, Partition, Scope, is_tenant},
         canonical_json,
-        config::{Beta, OBJECT_TIMEOUT, Route},
+        config::{Beta, Credentials, OBJECT_TIMEOUT, Route},
         entry::Entry,
         failure::Failure,
         freshness,
         global_rate::SEVERAL,
         http::{self, Method},
         purge::Floor,
-        time::Span,
+        time::{Instant, Span},
         xfetch::{self, Draw},
     },
     isolate::{
-        explain,
+        explain::{self, ExpectedAnswer, Explanation},
         step::{Done, Event, KeyedRoute},
         task::Task,
     },
     protocol::{
         colo_record::ColoRecord,
         message::{self, Answer, Inspection, Message, Reply},
+        snapshot::Snapshot,
     },
     worker::{
         body, cache_api,
@@ -40,13 +42,15 @@ use crate::{
 };
 
 /// The form that a request must have, for error messages.
-const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}, without \"body\" for GET";
+const SHAPE: &str = "The body must be {\"path\": \"…\", \"body\": …, \"headers\": {}, \"hard\": false}, without \"body\" for GET, with \"tenant\": \"…\" or \"credentials\": {} on a route of that scope";
 /// The largest request, in bytes: it contains the body of a request to a cached route as JSON.
 const MAX_REQUEST: usize = 2 << 20;
 
 struct TierRequest {
     keyed: Rc<KeyedRequest>,
     hard: bool,
+    /// The header with the request's credential.
+    credential: Option<String>,
 }
 
 async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
@@ -56,7 +60,9 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
     let text = text.ok_or_else(|| bad("it is too large, or not UTF-8".to_owned()))?;
     let named = canonical_json::parse(&text).map_err(bad)?;
     let is_known = |fields: &Map<String, Value>| {
-        fields.keys().all(|it| matches!(it.as_str(), "path" | "body" | "headers" | "hard"))
+        fields
+            .keys()
+            .all(|it| matches!(it.as_str(), "path" | "body" | "headers" | "hard" | "tenant" | "credentials"))
     };
     let (path, hard) = match (named.as_object(), named["path"].as_str(), &named["hard"]) {
         (Some(fields), Some(path), Value::Null) if is_known(fields) => (path, false),
@@ -67,6 +73,12 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
     let Some(route) = context.config.route(only_path).cloned() else {
         return Err(Problem::new(404, "unknown_route", "No route has this path."));
     };
+    let partition = partition(context, &route, &named).ok_or_else(|| {
+        let scope = route.scope.as_str();
+        bad(format!(
+            "the scope of this route is {scope}, and whose entries are meant is said in that way alone"
+        ))
+    })?;
     let (method, target, canonical) = match named.get("body") {
         None if route.methods.get => {
             (Method::Get, request::canonical_target(path, &route)?, RequestBody::Json("".into()))
@@ -88,31 +100,94 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
             (method, http::plain_escapes(path), RequestBody::Json(canonical.into()))
         }
     };
-    let headers = keyed_headers(&named["headers"], &route)
-        .ok_or_else(|| bad(format!("the headers of this route's keys are {}", route.headers.join(", "))))?;
-    let request = Rc::new(request::keyed(&context.config, &route, method, target, headers, canonical));
-    let keyed = Rc::new(KeyedRequest::new(Rc::clone(context), route, request, None));
-    Ok(TierRequest { keyed, hard })
+    let length = match &canonical {
+        RequestBody::Json(text) => text.len(),
+        RequestBody::Raw(bytes) => bytes.len(),
+    };
+    if length > route.max_request as usize {
+        return Err(request::too_large(&route));
+    }
+    let AskedHeaders { keyed, all, credential } = asked_headers(&named["headers"], &route).map_err(bad)?;
+    let request = request::keyed(&context.config, &route, partition, method, target, keyed, canonical);
+    let request = Rc::new(request);
+    let keyed = Rc::new(KeyedRequest::new(Rc::clone(context), route, request, all));
+    Ok(TierRequest { keyed, hard, credential })
 }
 
-/// Reads the values of the route's keyed headers from a JSON object; `None` if a value is not a string, or a
-/// name is not a keyed header or occurs twice.
-fn keyed_headers(given: &Value, route: &Route) -> Option<Vec<(String, Option<String>)>> {
+/// Whose entries are meant: on a route by tenant `tenant`, on one by credential `credentials`, which are header fields
+/// with their values, none for the clients without one. `None` if it is not said so, or said on another route.
+fn partition(context: &RequestContext, route: &Route, named: &Value) -> Option<Partition> {
+    let (tenant, credentials) = (&named["tenant"], &named["credentials"]);
+    let identity = match route.scope {
+        Scope::None if tenant.is_null() && credentials.is_null() => Identity::ANONYMOUS,
+        Scope::Tenant if credentials.is_null() => {
+            let tenant = tenant.as_str().filter(|it| is_tenant(it))?;
+            Identity { tenant: Some(tenant.into()), credential: None }
+        }
+        Scope::Credential if tenant.is_null() => {
+            let given = credentials.as_object()?;
+            let is_field = |name: &String| route.credential_fields().any(|it| it == name);
+            if !given.iter().all(|(name, value)| is_field(name) && value.is_string()) {
+                return None;
+            }
+            let fields =
+                route.credential_fields().filter_map(|name| Some((name, given.get(name)?.as_str()?)));
+            Identity { tenant: None, credential: context.config.secrets.digest_of(fields) }
+        }
+        Scope::None | Scope::Tenant | Scope::Credential => return None,
+    };
+    route.partition(&identity)
+}
+
+/// The headers of a request that is asked about.
+struct AskedHeaders {
+    /// The route's keyed headers.
+    keyed: Vec<(String, Option<String>)>,
+    /// All of them, on a route whose answers may vary by any header.
+    all: Option<Headers>,
+    /// The credential that the request has.
+    credential: Option<String>,
+}
+
+/// Reads headers from a JSON object.
+///
+/// # Errors
+/// A value is not a string, or a name occurs twice, or changes nothing on this route.
+fn asked_headers(given: &Value, route: &Route) -> Result<AskedHeaders, String> {
     let empty = serde_json::Map::new();
-    let given = if given.is_null() { &empty } else { given.as_object()? };
-    let mut headers: Vec<_> = route.headers.iter().map(|name| (name.clone(), None)).collect();
+    let given = if given.is_null() { Some(&empty) } else { given.as_object() };
+    let given = given.ok_or("the headers are an object")?;
+    let mut headers = AskedHeaders {
+        keyed: route.headers.iter().map(|name| (name.clone(), None)).collect(),
+        all: route.forwards_all().then(|| response::headers(&[])),
+        credential: None,
+    };
     for (name, value) in given {
-        let (_, keyed) = headers.iter_mut().find(|(it, _)| it.eq_ignore_ascii_case(name))?;
-        if keyed.replace(value.as_str()?.to_owned()).is_some() {
-            return None;
+        let (name, value) = (name.to_ascii_lowercase(), value.as_str().ok_or("a header's value is a text")?);
+        let is_credential = !route.tells_clients_apart() && route.credential_fields().any(|it| it == name);
+        let keyed = headers.keyed.iter_mut().find(|(it, _)| *it == name);
+        match (keyed, &headers.all) {
+            (Some((_, Some(_))), _) => return Err(format!("the header {name} is given twice")),
+            (Some((_, keyed)), _) => *keyed = Some(value.to_owned()),
+            (None, Some(all)) => response::set(all, &name, value),
+            (None, None) if is_credential => {}
+            (None, None) if route.headers.is_empty() => {
+                return Err(format!("no header changes an answer of this route, also not {name}"));
+            }
+            (None, None) => {
+                return Err(format!("the headers of this route's keys are {}", route.headers.join(", ")));
+            }
+        }
+        if is_credential {
+            headers.credential = Some(name);
         }
     }
-    Some(headers)
+    Ok(headers)
 }
 
 /// Purges the object first: a nearer tier, if purged before it, could take the old entry from it again.
 pub(super) async fn purge(context: &Rc<RequestContext>) -> Response {
-    let TierRequest { keyed, hard } = match subject(context).await {
+    let TierRequest { keyed, hard, .. } = match subject(context).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
@@ -136,23 +211,58 @@ pub(super) async fn purge(context: &Rc<RequestContext>) -> Response {
 /// What each tier holds. Changes nothing.
 pub(super) async fn inspect(context: &Rc<RequestContext>) -> Response {
     match subject(context).await {
-        Ok(TierRequest { keyed, .. }) => response::json(200, &tiers(&keyed).await.value),
+        Ok(TierRequest { keyed, .. }) => response::json(200, &tiers(&keyed, &Message::Inspect).await.value),
         Err(problem) => problem.response(),
     }
 }
 
 /// What a request would get now, and why, with what each tier holds. Changes nothing.
 pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
-    let TierRequest { keyed, .. } = match subject(context).await {
+    let TierRequest { mut keyed, credential, .. } = match subject(context).await {
         Ok(subject) => subject,
         Err(problem) => return problem.response(),
     };
-    let Tiers { mut value, colo, inspection, floor } = tiers(&keyed).await;
-    let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route, fields: &*keyed };
-    let now = clock::now();
-    let explained = globals::with(|globals| {
-        explain::explain(&globals.state, subject, colo.as_deref(), inspection.as_ref(), now)
-    });
+    loop {
+        let tiers = tiers(&keyed, &Message::Snapshot).await;
+        let now = clock::now();
+        let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route, fields: &*keyed };
+        let (colo, snapshot) = (tiers.colo.as_deref(), tiers.snapshot.as_ref());
+        let explained =
+            globals::with(|globals| explain::explain(&globals.state, subject, colo, snapshot, now));
+        // As the request itself: on with the key of its own variant.
+        if let ExpectedAnswer::OtherVariant(names) = &explained.answer
+            && let Some(variant) = request::next_variant(&keyed, names)
+        {
+            keyed = Rc::new(variant);
+            continue;
+        }
+        let mut value = explanation(&keyed, tiers, &explained, now);
+        if let Some((answer, why)) = credential.and_then(|name| not_cached(&keyed.route, &name)) {
+            for name in ["generation", "refresh", "early_window_opens", "early_window_opens_at"] {
+                value[name] = Value::Null;
+            }
+            value["refresh_probability"] = 0.into();
+            value["answer"] = answer.into();
+            value["why"] = vec![why].into();
+        }
+        return response::json(200, &value);
+    }
+}
+
+/// What becomes of a request whose credential keeps it from the cache, as a word and as a sentence.
+fn not_cached(route: &Route, name: &str) -> Option<(&'static str, String)> {
+    let (answer, what) = match route.credentials {
+        Credentials::Bypass => ("bypass", "it goes to the origin uncached"),
+        Credentials::Refuse => ("refused", "it is refused with 403"),
+        Credentials::Ignore | Credentials::Origin | Credentials::Verify => return None,
+    };
+    let setting = "the route's setting `credentials` says so";
+    Some((answer, format!("The request has the credential {name}, so {what}: {setting}.")))
+}
+
+fn explanation(keyed: &KeyedRequest, tiers: Tiers, explained: &Explanation, now: Instant) -> Value {
+    let Tiers { mut value, inspection, floor, .. } = tiers;
+    let subject = KeyedRoute { key: &keyed.request.key, route: &keyed.route, fields: keyed };
     let words = explained.words(subject, inspection.as_ref(), floor, now);
     let opens = explained.window_opens.map(|at| at.as_seconds() - now.as_seconds());
     let opens_at = explained.window_opens.map(|at| js_sys::Date::new(&(at.0 as f64).into()).to_iso_string());
@@ -171,7 +281,7 @@ pub(super) async fn explain(context: &Rc<RequestContext>) -> Response {
     for (name, explained) in more {
         value[name] = explained;
     }
-    response::json(200, &value)
+    value
 }
 
 /// A body as it is shown: bytes that are no text are not.
@@ -187,11 +297,14 @@ struct Tiers {
     value: Value,
     colo: Option<Vec<u8>>,
     inspection: Option<Inspection>,
+    /// What the object has stored, if that was asked for.
+    snapshot: Option<Snapshot>,
     /// The highest purge floor that a tier knows.
     floor: Floor,
 }
 
-async fn tiers(keyed: &KeyedRequest) -> Tiers {
+/// `question` is what the object is asked.
+async fn tiers(keyed: &KeyedRequest, question: &Message) -> Tiers {
     let (route, key, now) = (&keyed.route, &keyed.request.key, clock::now());
     let (memory, memory_floor, rate) = globals::with(|globals| {
         let memory = &globals.state.memory;
@@ -202,13 +315,13 @@ async fn tiers(keyed: &KeyedRequest) -> Tiers {
     let record =
         colo.as_deref().map(|bytes| ColoRecord::decode(bytes, &key.text, clock::now()).0).unwrap_or_default();
     let mut highest = memory_floor.raised(record.floor);
-    let (object, inspection) = match ask_object(keyed).await {
-        Some(Reply { floor, answer: Answer::Inspected(inspection), .. }) => {
+    let (object, inspection, snapshot) = match ask_object(keyed, question).await {
+        Some((Reply { floor, answer: Answer::Inspected(inspection), .. }, snapshot)) => {
             highest = highest.raised(floor);
             let fields = [("reachable", true.into()), ("floor", floors(floor)), ("holds", held(&inspection))];
-            (canonical_json::object(fields), Some(inspection))
+            (canonical_json::object(fields), Some(inspection), snapshot)
         }
-        Some(_) | None => (canonical_json::object([("reachable", false.into())]), None),
+        Some(_) | None => (canonical_json::object([("reachable", false.into())]), None, None),
     };
     let tier = |entry: Option<&Entry>, floor: Floor| {
         let entry = entry.map(|entry| described(entry, route, rate));
@@ -227,13 +340,14 @@ async fn tiers(keyed: &KeyedRequest) -> Tiers {
         ("colo", tier(record.entry.as_deref(), record.floor)),
         ("object", object),
     ]);
-    Tiers { value, colo, inspection, floor: highest }
+    Tiers { value, colo, inspection, snapshot, floor: highest }
 }
 
-async fn ask_object(keyed: &KeyedRequest) -> Option<Reply> {
-    let bytes = message::encode_message(&Message::Inspect, &[]);
+async fn ask_object(keyed: &KeyedRequest, question: &Message) -> Option<(Reply, Option<Snapshot>)> {
+    let bytes = message::encode_message(question, &[]);
     let sent = object_stub::send(&keyed.context.env, keyed.address(), bytes, OBJECT_TIMEOUT).await;
-    message::decode_reply(&sent.ok()?.ok()?).map(|(reply, _)| reply)
+    let bytes = sent.ok()?.ok()?;
+    message::decode_reply(&bytes).map(|(reply, body)| (reply, Snapshot::read(body)))
 }
 
 fn floors(floor: Floor) -> Value {

@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin};
 
 use futures_channel::oneshot;
-use js_sys::Promise;
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use js_sys::{Object, Promise, Reflect};
+use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::future_to_promise;
 use worker::Context;
 
@@ -20,6 +20,15 @@ extern "C" {
     fn wait_until(this: &ExecutionContext, promise: &Promise, is_housekeeping: bool) -> Result<(), JsValue>;
 }
 
+/// A text among the `props` of a context, which the operator of a service binding sets.
+fn property(context: &JsValue, name: &str) -> Option<String> {
+    let props = Reflect::get(context, &JsValue::from_str("props")).ok()?;
+    // Only what was set: every object has a `constructor`.
+    let props: Object = props.dyn_into().ok()?;
+    let is_own = Object::has_own(&props, &JsValue::from_str(name));
+    is_own.then(|| Reflect::get(&props, &JsValue::from_str(name)).ok()?.as_string()).flatten()
+}
+
 /// A type-erased future, so that the wasm holds one copy of the code that runs futures.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -27,11 +36,18 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 pub(crate) trait Background {
     /// Keeps the request alive until the future has ended. `is_housekeeping`: no answer or entry depends on it.
     fn wait_until(&self, future: BoxFuture<()>, is_housekeeping: bool);
+
+    /// A text among the properties of the service binding that the request came through.
+    fn property(&self, name: &str) -> Option<String>;
 }
 
 impl Background for Context {
     fn wait_until(&self, future: BoxFuture<()>, _: bool) {
         Self::wait_until(self, future);
+    }
+
+    fn property(&self, name: &str) -> Option<String> {
+        property(self.as_ref(), name)
     }
 }
 
@@ -42,6 +58,10 @@ impl Background for ExecutionContext {
             Ok(JsValue::UNDEFINED)
         }));
         keep(self, &promise, is_housekeeping);
+    }
+
+    fn property(&self, name: &str) -> Option<String> {
+        property(self.as_ref(), name)
     }
 }
 

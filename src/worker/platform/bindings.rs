@@ -26,6 +26,11 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = fetch)]
     fn fetch_request(this: &Fetcher, request: &Request) -> Result<Promise, JsValue>;
 
+    type Limiter;
+
+    #[wasm_bindgen(method, catch)]
+    fn limit(this: &Limiter, options: &Object) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(catch, js_name = fetch)]
     fn fetch_by_network(request: &Request) -> Result<Promise, JsValue>;
 }
@@ -65,6 +70,15 @@ pub(crate) async fn post(
         return Ok(None);
     }
     bytes_of(response.array_buffer()).await.map(Some)
+}
+
+/// Counts a request at a rate limiter; false if there were too many with this key.
+pub(crate) async fn within_limit(env: &Env, binding_name: &str, key: &str) -> Result<bool, JsValue> {
+    let options = Object::new();
+    Reflect::set(&options, &"key".into(), &key.into())?;
+    let limiter = binding(env, binding_name);
+    let outcome = JsFuture::from(limiter.unchecked_ref::<Limiter>().limit(&options)?).await?;
+    Ok(Reflect::get(&outcome, &"success".into())?.is_truthy())
 }
 
 /// The bytes that a promised buffer holds.

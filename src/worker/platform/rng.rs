@@ -31,13 +31,27 @@ impl IsolateRng {
         Some(canonical_json::hex(&self.bits()?.to_le_bytes()))
     }
 
+    /// A key that nobody can guess, drawn anew; `None` without entropy.
+    #[must_use]
+    pub fn key() -> Option<[u8; 16]> {
+        let mut key = [0; 16];
+        fill(&mut key).then_some(key)
+    }
+
     fn bits(&mut self) -> Option<u64> {
         if self.generator.is_none() {
             let mut seed = [0; 8];
-            #[expect(clippy::disallowed_methods, reason = "this is where entropy is drawn")]
-            getrandom::fill(&mut seed).ok()?;
+            if !fill(&mut seed) {
+                return None;
+            }
             self.generator = Some(Rng::with_seed(u64::from_le_bytes(seed)));
         }
         self.generator.as_mut().map(|generator| generator.u64(..))
     }
+}
+
+/// Fills a buffer with entropy; false if there is none.
+fn fill(buffer: &mut [u8]) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "this is where entropy is drawn")]
+    getrandom::fill(buffer).is_ok()
 }

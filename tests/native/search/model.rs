@@ -18,6 +18,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use crate::promises::shared;
 use stateright::{Model, Property};
 use xfetch_edge::{
     core::{
@@ -25,7 +26,7 @@ use xfetch_edge::{
         entry::{Entry, Lifetime},
         failure::{Failure, Reason},
         http::CacheStatus,
-        key::{self, Key, Scope},
+        key::{self, Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
         xfetch::{Chance, Draw},
@@ -74,7 +75,11 @@ const SHORT: Lifetime = Lifetime {
 const NEGATIVE_TTL: Span = Span(TICK);
 
 static KEY: LazyLock<Key> = LazyLock::new(|| {
-    key::key(&Scope { version: "1", route: "o", method: "POST", path: "/", headers: &[] }, "{}")
+    key::key(
+        &shared(),
+        &KeyParts { version: "1", origin: "o", method: "POST", path: "/", headers: &[] },
+        "{}",
+    )
 });
 
 pub(super) fn lifetime(is_short: bool) -> Lifetime {
