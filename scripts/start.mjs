@@ -116,17 +116,20 @@ async function main() {
     }
   });
   if (stopping) return;
-  const body = '{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}';
+  const hasOwnRoutes = givesVar(given, "ROUTES") || originUrl !== origin?.url;
+  const example = hasOwnRoutes
+    ? "Send a request to one of your routes twice; the second answer is a hit: Cache-Status says so."
+    : `Send this twice; the second answer is a hit:
+
+    curl -i ${url}/api/v1/brain/calculate -H 'content-type: application/json' \\
+      -d '{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}'`;
   console.log(`
   Worker       ${url}/   the page, with a laboratory and a live view
   Origin       ${originUrl ?? "as given"}${origin ? "   an analysis that takes a second" : ""}
   Admin token  ${givesVar(given, "ADMIN_TOKEN") ? "as given" : `${token}   (in .dev.vars)`}
   Log          ${steps.file}
 
-  Send this twice; the second answer is a hit:
-
-    curl -i ${url}/api/v1/brain/calculate -H 'content-type: application/json' \\
-      -d '${body}'
+  ${example}
 
   Ctrl-C stops both.`);
 }

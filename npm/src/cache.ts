@@ -22,6 +22,7 @@ let isFrozen = false;
  * requests through the cache, wherever they arrive.
  */
 export function register(route: RouteSettings, handler?: FetchHandler<Env, any, any>): void {
+  check(route);
   if (isFrozen) {
     throw new Error(
       `xfetch-edge: the route ${route.path} must be registered when the module is loaded, not while a request is answered`,
@@ -32,6 +33,25 @@ export function register(route: RouteSettings, handler?: FetchHandler<Env, any, 
   }
   routes.push(route);
   if (handler) handlers.set(route.path, handler);
+}
+
+/** Throws if a route could match no request: the Worker would never see it, and its answers would pass uncached. */
+function check(route: RouteSettings): void {
+  const { path, methods } = (route ?? {}) as { path?: unknown; methods?: unknown };
+  if (typeof path !== "string" || !path.startsWith("/") || /[?#]/.test(path)) {
+    throw new Error(
+      `xfetch-edge: the path of a route is ${JSON.stringify(path)}, but must be a text such as "/v1/report" or "/articles/*", without a query`,
+    );
+  }
+  const known = ["GET", "QUERY", "POST"];
+  const isGood =
+    methods === undefined ||
+    (Array.isArray(methods) && methods.length > 0 && methods.every((it) => known.includes(it)));
+  if (!isGood) {
+    throw new Error(
+      `xfetch-edge: the methods of the route ${path} are ${JSON.stringify(methods)}, but must be a list of "GET", "QUERY" and "POST"`,
+    );
+  }
 }
 
 /** The handler of the route of this path, if it has one in this Worker. */
@@ -151,7 +171,14 @@ function routeAt(routes: readonly RouteSettings[], pathname: string): RouteSetti
   return routes.find(({ path }) => path === pathname) ?? prefixes[0];
 }
 
-/** Whether a request is for one of the routes, and by a method that the cache answers there. */
+/** Whether the origin's headers say how long the answers of a route live. */
+const isOfOriginPolicy = ({ policy, methods }: RouteSettings): boolean =>
+  policy === undefined ? methods?.length === 1 && methods[0] === "GET" : policy === "origin";
+
+/**
+ * Whether a request goes through the cache: it is for one of the routes, by a method that the cache answers there, or by one
+ * that may change what the cache holds.
+ */
 export function isCached(
   routes: readonly RouteSettings[],
   { CORS_ORIGINS }: WorkerSettings,
@@ -164,8 +191,11 @@ export function isCached(
   const route = pathname.startsWith(PRIVATE) ? undefined : routeAt(routes, pathname);
   // The cache answers `OPTIONS` only if browsers may read its answers.
   if (method === "OPTIONS") return route !== undefined && (CORS_ORIGINS ?? env?.CORS_ORIGINS) !== undefined;
-  const methods: readonly string[] = route ? (route.methods ?? ["POST"]) : [];
-  return methods.includes(method === "HEAD" ? "GET" : method);
+  if (route === undefined) return false;
+  const methods: readonly string[] = route.methods ?? ["POST"];
+  if (methods.includes(method === "HEAD" ? "GET" : method)) return true;
+  // The cache passes these on, and removes the entries that they have changed (RFC 9111, section 4.4).
+  return isOfOriginPolicy(route) && ["POST", "PUT", "PATCH", "DELETE"].includes(method);
 }
 
 /** The answer of a handler. What it throws becomes an answer with 500, as the platform answers an uncaught error. */

@@ -33,6 +33,47 @@ export interface CacheSettings {
   max_origin_calls?: number;
 }
 
+/** How a client is verified: exactly one way. The repository's `docs/credentials.md` explains each. */
+export type VerifySettings =
+  | {
+      /** By the signature and the claims of a token; without `jwks_url` by the secret `JWT_SECRET`. */
+      jwt: {
+        jwks_url?: string;
+        algorithms: readonly string[];
+        issuer: string | readonly string[];
+        audience: string | readonly string[];
+        tenant?: string;
+        leeway?: number;
+        header?: string;
+        jwks_ttl?: number;
+        jwks_stale?: number;
+      };
+    }
+  | {
+      /** By the SHA-256 of an API key in the secret `API_KEYS`. */
+      keys: { header?: string };
+    }
+  | {
+      /** By the handler's answer to the credential alone. */
+      origin: {
+        path: string;
+        method?: "HEAD" | "GET";
+        header?: string;
+        verify_ttl?: number;
+        verify_stale?: number;
+        refused_ttl?: number;
+        tenant_header?: string;
+      };
+    }
+  | {
+      /** By a proxy in front, which proves itself by the secret `PROXY_TOKEN`. */
+      proxy: { token_header?: string; tenant_header?: string };
+    }
+  | {
+      /** By the properties of the service binding that the request came through. */
+      props: { tenant?: string };
+    };
+
 /** A cached path. */
 export interface RouteSettings extends CacheSettings {
   /** The path, matched exactly, or a prefix such as `/articles/*`; the most specific path wins. */
@@ -69,12 +110,22 @@ export interface RouteSettings extends CacheSettings {
   /** Whether a request's `Cache-Control` counts: any client can then make the handler compute. Default `"ignore"`. */
   request_directives?: "ignore" | "honour";
   /**
-   * What happens to requests with credentials: they go to the handler uncached, get 403, lose them, or, with
-   * `forward: "all"`, keep them, and the answer's headers say whether it is shared.
+   * What happens to requests with credentials: they go to the handler uncached, get 403, lose them, are verified before
+   * anything else, or, with `forward: "all"` or `scope: "credential"`, keep them.
    */
-  credentials?: "bypass" | "refuse" | "ignore" | "origin";
+  credentials?: "bypass" | "refuse" | "ignore" | "origin" | "verify";
   /** Request headers that count as credentials, besides `Authorization` and `Cookie`. Default `["x-api-key"]`. */
   credential_headers?: readonly string[];
+  /** For `credentials: "verify"`: how a client is verified. Secrets are read from the environment. */
+  verify?: VerifySettings;
+  /** With whom entries are shared: all clients, those of a tenant, or one credential. Default `"none"`. */
+  scope?: "none" | "tenant" | "credential";
+  /** For `scope: "tenant"`: the header in which the handler gets the tenant. */
+  send_tenant?: string;
+  /** A rate-limiting binding of the platform, counted by tenant or by client address. */
+  rate_limit?: { binding: string; by: "tenant" | "address"; period: 10 | 60 };
+  /** Requests of a tenant, a minute and an isolate, for keys that its memory does not hold. */
+  max_new_keys?: number;
   /** The `Cache-Control` of answers. Default `"no-cache"`. */
   cache_control?: string;
 }

@@ -10,15 +10,16 @@ const OTHERS = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "t
 export interface WithXFetchOptions extends WorkerSettings {
   /**
    * The cached routes: `POST` requests with a JSON body, unless a route names other methods. A request of such a method
-   * that the route does not take, such as a `POST` with a query, is refused, so that nobody gets around the cache; other
-   * methods and other paths go to the handler as they are.
+   * that the route does not take, such as a `POST` with a query, is refused, so that nobody gets around the cache. Unsafe
+   * methods on a route whose answers' headers say how long they live (`policy: "origin"`) reach the handler too, and remove
+   * the entries that they change. Other methods and other paths go to the handler as they are.
    */
   routes: readonly RouteSettings[];
 }
 
 /**
- * Caches the routes of a handler: a function, or an object with a method `fetch`. Requests to other paths, and other
- * methods, reach the handler unchanged; the paths under `/_xfetch/` are the cache's own. On a route the handler's answer
+ * Caches the routes of a handler: a function, or an object with a method `fetch`. Requests to other paths reach the
+ * handler unchanged, and so do other methods on routes of policy "route"; the paths under `/_xfetch/` are the cache's own. On a route the handler's answer
  * is for many clients, so its request has neither `cf` nor the client's headers, except those of the setting `headers`.
  *
  * @example
@@ -40,7 +41,7 @@ export function withXFetch<
   if (!Array.isArray(routes) || routes.length === 0) {
     throw new Error('xfetch-edge: withXFetch needs routes, such as { routes: [{ path: "/v1/report", ttl: 60 }] }');
   }
-  const hidden = routes.find(({ path }) => path?.startsWith(PRIVATE));
+  const hidden = routes.find((route) => typeof route?.path === "string" && route.path.startsWith(PRIVATE));
   if (hidden)
     throw new Error(`xfetch-edge: the path ${hidden.path} is reserved for functions, which no client reaches`);
   const object = (typeof handler === "function" ? { fetch: handler } : handler) as Record<string, any>;

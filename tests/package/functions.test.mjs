@@ -128,6 +128,23 @@ describe("withXFetch and cached", () => {
     assert.equal((await ask("/pages/a", post({}))).text, "handler: POST /pages/a");
   });
 
+  test("an unsafe method on a route whose answers say how long they live removes the entry that it changes", async () => {
+    const get = async (path) => (await ask(path)).text;
+    const [one, other] = [await get("/live/1"), await get("/live/2")];
+    assert.equal(await get("/live/1"), one);
+    assert.match((await ask("/live/1", { ...post({}), method: "PUT" })).text, /^PUT /);
+    assert.notEqual(await get("/live/1"), one);
+    assert.equal(await get("/live/2"), other);
+  });
+
+  test("a route that could match no request is an error with a sentence", async () => {
+    const sentences = (await ask("/wrong")).value;
+    assert.equal(sentences.length, 7);
+    for (const sentence of sentences.slice(0, 5)) assert.match(sentence, /^xfetch-edge: the path of a route is /);
+    for (const sentence of sentences.slice(5))
+      assert.match(sentence, /^xfetch-edge: the methods of the route \/[bc] are /);
+  });
+
   test("the admin paths are the cache's own", async () => {
     assert.deepEqual((await ask("/_xfetch/health")).value, { status: "ok" });
     const metrics = await ask("/_xfetch/metrics", { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });

@@ -2,7 +2,7 @@
 // answers a miss, a hit and a stale hit with one refresh. The package itself passes the linters of npm packages.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -17,9 +17,15 @@ const TOKEN = "development-only-token";
 const sleep = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Starts `wrangler dev` in a folder; returns its address and a function that ends it. */
-async function dev(/** @type {string} */ folder, { env: own = process.env, limit = 60_000 } = {}) {
+async function dev(
+  /** @type {string} */ folder,
+  {
+    env: own = process.env,
+    limit = 60_000,
+    wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js"),
+  } = {},
+) {
   const port = await freePort();
-  const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
   const words = [wrangler, "dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0"];
   const env = {
     ...own,
@@ -108,6 +114,42 @@ describe("templates", { concurrency: 3 }, () => {
         await origin?.close();
       }
     });
+  }
+});
+
+test("with Node alone the TypeScript template answers its first hit within a minute of npm install", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "xfetch-node-alone-"));
+  cpSync(join(root, "templates", "typescript"), folder, {
+    recursive: true,
+    filter: (path) => !path.includes("node_modules"),
+  });
+  const file = join(folder, "package.json");
+  const manifest = JSON.parse(readFileSync(file, "utf8"));
+  manifest.dependencies["xfetch-edge"] = `file:${tarball()}`;
+  writeFileSync(file, JSON.stringify(manifest));
+  const npm = spawnSync("which", ["npm"], { encoding: "utf8" }).stdout.trim();
+  const PATH = [dirname(process.execPath), dirname(npm), "/usr/bin", "/bin"].join(":");
+  const env = { ...process.env, PATH };
+  for (const tool of ["cargo", "rustc", "wasm-bindgen", "worker-build"]) {
+    assert.ok(spawnSync(tool, ["--version"], { env }).error, `${tool} is on the path`);
+  }
+  const began = performance.now();
+  run(npm, ["install", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: folder, env });
+  const wrangler = join(folder, "node_modules", "wrangler", "bin", "wrangler.js");
+  const { url, stop } = await dev(folder, { env, wrangler });
+  try {
+    const ask = () =>
+      fetch(`${url}/v1/analyse`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ text: "a slow question" }),
+      });
+    assert.match(String((await ask()).headers.get("cache-status")), /fwd=miss; stored/);
+    assert.match(String((await ask()).headers.get("cache-status")), /hit; ttl=/);
+    const took = (performance.now() - began) / 1_000;
+    assert.ok(took < 60, `${took} s`);
+  } finally {
+    await stop();
   }
 });
 
