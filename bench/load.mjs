@@ -19,6 +19,8 @@ if os.getenv("BODY") then
   wrk.headers["content-type"] = "application/json"
   wrk.body = os.getenv("BODY")
 end
+local name, value = (os.getenv("HEADER") or ""):match("^([^:]+): (.+)$")
+if name then wrk.headers[name] = value end
 function done(summary, latency)
   local at = function(p) return latency:percentile(p) / 1000 end
   io.write(string.format('{"requests":%d,"microseconds":%d,"errors":%d,"p50":%f,"p99":%f,"p999":%f}\\n', summary.requests, summary.duration,
@@ -49,17 +51,17 @@ export function memory(pids) {
 }
 
 /**
- * Sends requests for `seconds`, GET without a body and POST with one, over `connections` connections. Returns requests per second, percentiles in ms and
+ * Sends requests for `seconds`, GET without a body and POST with one, `header` with each, over `connections` connections. Returns requests per second, percentiles in ms and
  * processor time per request in µs. wrk corrects for coordinated omission: its percentiles assume that requests arrive
  * at a constant rate, and include the time for which requests would have waited during a pause.
  */
-export async function load({ url, body, pids, folder, connections, seconds, prefix = [] }) {
+export async function load({ url, body, header = "", pids, folder, connections, seconds, prefix = [] }) {
   const script = join(folder, "post.lua");
   await writeFile(script, SCRIPT);
   const words = [...prefix, "wrk", "-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "20s", "-s", script, url];
   const before = cpu(pids);
   const { stdout } = await run(words[0], words.slice(1), {
-    env: body === undefined ? process.env : { ...process.env, BODY: body },
+    env: { ...process.env, HEADER: header, ...(body === undefined ? {} : { BODY: body }) },
     timeout: limit(seconds),
   });
   const spent = cpu(pids) - before;

@@ -17,6 +17,7 @@ use xfetch_edge::{
         xfetch::Draw,
     },
     isolate::{
+        identities::Identities,
         key_memo::{KeyMemo, RawRequest},
         metrics::{Counters, MetricEvent, ServedAs},
         state::IsolateState,
@@ -37,7 +38,7 @@ const BODY: &[u8] = br#"{"home_team":"Arsenal","away_team":"Chelsea","match_date
 /// Prepares a decision, and returns a function that takes it once per call.
 type Case = fn() -> Box<dyn FnMut()>;
 
-const CASES: [(&str, Case); 7] = [
+const CASES: [(&str, Case); 8] = [
     ("verdict", verdict),
     ("key", key_of_a_body),
     ("recent", recent),
@@ -45,6 +46,7 @@ const CASES: [(&str, Case); 7] = [
     ("entry", read_entry),
     ("memory", memory),
     ("count", count),
+    ("client", client),
 ];
 
 fn route() -> Route {
@@ -108,9 +110,10 @@ fn verdict() -> Box<dyn FnMut()> {
 fn key_of_a_body() -> Box<dyn FnMut()> {
     let scope =
         KeyParts { version: "1", origin: "https://origin.example", method: "POST", path: "/a", headers: &[] };
+    let partition = shared();
     Box::new(move || {
         let body = key::canonical_body(black_box(BODY), &BodyFields::All).expect("it is a good body");
-        black_box(key::key(&shared(), &scope, &body));
+        black_box(key::key(&partition, &scope, &body));
     })
 }
 
@@ -162,6 +165,20 @@ fn memory() -> Box<dyn FnMut()> {
     Box::new(move || {
         now = now.plus(Span(1));
         black_box(local.arrived(&key, &route, now));
+    })
+}
+
+/// A client known by its API key: the keyed hash, and its place in the table.
+fn client() -> Box<dyn FnMut()> {
+    const KEY: &str = "a-key-of-forty-characters-0123456789-abc";
+    let mut known = Identities::default();
+    known.set_key(Some([7; 16]));
+    let hash = known.hash("/a", [Some(KEY)]);
+    let acme = Identity { tenant: Some("acme".into()), credential: None };
+    known.put(hash, acme, NOW.plus(Span(60_000)));
+    Box::new(move || {
+        let hash = known.hash("/a", [Some(black_box(KEY))]);
+        black_box(known.get(hash, NOW).cloned());
     })
 }
 

@@ -26,6 +26,8 @@ const { values: options, positionals } = parseArgs({
     path: { type: "string", default: PATH },
     method: { type: "string", default: "POST" },
     body: { type: "string" },
+    header: { type: "string", multiple: true, default: [] },
+    tenant: { type: "string" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -107,6 +109,10 @@ async function environment(run) {
       .sort((a, b) => Number(b.path === path) - Number(a.path === path) || b.path.length - a.path.length)[0];
     if (!own) throw new EnvironmentFault(`${run.client.path} is not a route of this service`);
     run.route = own;
+    if (own.scope === "tenant") {
+      if (!options.tenant) throw new EnvironmentFault("the route is by tenant: say whose entries with --tenant");
+      run.client.client = { tenant: options.tenant };
+    } else if (own.scope === "credential") run.client.client = { credentials: run.client.headers };
     report.environment = detail;
     const failing = Object.entries(detail.checks)
       .filter(([, word]) => word !== "ok")
@@ -418,7 +424,14 @@ async function certifyUrl(url) {
   const body = options.body ?? question("2026-11-22");
   const { method, path } = options;
   if (!["GET", "QUERY", "POST"].includes(method)) throw new EnvironmentFault("--method is GET, QUERY or POST");
-  const client = new Client(url.replace(/\/$/, ""), { path, method, token: process.env.ADMIN_TOKEN });
+  /** @type {Record<string, string>} */
+  const headers = {};
+  for (const field of options.header) {
+    const [, name, value] = /^([\w-]+): *(.+)$/.exec(field) ?? [];
+    if (!name) throw new EnvironmentFault(`--header is 'name: value', not ${JSON.stringify(field.slice(0, 40))}`);
+    headers[name.toLowerCase()] = value;
+  }
+  const client = new Client(url.replace(/\/$/, ""), { path, method, token: process.env.ADMIN_TOKEN, headers });
   try {
     client.subject(body);
   } catch {
@@ -444,7 +457,7 @@ async function certifyUrl(url) {
 
 if (options.help) {
   console.log(
-    "npm run certify [-- URL] [--path PATH] [--method GET|QUERY|POST] [--body JSON] [--json]   (ADMIN_TOKEN in the environment)",
+    "npm run certify [-- URL] [--path PATH] [--method GET|QUERY|POST] [--body JSON] [--header 'name: value'] [--tenant NAME] [--json]   (ADMIN_TOKEN in the environment)",
   );
   process.exit(0);
 }

@@ -7,12 +7,19 @@ export class EnvironmentFault extends Error {}
 
 export class Client {
   /** At most `connections` connections are opened; they are kept, so that figures do not include their set-up. */
-  /** @param {string} base @param {{ path?: string, method?: string, token?: string, connections?: number }} options */
-  constructor(base, { path, method = "POST", token, connections = 128 }) {
+  /**
+   * @param {string} base
+   * @param {{ path?: string, method?: string, token?: string, connections?: number, headers?: Record<string, string> }} options
+   */
+  constructor(base, { path, method = "POST", token, connections = 128, headers = {} }) {
     this.base = base;
     this.path = path;
     this.method = method;
     this.token = token;
+    /** The headers of each request to the route: its credential, for example. */
+    this.headers = headers;
+    /** What names the client on the admin paths, where the route is not for all clients. @type {Record<string, unknown>} */
+    this.client = {};
     this.agent = new Agent({
       connections,
       pipelining: 1,
@@ -36,12 +43,15 @@ export class Client {
 
   /** What names the key of a question on the admin paths. */
   subject(body) {
-    return this.method === "GET" ? { path: this.path } : { path: this.path, body: JSON.parse(body) };
+    const asked = this.method === "GET" ? { path: this.path } : { path: this.path, body: JSON.parse(body) };
+    return { ...asked, ...this.client };
   }
 
   /** Sends one request to the cached route; GET has no body. */
   async ask(body) {
-    const asked = this.method === "GET" ? {} : { body, headers: { "content-type": "application/json" } };
+    const { headers } = this;
+    const asked =
+      this.method === "GET" ? { headers } : { body, headers: { "content-type": "application/json", ...headers } };
     const answer = await this.raw(this.method, this.path, asked);
     const status = String(answer.headers["cache-status"] ?? "");
     return {

@@ -10,6 +10,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { FORECAST } from "../examples/origin/routes.mjs";
 import { startOrigin } from "../examples/origin/server.mjs";
 import { givesVar, hasOwnOrigin, parseFlags, workerPort } from "./ports.mjs";
 import { toolEnvironment } from "./setup.mjs";
@@ -23,6 +24,13 @@ const vars = join(root, ".dev.vars");
 const START_LIMIT = 60_000;
 
 /** The development token in `.dev.vars`, which git ignores; it is created on first use. */
+/** The routes of wrangler.toml and of the example origin. */
+async function exampleRoutes() {
+  const { unstable_readConfig: readConfig } = await import("wrangler");
+  const { vars } = readConfig({ config: join(root, "wrangler.toml") });
+  return JSON.stringify([.../** @type {any} */ (vars).ROUTES, FORECAST]);
+}
+
 function developmentToken() {
   const known = existsSync(vars) ? readFileSync(vars, "utf8") : "";
   const found = known.match(/^ADMIN_TOKEN\s*=\s*"?([^"\s]+)"?/m);
@@ -84,6 +92,9 @@ async function main() {
     ...(originUrl ? [/** @type {Flag} */ (["--var", `ORIGIN_URL:${originUrl}`])] : []),
     // The page's controls for the example origin.
     ...(origin ? [/** @type {Flag} */ (["--var", 'FORWARD:["/control"]'])] : []),
+    ...(origin ? [/** @type {Flag} */ (["--var", `ROUTES:${await exampleRoutes()}`])] : []),
+    // With a secret that changes at each start, what credentials have been found to be is asked anew.
+    ["--var", `DIGEST_SECRET:${randomBytes(24).toString("base64url")}`],
   ];
   const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
   const child = spawn(process.execPath, [wrangler, "dev", ...merge(own, given)], {

@@ -4,6 +4,11 @@
 //   GET  /api/v1/brain/fixtures    the next matches: ?team=…&page=…, as JSON or HTML, in English or German, with an
 //                                  ETag and Vary; its Cache-Control says how long
 //   GET  /api/v1/brain/report      10 MiB of CSV, as a stream
+//   POST /api/v1/brain/forecast    the analysis for a tenant: with X-Api-Key (demo-key-acme, demo-key-globex), with a
+//                                  token, or behind the cache with X-Tenant
+//   GET  /me                       204 and X-Org for a good key or token, else 401
+//   GET  /.well-known/jwks.json    the keys that sign the tokens
+//   POST /control/token            makes a token: {"tenant": "acme", "seconds": 300}
 //   GET  /control                  counts and settings
 //   POST /control                  changes settings: {"latency": 1000, "spread": 0.2, "mode": "ok", …}
 //   POST /control/reset            counts back to zero, settings as at the start
@@ -17,10 +22,12 @@ import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
+import { createIssuer } from "./credentials.mjs";
 import { analyse } from "./model.mjs";
 import { fixtures, report } from "./pages.mjs";
 
 const PATH = "/api/v1/brain/calculate";
+const FORECAST = "/api/v1/brain/forecast";
 const MAX_BODY = 1 << 20;
 const START = { latency: 1_000, spread: 0.1, mode: "ok", status: 500, retry_after: null, fail_next: null };
 
@@ -105,14 +112,32 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
       in_flight: 0,
       highest_in_flight: 0,
       aborted: 0,
+      questions: 0,
       keys: {},
       last_headers: null,
       last_body: null,
     };
   };
   zero();
+  const issuer = createIssuer();
 
-  async function calculate(request, response) {
+  /** Whether a credential is good, and whose it is. */
+  function me(request, response) {
+    request.resume();
+    counts.questions += 1;
+    const tenant = issuer.tenantOf(request.headers);
+    if (tenant !== undefined) return response.writeHead(204, { "x-org": tenant }).end();
+    return json(response, 401, { error: "no good key or token" }, { "www-authenticate": 'Bearer realm="analysis"' });
+  }
+
+  /** The tenant of a forecast. On loopback everybody who sends `X-Tenant` is taken for the cache. */
+  function forecast(request, response) {
+    const tenant = request.headers["x-tenant"] ?? issuer.tenantOf(request.headers);
+    if (tenant === undefined) return me(request, response);
+    return calculate(request, response, tenant);
+  }
+
+  async function calculate(request, response, tenant = undefined) {
     const body = await read(request);
     if (body === undefined) return json(response, 413, { error: "too large" });
     const key = createHash("sha256").update(body).digest("hex").slice(0, 16);
@@ -158,11 +183,24 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
       const no = { error: "unknown team", home_team: question?.home_team, away_team: question?.away_team };
       return json(response, 404, no, UNSTORABLE[settings.mode]);
     }
-    const value = { ...answer, computed_at: new Date().toISOString(), computation: now.calls };
+    const value = { ...answer, tenant, computed_at: new Date().toISOString(), computation: now.calls };
     return json(response, 200, value, UNSTORABLE[settings.mode]);
   }
 
   async function control(request, response, path) {
+    if (path === "/control/token" && request.method === "POST") {
+      let asked;
+      try {
+        asked = JSON.parse((await read(request)) || "{}");
+      } catch {
+        return json(response, 400, { error: "not JSON" });
+      }
+      const { tenant = "acme", seconds = 300 } = asked ?? {};
+      if (typeof tenant !== "string" || !Number.isFinite(seconds)) {
+        return json(response, 400, { error: 'the body is {"tenant": "acme", "seconds": 300}' });
+      }
+      return json(response, 200, { token: issuer.token(tenant, seconds) });
+    }
     if (path === "/control/reset" && request.method === "POST") {
       await read(request);
       current = { ...start };
@@ -206,13 +244,19 @@ export async function startOrigin({ port = 0, settings = {} } = {}) {
     const answered =
       path === PATH && ["POST", "QUERY"].includes(request.method)
         ? calculate(request, response)
-        : Object.hasOwn(pages, path) && isRead
-          ? page(request, response, pages[path])
-          : path === "/control" || path === "/control/reset"
-            ? control(request, response, path)
-            : path === "/" && isRead
-              ? json(response, 200, { service: "analysis-origin" })
-              : json(response, 404, { error: "not found" });
+        : path === FORECAST && request.method === "POST"
+          ? forecast(request, response)
+          : Object.hasOwn(pages, path) && isRead
+            ? page(request, response, pages[path])
+            : path === "/me" && isRead
+              ? me(request, response)
+              : path === "/.well-known/jwks.json" && isRead
+                ? json(response, 200, issuer.keySet)
+                : ["/control", "/control/reset", "/control/token"].includes(path)
+                  ? control(request, response, path)
+                  : path === "/" && isRead
+                    ? json(response, 200, { service: "analysis-origin" })
+                    : json(response, 404, { error: "not found" });
     Promise.resolve(answered).catch(() => response.destroy());
   });
   server.keepAliveTimeout = 60_000;

@@ -55,6 +55,10 @@ pub(super) fn admit(context: &Rc<RequestContext>, route: &Rc<Route>) -> BoxFutur
 }
 
 async fn admitted(context: &Rc<RequestContext>, route: &Rc<Route>) -> Result<Admitted, Problem> {
+    // An address is known at once, so that a flood of bad credentials is bounded too.
+    if let Some(limit) = route.rate_limit.as_ref().filter(|limit| limit.by == LimitBy::Address) {
+        within_limit(context, limit, &Identity::ANONYMOUS).await?;
+    }
     let admitted = if route.tells_clients_apart() {
         let presented = Presented::of(context, route);
         let client = presented.client(route);
@@ -75,7 +79,7 @@ async fn admitted(context: &Rc<RequestContext>, route: &Rc<Route>) -> Result<Adm
     if route.partition(&admitted.identity).is_none() {
         return Err(verification::no_tenant());
     }
-    if let Some(limit) = &route.rate_limit {
+    if let Some(limit) = route.rate_limit.as_ref().filter(|limit| limit.by == LimitBy::Tenant) {
         within_limit(context, limit, &admitted.identity).await?;
     }
     Ok(admitted)

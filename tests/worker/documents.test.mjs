@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 
 import { unstable_readConfig as readConfig } from "wrangler";
 
+import { FORECAST } from "../../examples/origin/routes.mjs";
 import { ADMIN_TOKEN, inWorld } from "./world.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -117,7 +118,11 @@ describe("the quick start", () => {
       // The routes of wrangler.toml, as `npm start` has them.
       {
         vars: {
-          ROUTES: readConfig({ config: fileURLToPath(new URL("../../wrangler.toml", import.meta.url)) }).vars.ROUTES,
+          ROUTES: [
+            ...readConfig({ config: fileURLToPath(new URL("../../wrangler.toml", import.meta.url)) }).vars.ROUTES,
+            FORECAST,
+          ],
+          DIGEST_SECRET: "a-secret-of-this-test-0123456789abc",
         },
         origin: { latency: 20 },
       },

@@ -434,6 +434,40 @@ describe("the live view, served by the Worker", () => {
       },
     }));
 
+  test("a credential is sent with each request of a burst, and a tenant's entry is shown", () =>
+    open(`${worker.url}#live`, {
+      run: async (page) => {
+        await page.waitForSelector("#live-parts:not([hidden])");
+        await page.fill("#token", TOKEN);
+        await page.click("#admin button");
+        await page.waitForSelector("#counters table");
+        await page.selectOption("#path", "POST /api/v1/brain/forecast");
+        await page.fill("#count", "5");
+        await page.fill("#tenant", "acme");
+        await page.click("#burst");
+        await page.waitForFunction(() => /0 of 5 succeeded/.test(document.querySelector("#burst-words").textContent));
+        assert.match(await page.textContent("#burst-answers"), /needs a credential in the header x-api-key/);
+        await page.fill("#credential", "x-api-key: demo-key-acme");
+        await page.click("#burst");
+        await page.waitForFunction(
+          () =>
+            /5 of 5 succeeded, with one and the same body.* 1 computation\./.test(
+              document.querySelector("#burst-words").textContent,
+            ),
+          undefined,
+          { timeout: 30_000 },
+        );
+        await page.waitForFunction(() => /Fresh for/.test(document.querySelector("#life-words").textContent));
+        await page.fill("#tenant", "globex");
+        await page.waitForFunction(() => /Nothing is stored/.test(document.querySelector("#life-words").textContent));
+        await page.fill("#tenant", "");
+        await page.waitForFunction(() => /say which tenant's/.test(document.querySelector("#life-words").textContent));
+        await accessible(page);
+        await shot(page, "live-credential-1280");
+      },
+      allow: /401 \(Unauthorized\).*forecast/,
+    }));
+
   test("the OpenAPI description is served, and the Worker behaves as it says", async () => {
     const headers = { authorization: `Bearer ${TOKEN}`, "content-type": "application/json" };
     const document = await (await fetch(`${worker.url}_xfetch/openapi.json`, { headers })).json();

@@ -76,24 +76,46 @@ function chosen() {
 function subject(place) {
   const { method, path } = chosen();
   const text = byId("question").value.trim();
+  const { tenant } = whose(path);
+  if (scopeOf(path) === "tenant" && tenant === undefined && place !== "burst-words") {
+    say(place, "The entries of this route are a tenant's: say which tenant's.");
+    return undefined;
+  }
   if (method === "GET") {
     const isBelow = path.endsWith("*") ? text.startsWith(path.slice(0, -1)) : text.split("?")[0] === path;
-    if (isBelow) return { path: text };
+    if (isBelow) return { path: text, ...whose(path) };
     say(place, `The path must be ${path}, with or without a query.`);
     return undefined;
   }
   try {
-    return { path: path.replace(/\*$/, ""), body: JSON.parse(text) };
+    return { path: path.replace(/\*$/, ""), body: JSON.parse(text), ...whose(path) };
   } catch {
     say(place, "The body is not JSON.");
     return undefined;
   }
 }
 
+/** The header with the request's credential; none if the field is empty. */
+function credential() {
+  const text = byId("credential").value.trim();
+  const [, name, value] = /^([\w-]+): *(.+)$/.exec(text) ?? [];
+  return name ? { [name.toLowerCase()]: value } : {};
+}
+
+const scopeOf = (path) => routes.find((it) => it.path === path)?.scope;
+
+/** Whose entry is meant on the admin paths; nothing where all clients share, and where no tenant is named. */
+function whose(path) {
+  const tenant = byId("tenant").value.trim();
+  if (scopeOf(path) === "tenant") return tenant ? { tenant } : {};
+  return scopeOf(path) === "credential" ? { credentials: credential() } : {};
+}
+
 async function one({ path }) {
   const { method } = chosen();
   const body = byId("question").value;
-  const sent = method === "GET" ? {} : { body, headers: { "content-type": "application/json" } };
+  const headers = credential();
+  const sent = method === "GET" ? { headers } : { body, headers: { "content-type": "application/json", ...headers } };
   try {
     const response = await fetch(path, { method, ...sent, cache: "no-store" });
     const text = await response.text();
@@ -125,7 +147,8 @@ async function burst() {
   byId("burst").disabled = true;
   say("burst-words", `Sending ${count} requests…`);
   try {
-    const before = token ? await settledCalls(asked) : undefined;
+    const canCount = token && (scopeOf(chosen().path) !== "tenant" || asked.tenant);
+    const before = canCount ? await settledCalls(asked) : undefined;
     performance.clearResourceTimings();
     performance.setResourceTimingBufferSize(2_000);
     const answers = await Promise.all(Array.from({ length: count }, () => one(asked)));
@@ -134,7 +157,9 @@ async function burst() {
     showBurst(
       answers,
       timings,
-      token ? "Counting the computations…" : "With the admin token this page could tell how many computations it took.",
+      canCount
+        ? "Counting the computations…"
+        : "With the admin token, and a tenant where entries are a tenant's, this page could tell how many computations it took.",
     );
     if (!byId("origin").hidden) origin().catch(() => {});
     if (before === undefined) return;
@@ -211,7 +236,11 @@ function problem(answer) {
 
 async function life() {
   const asked = subject("life-words");
-  if (asked === undefined) return;
+  if (asked === undefined) {
+    byId("life-bar").replaceChildren();
+    byId("life-facts").replaceChildren();
+    return;
+  }
   const seen = await call("POST", "/_xfetch/inspect", asked);
   const tiers = [
     ["This isolate's memory", seen.memory.entry],
@@ -352,6 +381,22 @@ function frame() {
           "question",
           "Body, or for GET path and query",
           el("textarea", { id: "question", rows: "3", spellcheck: "false" }, JSON.stringify(QUESTION)),
+        ),
+        el(
+          "div.row",
+          {},
+          field(
+            "credential",
+            "Credential",
+            el("input", { id: "credential", autocomplete: "off", placeholder: "x-api-key: demo-key-acme" }),
+            "A header with its value, for a route that verifies its clients.",
+          ),
+          field(
+            "tenant",
+            "Tenant",
+            el("input", { id: "tenant", autocomplete: "off", placeholder: "acme" }),
+            "Whose entry to look at, on a route by tenant.",
+          ),
         ),
         el(
           "div.row",
