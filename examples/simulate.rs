@@ -1,6 +1,7 @@
 //! The simulations of `npm run simulate`: many hostile worlds, and a comparison of the strategies.
 //!
-//! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks), `strategies SECONDS`, `storms COUNT`
+//! Arguments: `seeds FIRST COUNT`, `seed N` (one world, shrunk if it breaks),
+//! `tenants REQUESTS` (worlds with tenants until there were so many requests), `strategies SECONDS`, `storms COUNT`
 //! (the hot key of `npm run bench -- storm`, a minute from cold), or for the benchmarks `growth colos|requests COUNT`.
 
 use std::{
@@ -22,10 +23,11 @@ fn main() {
         (Some("seed"), Some(seed), _) => one(seed),
         (Some("strategies"), Some(seconds), _) => strategies(seconds),
         (Some("storms"), Some(count), _) => storms(count),
+        (Some("tenants"), Some(requests), _) => tenants(requests),
         (Some("growth"), _, Some(count)) => growth(&arguments[1], count),
         _ => {
             eprintln!(
-                "seeds FIRST COUNT, seed N, strategies SECONDS, storms COUNT, or growth colos|requests COUNT"
+                "seeds FIRST COUNT, seed N, tenants REQUESTS, strategies SECONDS, storms COUNT, or growth colos|requests COUNT"
             );
             false
         }
@@ -66,6 +68,30 @@ fn seeds(first: u64, count: u64) -> bool {
         "{requests} requests, {calls} origin calls, {errors} answered with an error, {:.1} s.",
         began.elapsed().as_secs_f64()
     );
+    true
+}
+
+/// Hostile worlds with two to four tenants whose requests are alike in all else, until there were so many requests.
+fn tenants(requests: u64) -> bool {
+    let (mut seed, mut seen, mut events, mut purges) = (0, 0, 0, 0);
+    while seen < requests {
+        seed += 1;
+        let tenants = 2 + (seed % 3) as u32;
+        let world = Scenario { tenants, keys: 2 * tenants, rate: 40.0, ..Scenario::hostile(seed) };
+        purges += u64::from(world.faults.purges_every > Span::ZERO);
+        match sim::run(world) {
+            Ok(report) => {
+                seen += report.counters.get(Counter::TotalRequests);
+                events += report.steps;
+            }
+            Err(broken) => {
+                println!("seed {seed}: {broken}");
+                return false;
+            }
+        }
+    }
+    println!("{seen} requests in {seed} hostile worlds with tenants, {purges} of them with purges:");
+    println!("every promise held after each of {events} events; no answer has crossed a scope.");
     true
 }
 

@@ -17,6 +17,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** The test modules that take seconds; the statistics of the theory and the search take longer. */
 const QUICK = [
+  "access",
   "traces",
   "exchanges",
   "promises",
@@ -49,6 +50,48 @@ const MISTAKES = [
     "xfetch::clamp_delta(Span(entry.delta.0 / 1_000 * 1_000), entry.lifetime.ttl)",
   ],
   ["beta ignored", "src/core/xfetch.rs", "-(rule.delta.0 as f64) * rule.beta * draw", "-(rule.delta.0 as f64) * draw"],
+  [
+    "a key without its partition",
+    "src/core/key.rs",
+    "let elements = partition.into_iter().chain([",
+    "let elements = partition.filter(|_| false).into_iter().chain([",
+  ],
+  [
+    "a client without a tenant in the partition of all",
+    "src/core/access/partition.rs",
+    "Self::Tenant => Kind::Tenant(Arc::clone(identity.tenant.as_ref()?)),",
+    "Self::Tenant => identity.tenant.clone().map_or(Kind::Shared, Kind::Tenant),",
+  ],
+  [
+    "a token that never expires",
+    "src/core/access/jwt.rs",
+    "if now >= expiry {",
+    "if now >= expiry && rules.leeway > Span::DAY {",
+  ],
+  [
+    "a token of any algorithm",
+    "src/core/access/jwt.rs",
+    "let algorithm = allowed.iter().copied().find(|it| it.as_str() == algorithm);",
+    "let algorithm = Algorithm::parse(algorithm).filter(|_| !allowed.is_empty());",
+  ],
+  [
+    "a key of any name verifies",
+    "src/core/access/key_set.rs",
+    "(Some(own), Some(asked)) => own == asked,",
+    "(Some(own), Some(asked)) => own == asked || !asked.is_empty(),",
+  ],
+  [
+    "a digest without the secret",
+    "src/core/access/digest.rs",
+    "Hmac::<Sha256>::new_from_slice(self.0.as_bytes())",
+    "Hmac::<Sha256>::new_from_slice(&self.0.as_bytes()[..0])",
+  ],
+  [
+    "a client that is known for ever",
+    "src/isolate/identities.rs",
+    "(known.client == client && now < known.until)",
+    "(known.client == client && now.0 > 0)",
+  ],
   [
     "an entry answers every variant",
     "src/isolate/request.rs",

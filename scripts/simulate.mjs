@@ -8,12 +8,13 @@ import { parseArgs } from "node:util";
 import { toolEnvironment } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const usage = `npm run simulate -- [--seeds N] [--from SEED] [--seed SEED] [--strategies] [--seconds N] [--storms N]
+const usage = `npm run simulate -- [--seeds N] [--from SEED] [--seed SEED] [--strategies] [--seconds N] [--storms N] [--tenants N]
   --seeds N      runs N hostile worlds (default 10000), and shows the first broken promise, shrunk
   --from SEED    the first seed (default 1)
   --seed SEED    runs one hostile world
   --strategies   only compares the strategies
   --seconds N    how long each strategy runs, in virtual time (default 600)
+  --tenants N    only runs hostile worlds with tenants, until there were N requests
   --storms N     only runs the benchmark's storm with N seeds, and shows how the results vary`;
 
 function whole(options, name, least) {
@@ -39,10 +40,13 @@ try {
       strategies: { type: "boolean", default: false },
       seconds: { type: "string", default: "600" },
       storms: { type: "string" },
+      tenants: { type: "string" },
     },
   });
   if (values.seed !== undefined) {
     process.exitCode = program("seed", whole(values, "seed", 0));
+  } else if (values.tenants !== undefined) {
+    process.exitCode = program("tenants", whole(values, "tenants", 1));
   } else if (values.storms !== undefined) {
     process.exitCode = program("storms", whole(values, "storms", 1));
   } else {

@@ -216,7 +216,7 @@ pub(super) fn begin_call(
     if !context.isolate.has_room(route, context.now) {
         return None;
     }
-    let call = context.isolate.calls.begin(purpose, context.now, route.lease());
+    let call = context.isolate.calls_of(route).begin(purpose, context.now, route.lease());
     let held = if may_validate && route.origin_policy().is_some() { context.in_memory() } else { None };
     let held = held.filter(|entry| entry.has_validator() && context.subject.is_answered_by(entry));
     Some((call, Effect::CallOrigin { limit: route.origin_timeout, held }))
@@ -242,7 +242,7 @@ pub(super) fn settle(
         }
         Err(_) => {}
     }
-    if context.isolate.calls.settle(call) {
+    if context.isolate.calls_of(route).settle(call) {
         context.count(MetricEvent::Called { purpose, call: CallOutcome::of(result) });
     }
 }

@@ -41,6 +41,8 @@ pub struct IsolateState {
     pub gate: RefreshGate,
     /// Origin calls under way.
     pub calls: OriginCalls,
+    /// The same of the cache's own questions, which have room of their own: a provider that hangs blocks no computation.
+    inquiries: OriginCalls,
     /// The variants of keys whose answers vary.
     pub variants: Variants,
     /// Requests that wait for one lookup in the colo's cache.
@@ -71,6 +73,7 @@ impl IsolateState {
             memory: Memory::new(max_bytes, max_keys),
             gate: RefreshGate::new(max_keys),
             calls: OriginCalls::default(),
+            inquiries: OriginCalls::default(),
             variants: Variants::default(),
             looks: Coalesce::default(),
             waits: Coalesce::default(),
@@ -86,6 +89,7 @@ impl IsolateState {
             memory: self.memory.of_key(hash),
             gate: self.gate.of_key(hash),
             calls: self.calls.clone(),
+            inquiries: self.inquiries.clone(),
             variants: Variants::default(),
             looks: Coalesce::default(),
             waits: Coalesce::default(),
@@ -198,12 +202,20 @@ impl IsolateState {
     /// Whether the origin may be called once more, over all keys of this isolate.
     #[must_use]
     pub fn has_room(&self, route: &Route, now: Instant) -> bool {
-        self.calls.under_way(now) < route.max_origin_calls as usize
+        let calls = if route.inquiry.is_some() { &self.inquiries } else { &self.calls };
+        calls.under_way(now) < route.max_origin_calls as usize
+    }
+
+    /// The calls that a route's calls are counted with.
+    pub(super) fn calls_of(&mut self, route: &Route) -> &mut OriginCalls {
+        if route.inquiry.is_some() { &mut self.inquiries } else { &mut self.calls }
     }
 
     /// Removes the origin calls that were cut off, and returns what to count for them.
     pub fn abandoned(&mut self, now: Instant) -> impl Iterator<Item = MetricEvent> + use<> {
         let call = CallOutcome::Abandoned;
+        // Of questions only those that have ended are counted.
+        self.inquiries.sweep(now);
         self.calls.sweep(now).into_iter().map(move |purpose| MetricEvent::Called { purpose, call })
     }
 

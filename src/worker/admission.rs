@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::{
     context::RequestContext,
     globals,
-    keyed_request::KeyedRequest,
     platform::{background::BoxFuture, bindings, clock},
     presented::Presented,
     problem::Problem,
@@ -108,22 +107,4 @@ async fn within_limit(
             Ok(())
         }
     }
-}
-
-/// Counts a request for a key that memory does not hold, where the route bounds their number.
-///
-/// # Errors
-/// The client's tenant has asked for too many of them.
-pub(super) fn enter_key(keyed: &KeyedRequest, now: Instant) -> Result<(), Problem> {
-    let Some(most) = keyed.route.max_new_keys else { return Ok(()) };
-    let (key, tenant) = (&keyed.request.key, keyed.request.partition.tenant().unwrap_or_default());
-    let entered = globals::with(|globals| match globals.state.memory.peek(&key.hash, &key.text, now) {
-        Some(_) => Ok(()),
-        None => globals.new_keys.enter(&keyed.route.path, tenant, most, now),
-    });
-    entered.map_err(|wait| {
-        globals::count(MetricEvent::Refused(Refusal::TooManyNewKeys));
-        let detail = "There are too many requests for answers that are not held.";
-        Problem::new(429, "too_many_new_keys", detail).retry_after(wait)
-    })
 }

@@ -3,7 +3,7 @@
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Request, RequestInit, RequestRedirect, Response};
 
-use super::{context::RequestContext, origin, relay};
+use super::{context::RequestContext, origin, relay, response};
 use crate::core::{
     access::Identity,
     config::{OriginUrl, Route, Verify},
@@ -20,7 +20,11 @@ pub(super) async fn forward(
     let origin = context.config.origin_of(route);
     let sent = outgoing(context, route, origin, identity)
         .and_then(|outgoing| origin::fetch(&context.env, origin, &outgoing));
-    relay::answer(sent, false).await
+    let answer = relay::answer(sent, false).await;
+    if let Some(route) = route {
+        response::vary_by_credentials(&answer.headers(), route);
+    }
+    answer
 }
 
 fn outgoing(
@@ -33,17 +37,18 @@ fn outgoing(
     relay::strip(&headers);
     headers.delete("host")?;
     headers.append("cdn-loop", CACHE_NAME)?;
+    for (name, value) in &context.config.secrets.origin_headers {
+        headers.set(name, value)?;
+    }
     if let Some(Verify::Proxy { token_header, .. }) = route.and_then(|route| route.verify.as_ref()) {
         headers.delete(token_header)?;
     }
     if let Some(name) = route.and_then(|route| route.send_tenant.as_deref()) {
         headers.delete(name)?;
+        headers.delete(&name.replace('-', "_"))?;
         if let Some(tenant) = &identity.tenant {
             headers.set(name, tenant)?;
         }
-    }
-    for (name, value) in &context.config.secrets.origin_headers {
-        headers.set(name, value)?;
     }
     let init = RequestInit::new();
     init.set_method(&context.request.method());

@@ -3,28 +3,47 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use serde_json::Value;
+
 use super::{
     context::RequestContext,
-    driver,
+    driver, globals,
     keyed_request::{CacheRequest, KeyedRequest, RequestBody},
+    platform::clock,
 };
 use crate::{
     core::{
         access::Identity,
-        config::Route,
+        canonical_json,
+        config::{Inquiry, InquiryAbout, Route},
         entry::Entry,
         http::Method,
         key::{self, KeyParts},
+        time::Span,
     },
     isolate::{
+        computation::Purpose,
         served::Answered,
-        step::{Done, Event},
+        step::{Background, Done, Event, RefreshOrder},
         task::Task,
     },
 };
 
-/// In the place of a body: no request of a client has this key.
-const BODY_IN_KEY: &str = "inquiry";
+/// What stands in the place of a body. No request of a client has this key, and no question that is put, answered or
+/// remembered in another way.
+fn in_place_of_body(inquiry: &Inquiry) -> String {
+    let milliseconds = |span: Span| span.0 as f64;
+    let how = match &inquiry.about {
+        InquiryAbout::KeySet => vec![],
+        InquiryAbout::Credential { is_head, refused_ttl, tenant_header } => vec![
+            (*is_head).into(),
+            milliseconds(*refused_ttl).into(),
+            tenant_header.as_deref().unwrap_or_default().into(),
+        ],
+    };
+    let times = [inquiry.ttl, inquiry.stale_if_error].map(|span| milliseconds(span).into());
+    format!("inquiry:{}", canonical_json::text(&Value::Array(times.into_iter().chain(how).collect())))
+}
 
 /// The request of a question; `None` if its client has no partition.
 pub(super) fn keyed(
@@ -41,7 +60,7 @@ pub(super) fn keyed(
         path: &inquiry.target,
         headers: &[],
     };
-    let key = key::key(&partition, &parts, BODY_IN_KEY);
+    let key = key::key(&partition, &parts, &in_place_of_body(inquiry));
     let request = CacheRequest {
         key,
         partition,
@@ -51,6 +70,24 @@ pub(super) fn keyed(
         headers: Vec::new(),
     };
     Some(Rc::new(KeyedRequest::new(Rc::clone(context), Rc::clone(route), Rc::new(request), None)))
+}
+
+/// Asks anew, and waits for the answer; what was answered before stays good. Not where somebody asks already, and not
+/// shortly after a failure.
+pub(super) async fn renew(keyed: &Rc<KeyedRequest>, entry: &Entry) {
+    let (hash, now) = (keyed.request.key.hash, clock::now());
+    let begun = globals::with(|globals| globals.state.trigger(hash, &keyed.route, now));
+    if let Ok(owner) = begun {
+        let order = RefreshOrder {
+            purpose: Purpose::Early,
+            seen: entry.generation,
+            delta: Some(entry.delta),
+            has_looked: false,
+            owner,
+            for_whom: None,
+        };
+        driver::run(Rc::clone(keyed), Task::new(Background::Refresh(order)), Event::Started).await;
+    }
 }
 
 /// Asks, or returns what was answered before; `None` if there is no answer that may still be used.

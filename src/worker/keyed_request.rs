@@ -137,7 +137,8 @@ impl KeyedRequest {
     /// or a header that only this cache may set.
     pub(super) fn is_dropped(&self, name: &str) -> bool {
         (self.is_credential(name) && !self.route.sends_credential(name))
-            || self.route.send_tenant.as_deref() == Some(name)
+            // Servers that make variables of headers take an underscore for a hyphen.
+            || self.route.send_tenant.as_deref().is_some_and(|own| own == name.replace('_', "-"))
     }
 
     /// Whether a header is a credential on this route.

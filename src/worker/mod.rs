@@ -47,6 +47,8 @@ mod metrics_object;
 #[cfg(feature = "edge")]
 mod metrics_sender;
 #[cfg(feature = "edge")]
+mod new_keys;
+#[cfg(feature = "edge")]
 mod object_fetch;
 #[cfg(feature = "edge")]
 mod object_stub;

@@ -104,7 +104,9 @@ pub(super) async fn forward(keyed: &KeyedRequest) -> Response {
         }
         fetch(&context.env, origin, &request)
     });
-    relay::answer(sent, context.flags.is_head()).await
+    let answer = relay::answer(sent, context.flags.is_head()).await;
+    response::vary_by_credentials(&answer.headers(), &keyed.route);
+    answer
 }
 
 fn transient(reason: Reason) -> Failure {
@@ -140,18 +142,19 @@ fn request(
             headers.set(name, value)?;
         }
     }
+    let about = route.inquiry.as_ref().map(|inquiry| &inquiry.about);
+    // A question goes without them: an identity provider is another party, and the origin must judge the client alone.
+    if about.is_none() {
+        for (name, value) in &config.secrets.origin_headers {
+            headers.set(name, value)?;
+        }
+    }
+    // Last, so that nothing takes the place of who asks.
     for (name, value) in keyed.personal_fields() {
         headers.set(&name, &value)?;
     }
     if let Some((name, tenant)) = route.send_tenant.as_deref().zip(asked.partition.tenant()) {
         headers.set(name, tenant)?;
-    }
-    let about = route.inquiry.as_ref().map(|inquiry| &inquiry.about);
-    // An identity provider is another party.
-    if about != Some(&InquiryAbout::KeySet) {
-        for (name, value) in &config.secrets.origin_headers {
-            headers.set(name, value)?;
-        }
     }
     for (name, of_entry) in [("if-none-match", "etag"), ("if-modified-since", "last-modified")] {
         if let Some(value) = held.and_then(|entry| entry.header(of_entry)) {

@@ -23,7 +23,7 @@ impl Presented {
     /// The value in this place; `None` if the request has none, or one that is too long.
     pub(super) fn value(&self, place: usize) -> Option<&str> {
         let value = self.0.get(place)?.1.as_deref()?;
-        (value.len() <= MAX_CREDENTIAL).then_some(value)
+        (1..=MAX_CREDENTIAL).contains(&value.len()).then_some(value)
     }
 
     /// The fields that the request has, with their values.

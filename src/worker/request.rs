@@ -1,6 +1,6 @@
 //! A request to a cached route: its checks, its key, and its task.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use web_sys::Response;
 
@@ -11,7 +11,7 @@ use super::{
     context::{RequestContext, RequestHead},
     cors, driver, globals,
     keyed_request::{CacheRequest, KeyedRequest, RequestBody},
-    metrics_sender, origin,
+    metrics_sender, new_keys, origin,
     platform::{background::BoxFuture, clock},
     prepared::Prepared,
     problem::Problem,
@@ -23,7 +23,7 @@ use crate::{
     core::{
         access::Partition,
         canonical_json,
-        config::{Config, Credentials, Route, Verify},
+        config::{Config, Credentials, Route},
         http::{self, Method},
         key::{self, KeyParts, MAX_HEADER},
         time::{Instant, Span},
@@ -131,12 +131,15 @@ fn has_credentials(head: &RequestHead, route: &Route) -> bool {
 
 /// What is wrong with a path below a prefix, if anything.
 fn bad_path(head: &RequestHead, route: &Route) -> Option<Problem> {
-    route.prefix()?;
-    let target = head.target();
-    // An escaped spelling of another route's path has that route's key, and must not get around its settings.
-    let own = head.config.route(&http::plain_escapes(target.path()));
-    let is_own = own.is_some_and(|own| own.path == route.path);
-    (!is_own || http::unambiguous(target.path()).is_none()).then(ambiguous_path)
+    let prefix = route.prefix()?;
+    let path = head.target().path();
+    // Another spelling of a more specific route's path must not get around its settings.
+    let wins = |other: &Route| other.prefix().is_none_or(|it| it.len() > prefix.len());
+    let is_own = head.config.route(&http::plain_escapes(path)).is_some_and(|own| own.path == route.path)
+        && http::unambiguous(path).is_some_and(|path| {
+            !head.config.routes.iter().any(|other| wins(other) && http::reads_as(&path, &other.path))
+        });
+    (!is_own).then(ambiguous_path)
 }
 
 /// What is wrong with a request's path or query, if anything, or with the body of a method that has none.
@@ -209,7 +212,10 @@ fn options(head: &RequestHead, route: &Route) -> Response {
     }
     if cors::allowed_origin(head).is_some() {
         let mut names = vec!["content-type"];
-        let verified = route.verify.iter().flat_map(Verify::headers);
+        let verified = route.credential_fields().filter(|name| {
+            // A browser sends cookies by itself.
+            route.tells_clients_apart() && *name != "cookie"
+        });
         let named = route.headers.iter().map(String::as_str).chain(verified);
         names.extend(named.filter(|name| *name != "content-type"));
         response::set(&headers, "access-control-allow-methods", &allow);
@@ -267,6 +273,15 @@ pub(super) struct SlowTask {
     raw: Option<RawRequest>,
     next: Next,
     started: Instant,
+    to_count: ToCount,
+}
+
+/// What is still to be counted, should the request turn out to be for a new key.
+enum ToCount {
+    /// It was counted.
+    Nothing,
+    /// A request of this tenant.
+    Of(Option<Arc<str>>),
 }
 
 /// What such a request does next.
@@ -322,9 +337,11 @@ fn answer_admitted(
     let mut keyed = Rc::new(KeyedRequest::new(Rc::clone(context), Rc::clone(route), request, None));
     // Without a wait in between, the clock is read once.
     let now = clock::now();
-    if let Err(problem) = admission::enter_key(&keyed, now) {
-        return Ok(reject(context, &problem, started));
-    }
+    let tenant = admitted.identity.tenant.clone();
+    let is_counted = match new_keys::enter(&keyed, tenant.as_deref(), now) {
+        Ok(is_counted) => is_counted,
+        Err(problem) => return Ok(reject(context, &problem, started)),
+    };
     let mut task = Task::request();
     loop {
         let next = match driver::step(&keyed, &mut task, Event::Started, now) {
@@ -340,7 +357,13 @@ fn answer_admitted(
             Effect::Done(done) => return Ok(answered::respond(&keyed, raw.as_ref(), done, started, now)),
             effect => Next::Perform(task, effect),
         };
-        return Err(Box::new(SlowPath::Task(SlowTask { keyed, raw, next, started })));
+        return Err(Box::new(SlowPath::Task(SlowTask {
+            keyed,
+            raw,
+            next,
+            started,
+            to_count: if is_counted { ToCount::Nothing } else { ToCount::Of(tenant) },
+        })));
     }
 }
 
@@ -371,13 +394,18 @@ impl SlowPath {
 impl SlowTask {
     /// Waits for the task's end.
     async fn answer(self) -> Response {
-        let Self { mut keyed, raw, mut next, started } = self;
+        let Self { mut keyed, raw, mut next, started, to_count } = self;
         let done = loop {
             let done = match next {
                 Next::Perform(task, effect) => driver::drive(Rc::clone(&keyed), task, effect).await,
                 Next::Variant(names) => {
                     let (variant, task) = of_variant(keyed, names).await;
                     keyed = variant;
+                    if let ToCount::Of(tenant) = &to_count
+                        && let Err(problem) = new_keys::enter(&keyed, tenant.as_deref(), clock::now())
+                    {
+                        return reject(&keyed.context, &problem, started);
+                    }
                     driver::run(Rc::clone(&keyed), task, Event::Started).await
                 }
                 Next::Forward => {
@@ -455,8 +483,11 @@ fn identify(
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
     let has_one_target = method != Method::Get && route.prefix().is_none();
     let target = if has_one_target { String::new() } else { context.target().path_and_query().to_owned() };
+    let partition = route.partition(&admitted.identity).ok_or_else(verification::no_tenant)?;
     let raw = RawRequest { route: place, client: admitted.client, method, target, headers, body };
-    if let Some(request) = globals::with(|globals| Some(Rc::clone(&globals.memo.get(&raw)?.request))) {
+    let known = globals::with(|globals| Some(Rc::clone(&globals.memo.get(&raw)?.request)));
+    // What a client presents may have come to mean another tenant.
+    if let Some(request) = known.filter(|request| request.partition == partition) {
         return Ok((request, Some(raw)));
     }
     let is_long =
@@ -478,7 +509,6 @@ fn identify(
             (http::plain_escapes(context.target().path()), RequestBody::Json(body.into()))
         }
     };
-    let partition = route.partition(&admitted.identity).ok_or_else(verification::no_tenant)?;
     let request = keyed(&context.config, route, partition, method, target, raw.headers.clone(), body);
     let request = Rc::new(request);
     let prepared = Prepared::new(Rc::clone(&request));

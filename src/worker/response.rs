@@ -71,7 +71,7 @@ pub(super) fn json(status: u16, value: &Value) -> Response {
 }
 
 /// A cache behind this one must not give a client's answer to another.
-fn vary_by_credentials(headers: &Headers, route: &Route) {
+pub(super) fn vary_by_credentials(headers: &Headers, route: &Route) {
     for name in route.credential_fields().filter(|_| route.tells_clients_apart()) {
         let _ = headers.append("vary", name);
     }

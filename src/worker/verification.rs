@@ -6,7 +6,7 @@ use js_sys::Uint8Array;
 use wasm_bindgen_futures::JsFuture;
 
 use super::{
-    context::RequestContext, driver, globals, helpers, inquiry, platform::clock, presented::Presented,
+    context::RequestContext, globals, helpers, inquiry, new_keys, platform::clock, presented::Presented,
     problem::Problem,
 };
 use crate::{
@@ -16,11 +16,7 @@ use crate::{
         entry::Entry,
         time::{Instant, Span},
     },
-    isolate::{
-        metrics::{MetricEvent, Refusal},
-        step::Event,
-        task::Task,
-    },
+    isolate::metrics::{MetricEvent, Refusal},
 };
 
 /// How long a client is remembered whose secret can change with a new deployment only, which has new isolates.
@@ -73,7 +69,7 @@ pub(super) async fn verify(
         Some(verify @ Verify::Origin { .. }) => {
             presented.value(0).ok_or_else(|| missing(verify))?;
             let inquiries = route.inquiries.as_ref().ok_or_else(unavailable)?;
-            by_origin(context, inquiries, Identity { tenant: None, credential: digest() }).await?
+            by_origin(context, route, inquiries, Identity { tenant: None, credential: digest() }).await?
         }
     };
     Ok(Verified { identity: Identity { tenant, credential }, until })
@@ -98,35 +94,45 @@ async fn by_token(
     let token = Token::parse(text, &jwt.algorithms).map_err(bad)?;
     // First the claims: they cost less than a signature.
     token.claims(&jwt.rules, clock::now()).map_err(bad)?;
-    let (is_signed, kept) = match &route.inquiries {
-        None => (is_signed(&KeySet::of_secrets(&context.config.secrets.jwt), &token).await, REMEMBERED),
-        Some(inquiries) => (is_signed_by_provider(context, inquiries, &token).await?, inquiries.lifetime.ttl),
+    let (is_signed, until) = match &route.inquiries {
+        None => {
+            let set = KeySet::of_secrets(&context.config.secrets.jwt);
+            (is_signed(&set, &token).await, clock::now().plus(REMEMBERED))
+        }
+        Some(inquiries) => is_signed_by_provider(context, inquiries, &token).await?,
     };
     if !is_signed {
         return Err(bad(BadToken::Signature));
     }
     // It may have expired during the wait.
-    let now = clock::now();
-    let claims = token.claims(&jwt.rules, now).map_err(bad)?;
-    Ok((claims.tenant, claims.expiry.min(now.plus(kept))))
+    let claims = token.claims(&jwt.rules, clock::now()).map_err(bad)?;
+    Ok((claims.tenant, claims.expiry.min(until)))
 }
 
-/// Whether one of the provider's keys has signed a token. The keys are fetched anew if the token names one that is not
-/// among them, as after a rotation.
+/// How long what an entry says may be used without looking at it again: to its expiry or, beyond that, a moment.
+fn good_until(entry: &Entry) -> Instant {
+    entry.expiry().max(clock::now().plus(REUSED))
+}
+
+/// Whether one of the provider's keys has signed a token, and until when that is known. The keys are fetched anew if the
+/// token names one that is not among them, as after a rotation; meanwhile the known keys stay good for everybody else.
 async fn is_signed_by_provider(
     context: &Rc<RequestContext>,
     inquiries: &Rc<Route>,
     token: &Token<'_>,
-) -> Result<bool, Problem> {
+) -> Result<(bool, Instant), Problem> {
     let keyed = inquiry::keyed(context, inquiries, &Identity::ANONYMOUS).ok_or_else(unavailable)?;
-    let entry = inquiry::ask(&keyed).await.ok_or_else(unavailable)?;
-    let set = key_set(&entry).ok_or_else(unavailable)?;
-    if !set.candidates(token).is_empty() || entry.age(clock::now()) < MIN_KEY_SET_AGE {
-        return Ok(is_signed(&set, token).await);
+    let mut entry = inquiry::ask(&keyed).await.ok_or_else(unavailable)?;
+    let mut set = key_set(&entry).ok_or_else(unavailable)?;
+    if set.candidates(token).is_empty() && entry.age(clock::now()) >= MIN_KEY_SET_AGE {
+        inquiry::renew(&keyed, &entry).await;
+        if let Some(renewed) = inquiry::ask(&keyed).await
+            && let Some(keys) = key_set(&renewed)
+        {
+            (entry, set) = (renewed, keys);
+        }
     }
-    driver::run(Rc::clone(&keyed), Task::purge(false), Event::Started).await;
-    let renewed = inquiry::ask(&keyed).await.as_deref().and_then(key_set);
-    Ok(is_signed(&renewed.unwrap_or(set), token).await)
+    Ok((is_signed(&set, token).await, good_until(&entry)))
 }
 
 fn key_set(entry: &Entry) -> Option<KeySet> {
@@ -149,10 +155,12 @@ async fn is_signed(set: &KeySet, token: &Token<'_>) -> bool {
 /// By the origin's answer to the credential alone.
 async fn by_origin(
     context: &Rc<RequestContext>,
+    route: &Route,
     inquiries: &Rc<Route>,
     identity: Identity,
 ) -> Result<(Option<Arc<str>>, Instant), Problem> {
     let keyed = inquiry::keyed(context, inquiries, &identity).ok_or_else(unavailable)?;
+    new_keys::enter_question(route, &keyed)?;
     let entry = inquiry::ask(&keyed).await.ok_or_else(unavailable)?;
     let now = clock::now();
     match entry.status {
@@ -160,9 +168,7 @@ async fn by_origin(
             let tenant = str::from_utf8(&entry.body).ok().filter(|it| is_tenant(it)).map(Arc::from);
             // From the early window on, its entry decides whether the origin is asked again.
             let window = entry.expiry().minus(entry.lifetime.ttl.share(inquiries.early_window));
-            let soon = now.plus(REUSED);
-            let end = if now < entry.expiry() { entry.expiry() } else { soon };
-            Ok((tenant, window.max(soon).min(end)))
+            Ok((tenant, window.max(now.plus(REUSED)).min(good_until(&entry))))
         }
         403 => Err(refuse(Problem::new(403, "forbidden", "The origin refuses this credential."))),
         _ => {

@@ -502,6 +502,9 @@ fn a_route_behind_a_proxy_or_a_binding_has_its_settings() {
     for bad in [json!(""), json!("short"), json!("with a space in it")] {
         assert_eq!(proxy(bad.clone()).err().as_deref(), Some("PROXY_TOKEN"), "{bad}");
     }
+    let same = json!({ "verify": { "proxy": { "token_header": "x-tenant" } } });
+    let refused = parse(same, json!({ "PROXY_TOKEN": "0123456789abcdef" })).err();
+    assert_eq!(refused.as_deref(), Some("ROUTES[0].verify.proxy.tenant_header"));
     assert!(parse(json!({ "verify": { "props": {} }, "scope": "tenant" }), json!({})).is_ok());
 }
 
@@ -542,9 +545,26 @@ fn settings_of_who_may_see_what_that_contradict_each_other_are_refused() {
             "rate_limit",
         ),
         (json!({ "verify": { "keys": {} }, "max_new_keys": 0 }), "max_new_keys"),
+        (json!({ "verify": { "keys": {} }, "headers": ["X-Api-Key"] }), "headers"),
+        (json!({ "verify": { "keys": { "header": "x-k" } }, "headers": ["x-k"] }), "headers"),
+        (json!({ "verify": { "keys": {} }, "headers": ["cookie"] }), "headers"),
+        (json!({ "credentials": "origin", "scope": "credential", "headers": ["authorization"] }), "headers"),
     ] {
         assert_eq!(parse(route.clone(), keys.clone()).err(), Some(format!("ROUTES[0].{setting}")), "{route}");
     }
+    for (route, name) in [
+        (json!({ "verify": { "keys": {} }, "scope": "tenant", "send_tenant": "x-tenant" }), "X-Tenant"),
+        (json!({ "verify": { "keys": {} }, "scope": "credential" }), "x-api-key"),
+        (json!({ "credentials": "origin", "scope": "credential" }), "cookie"),
+    ] {
+        let mut more = keys.clone();
+        more["ORIGIN_HEADERS"] = json!({ name: "secret" });
+        assert_eq!(parse(route.clone(), more).err().as_deref(), Some("ORIGIN_HEADERS"), "{route}");
+    }
+    let mut both = keys.clone();
+    both["ORIGIN_HEADERS"] = json!({ "authorization": "Bearer secret" });
+    let route = json!({ "verify": { "keys": { "header": "authorization" } }, "scope": "tenant" });
+    assert!(parse(route, both).is_ok(), "the client's is not sent");
     let route = json!({
         "verify": { "keys": {} }, "scope": "tenant", "send_tenant": "X-Tenant", "max_new_keys": 100,
         "rate_limit": { "binding": "LIMITER", "by": "tenant", "period": 60 },

@@ -247,6 +247,12 @@ fn a_path_that_a_lenient_server_takes_for_a_route_is_recognised() {
     for path in ["/a", "/a/b/c", "/a/bb", "/", ""] {
         assert!(!http::reads_as(path, "/a/b"), "{path}");
     }
+    for path in ["/a/b/c", "/A/B/c", "/a/b;x/c", "/a;x/b;y/c", "/a/b/c;x"] {
+        assert!(http::reads_as(path, "/a/b/*"), "{path}");
+    }
+    for path in ["/a/bc/d", "/a/c;/b/d", "/a"] {
+        assert!(!http::reads_as(path, "/a/b/*"), "{path}");
+    }
 }
 
 #[test]

@@ -41,6 +41,7 @@ const POST = { methods: ["POST"], ttl: 60, credentials: "verify" };
 const jwks = (/** @type {string} */ url, more = {}) => ({
   jwt: { jwks_url: url, algorithms: ["RS256", "ES256", "EdDSA", "PS256"], issuer: ISSUER, audience: AUDIENCE, ...more },
 });
+const byMe = (/** @type {any} */ more) => ({ origin: { path: "/me", header: "x-key", ...more } });
 const ROUTES = (/** @type {string} */ provider) => [
   { ...POST, path: "/keys", verify: { keys: {} } },
   { ...POST, path: "/keys/tenant", verify: { keys: {} }, scope: "tenant", send_tenant: "x-tenant" },
@@ -62,6 +63,40 @@ const ROUTES = (/** @type {string} */ provider) => [
     scope: "tenant",
   },
   { ...POST, path: "/proxy", verify: { proxy: {} }, scope: "tenant", send_tenant: "x-tenant" },
+  {
+    path: "/behind/*",
+    methods: ["GET"],
+    forward: "all",
+    credentials: "verify",
+    verify: { proxy: {} },
+    scope: "tenant",
+    send_tenant: "x-tenant",
+  },
+  { path: "/open/*", methods: ["GET"], forward: "all", credentials: "ignore" },
+  { path: "/open/secret/*", methods: ["GET"], credentials: "verify", verify: { keys: {} } },
+  { ...POST, path: "/open/exact", verify: { keys: {} } },
+  { ...POST, path: "/org", verify: byMe({ tenant_header: "x-org" }), scope: "tenant", send_tenant: "x-tenant" },
+  { ...POST, path: "/team", verify: byMe({ tenant_header: "x-team" }), scope: "tenant", send_tenant: "x-tenant" },
+  { ...POST, path: "/long", verify: byMe({ verify_ttl: 3600 }) },
+  {
+    ...POST,
+    path: "/moving",
+    verify: byMe({ verify_ttl: 1, tenant_header: "x-org" }),
+    scope: "tenant",
+    send_tenant: "x-tenant",
+  },
+  { ...POST, path: "/flooded", verify: byMe({}), max_new_keys: 3 },
+  { ...POST, path: "/new/shared", verify: { keys: {} }, max_new_keys: 3 },
+  { path: "/varied/*", methods: ["GET"], forward: "all", credentials: "verify", verify: { keys: {} }, max_new_keys: 3 },
+  {
+    path: "/custom/*",
+    methods: ["GET"],
+    forward: "all",
+    credentials: "verify",
+    verify: { keys: { header: "x-custom-key" } },
+    max_response: 100,
+  },
+  { ...POST, path: "/token/withdrawn", verify: jwks(`${provider}/withdrawn`, { jwks_ttl: 10, jwks_stale: 0 }) },
   { ...POST, path: "/props", verify: { props: {} }, scope: "tenant", send_tenant: "x-tenant" },
   { ...POST, path: "/mine/brief", ttl: 1, credentials: "origin", scope: "credential" },
   { ...POST, path: "/mine", credentials: "origin", scope: "credential" },
@@ -157,8 +192,10 @@ describe("who may see what", () => {
         return response.end('{"why":"withdrawn"}');
       }
       const { authorization, "x-tenant": tenant, "x-api-key": key } = request.headers;
-      response.writeHead(200, { "content-type": "application/json", "cache-control": lifetime(request.url) });
-      response.end(JSON.stringify({ authorization, tenant, key, call: asked.length }));
+      const vary = request.url?.startsWith("/varied/") ? { vary: "accept-language" } : {};
+      response.writeHead(200, { "content-type": "application/json", "cache-control": lifetime(request.url), ...vary });
+      const filler = request.url === "/custom/large" ? "x".repeat(200) : undefined;
+      response.end(JSON.stringify({ authorization, tenant, key, call: asked.length, filler }));
     });
     provider = await serve((request, response) => {
       fetched.push(`${request.method} ${request.url}`);
@@ -354,6 +391,25 @@ describe("who may see what", () => {
     }
   });
 
+  test("a withdrawn key is accepted no longer than the key set is good", async () => {
+    const own = await token();
+    const get = async (/** @type {string} */ it) => (await ask("/token/withdrawn", bearer(it))).status;
+    assert.equal(await get(own), 200);
+    sets("rs2");
+    try {
+      const withdrawn = performance.now();
+      await sleep(8_000);
+      // Presented for the first time shortly before the set's end.
+      const late = await token({ sub: "late" });
+      if ((await get(late)) === 200) {
+        await eventually("refused", async () => (await get(late)) === 401, 6_000);
+      }
+      assert.ok(performance.now() - withdrawn < 13_000);
+    } finally {
+      sets("rs", "ps", "es", "ed");
+    }
+  });
+
   test("the key set is stale through an outage, and a bad one never takes the place of a good one", async () => {
     const get = async () => (await ask("/token/brief", bearer(await token()))).status;
     assert.equal(await get(), 200);
@@ -462,6 +518,49 @@ describe("who may see what", () => {
     }
   });
 
+  test("a question has the credential alone, also beside ORIGIN_HEADERS", async () => {
+    await ask("/asked", { authorization: "Basic YWxvbmU=" });
+    const [question] = asked.filter(({ url }) => url === "/me");
+    assert.equal(question.headers["x-secret"], undefined);
+    const [computation] = asked.filter(({ url }) => url === "/asked");
+    assert.equal(computation.headers["x-secret"], "for the origin alone");
+  });
+
+  test("a client that moves to another tenant gets that tenant's entries from then on", async () => {
+    let tenant = "acme";
+    me = (_, response) => response.writeHead(204, { "x-org": tenant }).end();
+    const same = body();
+    const get = async () => JSON.parse((await ask("/moving", { "x-key": "mover" }, { body: same })).text).tenant;
+    assert.equal(await get(), "acme");
+    tenant = "globex";
+    await eventually("moved", async () => (await get()) === "globex", 5_000);
+    for (let place = 0; place < 5; place += 1) assert.equal(await get(), "globex");
+  });
+
+  test("routes that ask the origin in different ways do not share its answers", async () => {
+    me = (_, response) => response.writeHead(204, { "x-org": "acme", "x-team": "red" }).end();
+    const get = async (/** @type {string} */ path) => JSON.parse((await ask(path, { "x-key": "both" })).text).tenant;
+    assert.equal((await ask("/long", { "x-key": "both" })).status, 200);
+    assert.deepEqual([await get("/org"), await get("/team"), await get("/org")], ["acme", "red", "acme"]);
+    assert.equal(asked.filter(({ url }) => url === "/me").length, 3);
+  });
+
+  test("questions about bad credentials are bounded, and take no room from computations", async () => {
+    me = (_, response) => response.writeHead(401).end();
+    const flood = await Promise.all(
+      Array.from({ length: 20 }, (_, place) => ask("/flooded", { "x-key": `bad-${place}` })),
+    );
+    const count = (/** @type {number} */ status) => flood.filter((it) => it.status === status).length;
+    assert.deepEqual([count(401), count(429)], [3, 17]);
+    assert.equal(asked.length, 3);
+    // Questions that hang.
+    me = () => {};
+    const hanging = Array.from({ length: 60 }, (_, place) => ask("/long", { "x-key": `hangs-${place}` }));
+    await sleep(300);
+    assert.equal((await ask("/keys", { "x-api-key": "acme-key-1" })).status, 200);
+    for (const answer of await Promise.all(hanging)) assertProblem(answer, 503, "verification_unavailable");
+  });
+
   test("the origin may name the tenant of a credential", async () => {
     me = (request, response) =>
       response.writeHead(200, { "x-org": String(request.headers["x-key"]).split("-")[0], "content-length": "5" }).end();
@@ -487,6 +586,19 @@ describe("who may see what", () => {
     const globex = await get({ "x-proxy-token": PROXY_TOKEN, "x-tenant": "globex" });
     assert.deepEqual([JSON.parse(acme.text).tenant, JSON.parse(globex.text).tenant], ["acme", "globex"]);
     assert.ok(asked.every(({ headers }) => headers["x-proxy-token"] === undefined));
+  });
+
+  test("what is passed on behind a proxy has the verified tenant, and not the proxy's token", async () => {
+    const path = `/behind/${(places += 1)}`;
+    const headers = { "x-proxy-token": PROXY_TOKEN, "x-tenant": "acme", x_tenant: "globex" };
+    for (const method of ["GET", "PUT", "DELETE"]) {
+      assert.equal(JSON.parse((await ask(path, headers, { method })).text).tenant, "acme", method);
+    }
+    assert.equal(asked.length, 3);
+    for (const { headers: seen } of asked) {
+      assert.deepEqual([seen["x-proxy-token"], seen.x_tenant, seen["x-tenant"]], [undefined, undefined, "acme"]);
+    }
+    assertProblem(await ask(path, { "x-tenant": "acme" }, { method: "DELETE" }), 403, "forbidden");
   });
 
   test("a tenant in the properties of a service binding cannot be forged from outside", async () => {
@@ -550,6 +662,41 @@ describe("who may see what", () => {
     assert.equal(JSON.parse(changed.text).tenant, "acme", "also what is passed on has the verified tenant");
     assert.match(String((await get("acme-key-1")).headers["cache-status"]), /fwd=miss/);
     assert.match(String((await get("globex-key")).headers["cache-status"]), /hit/);
+  });
+
+  test("an answer that is passed on says which credential it is for, and the origin gets none", async () => {
+    const headers = { "x-custom-key": "acme-key-1", authorization: "Bearer a", cookie: "a=b" };
+    // Above max_response.
+    for (let place = 0; place < 2; place += 1) {
+      const answer = await ask(`/custom/large`, headers, { method: "GET" });
+      assert.equal(answer.status, 200);
+      assert.match(String(answer.headers["cache-status"]), /fwd=bypass/);
+      assert.match(String(answer.headers.vary), /x-custom-key/);
+    }
+    for (const { headers: seen } of asked) {
+      assert.deepEqual([seen["x-custom-key"], seen.authorization, seen.cookie], [undefined, undefined, undefined]);
+    }
+  });
+
+  test("no other spelling of a path leads around its verification", async () => {
+    for (const [path, method] of [
+      ["/open/SECRET/1", "GET"],
+      ["/open/secret;a/1", "GET"],
+      ["/open/secret/a;b/../1", "GET"],
+      ["/open;a/secret/1", "GET"],
+      ["/open/Secret/1", "PUT"],
+      ["/open/EXACT", "POST"],
+      ["/open/exact/", "POST"],
+      ["/open/exact;a=b", "POST"],
+      ["/open/exact", "GET"],
+      ["/open/%65xact", "GET"],
+      ["/passed/open/SECRET/1", "GET"],
+    ]) {
+      const answer = await ask(String(path), {}, { method });
+      assert.ok([400, 401, 404, 405].includes(answer.status), `${method} ${path}: ${answer.status}`);
+    }
+    assert.equal(asked.length, 0);
+    assert.equal((await ask("/open/other", {}, { method: "GET" })).status, 200);
   });
 
   test("a private answer is stored for the client that it is for, and for no other", async () => {
@@ -659,6 +806,21 @@ describe("who may see what", () => {
       headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
     });
     assert.ok(!metrics.text.includes("globex"), "a tenant is no label");
+  });
+
+  test("new keys are counted by tenant also where all share, and by variant", async () => {
+    const get = (/** @type {string} */ key) => ask("/new/shared", { "x-api-key": key });
+    for (let place = 0; place < 3; place += 1) assert.equal((await get("acme-key-1")).status, 200);
+    assertProblem(await get("acme-key-2"), 429, "too_many_new_keys");
+    assert.equal((await get("globex-key")).status, 200);
+    const path = `/varied/${(places += 1)}`;
+    const languages = ["de", "en", "fr", "it", "es", "pt"];
+    const answers = [];
+    for (const language of languages) {
+      const headers = { "x-api-key": "acme-key-1", "accept-language": language };
+      answers.push((await ask(path, headers, { method: "GET" })).status);
+    }
+    assert.deepEqual(answers, [200, 200, 200, 429, 429, 429]);
   });
 
   test("refusals are counted, questions are no computations, and no log shows a credential", async () => {

@@ -19,15 +19,15 @@ pub struct RateLimit {
 /// Whose requests are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitBy {
-    /// Those of a tenant; of a verified client without one, those of its credential.
+    /// Those of a tenant, and those of all verified clients without one.
     Tenant,
     /// Those of a client's address.
     Address,
 }
 
 /// Reads `rate_limit`.
-pub(super) fn rate_limit(reader: &Reader<'_>, is_verified: bool) -> Option<RateLimit> {
-    const ALLOWED: &str = "a table with `binding`, the name of a rate-limiting binding, `by`, which is \"address\" or, where the credentials are verified, \"tenant\", and `period`, which is 10 or 60";
+pub(super) fn rate_limit(reader: &Reader<'_>, names_tenant: bool) -> Option<RateLimit> {
+    const ALLOWED: &str = "a table with `binding`, the name of a rate-limiting binding, `by`, which is \"address\" or, where `verify` names the tenant, \"tenant\", and `period`, which is 10 or 60";
     let Value::Object(table) = reader.json("rate_limit")? else {
         reader.refuse("rate_limit", ALLOWED);
         return None;
@@ -35,7 +35,7 @@ pub(super) fn rate_limit(reader: &Reader<'_>, is_verified: bool) -> Option<RateL
     let text = |name: &str| table.get(name).and_then(Value::as_str);
     let by = match text("by") {
         Some("address") => Some(LimitBy::Address),
-        Some("tenant") if is_verified => Some(LimitBy::Tenant),
+        Some("tenant") if names_tenant => Some(LimitBy::Tenant),
         _ => None,
     };
     let period = match table.get("period").and_then(Value::as_u64) {

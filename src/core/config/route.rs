@@ -342,7 +342,7 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         drops_other_query: drops_other_query(reader),
         content_types: content_types(reader, types),
         send_tenant: send_tenant(reader, scope, &headers),
-        rate_limit: rate_limit(reader, verify.is_some()),
+        rate_limit: rate_limit(reader, verify.as_ref().is_some_and(Verify::names_tenant)),
         max_new_keys: max_new_keys(reader),
         inquiries: inquiries(verify.as_ref(), origin.as_ref()).map(Rc::new),
         verify,
@@ -373,6 +373,14 @@ fn parse(reader: &Reader<'_>, development: bool) -> Route {
         max_origin_calls: reader.whole("max_origin_calls", usual.max_origin_calls, 1, 1_000, "calls"),
         path: usual.path,
     };
+    // A keyed header stands in each key as it is.
+    let is_secret =
+        |name: &String| ALWAYS.contains(&name.as_str()) || route.credential_fields().any(|it| it == name);
+    reader.demand(
+        !(route.tells_clients_apart() && route.headers.iter().any(is_secret)),
+        "headers",
+        "a list without credentials where clients are verified or scoped",
+    );
     let whole = OBJECT_TIMEOUT.plus(OBJECT_TIMEOUT).plus(route.origin_timeout).plus(Span::SECOND);
     reader.demand(whole <= MAX_REFRESH, "origin_timeout", "at most 20 seconds");
     route

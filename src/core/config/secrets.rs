@@ -75,6 +75,13 @@ impl Secrets {
                 }
                 _ => {}
             }
+            let is_own = |name: &str| {
+                route.send_tenant.as_deref() == Some(name)
+                    || (route.is_personal() && route.credential_fields().any(|it| it == name))
+            };
+            if self.origin_headers.iter().any(|(name, _)| is_own(name)) {
+                reader.refuse_secret("ORIGIN_HEADERS", OWN_HEADERS);
+            }
             let stores_digests = route.scope == Scope::Credential
                 || route.credentials == Credentials::Origin
                 || matches!(route.verify, Some(Verify::Origin { .. }));
@@ -85,6 +92,7 @@ impl Secrets {
     }
 }
 
+const OWN_HEADERS: &str = "without a header that a route sends itself: its `send_tenant`, and on a route by credential the header with the credential";
 const API_KEYS: &str = "a JSON object of tenants, each with the SHA-256 of its API key in hexadecimal, or a list of at most 10 of them; a digest belongs to one tenant";
 const JWT_SECRET: &str = "a secret of 32 to 4,096 bytes, or a JSON list of at most 4, for the routes with verify.jwt without jwks_url";
 const PROXY_TOKEN: &str = "a secret of 16 to 512 visible ASCII characters, or a JSON list of at most 4, for the routes with verify.proxy";

@@ -141,7 +141,7 @@ impl Verify {
     }
 
     /// Whether it names a tenant.
-    fn names_tenant(&self) -> bool {
+    pub(super) fn names_tenant(&self) -> bool {
         match self {
             Self::Jwt(jwt) => jwt.rules.tenant.is_some(),
             Self::Keys { .. } | Self::Proxy { .. } | Self::Props { .. } => true,
@@ -187,10 +187,10 @@ pub(super) fn verify(reader: &Reader<'_>, credentials: Credentials, development:
         "origin" => by_origin(&own, table),
         "proxy" => {
             check_names(&own, table, &["token_header", "tenant_header"]);
-            Verify::Proxy {
-                token_header: header(&own, "token_header", "x-proxy-token"),
-                tenant_header: header(&own, "tenant_header", "x-tenant"),
-            }
+            let token_header = header(&own, "token_header", "x-proxy-token");
+            let tenant_header = header(&own, "tenant_header", "x-tenant");
+            own.demand(token_header != tenant_header, "tenant_header", "another header than `token_header`");
+            Verify::Proxy { token_header, tenant_header }
         }
         "props" => {
             check_names(&own, table, &["tenant"]);
@@ -311,7 +311,8 @@ fn key_set(reader: &Reader<'_>, development: bool) -> Option<Inquiry> {
     let origin = match OriginUrl::parse(origin, development) {
         Ok(origin) if is_plain_path(path) => Some(origin),
         Ok(_) => {
-            reader.refuse("jwks_url", ALLOWED);
+            // Its query may contain a key.
+            reader.refuse_secret("jwks_url", ALLOWED);
             None
         }
         Err(allowed) => {

@@ -34,7 +34,9 @@ pub fn unambiguous(path: &str) -> Option<String> {
 /// slashes, path parameters (`;a=b`) and the case of letters.
 #[must_use]
 pub fn reads_as(decoded: &str, route: &str) -> bool {
-    let plain = decoded.split(';').next().unwrap_or(decoded).trim_end_matches('/');
+    let segments: Vec<&str> = decoded.split('/').map(|it| it.split(';').next().unwrap_or(it)).collect();
+    let plain = segments.join("/");
+    let plain = plain.trim_end_matches('/');
     match route.strip_suffix('*') {
         None => plain.eq_ignore_ascii_case(route),
         Some(prefix) => plain.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)),

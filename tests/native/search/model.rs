@@ -18,10 +18,10 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use crate::promises::shared;
 use stateright::{Model, Property};
 use xfetch_edge::{
     core::{
+        access::{Identity, Scope},
         config::{Beta, Config, Route},
         entry::{Entry, Lifetime},
         failure::{Failure, Reason},
@@ -74,12 +74,18 @@ const SHORT: Lifetime = Lifetime {
 /// How long the origin's 4xx is remembered.
 const NEGATIVE_TTL: Span = Span(TICK);
 
-static KEY: LazyLock<Key> = LazyLock::new(|| {
-    key::key(
-        &shared(),
-        &KeyParts { version: "1", origin: "o", method: "POST", path: "/", headers: &[] },
-        "{}",
-    )
+/// The greatest number of tenants.
+const MAX_TENANTS: usize = 2;
+
+/// The key of each tenant: one request, which differs only in who asks.
+static KEYS: LazyLock<[Key; MAX_TENANTS]> = LazyLock::new(|| {
+    ["a", "b"].map(|tenant| {
+        let identity = Identity { tenant: Some(tenant.into()), ..Identity::ANONYMOUS };
+        let route = Route { scope: Scope::Tenant, ..Route::with_defaults("/".to_owned()) };
+        let partition = route.partition(&identity).expect("it has a tenant");
+        let parts = KeyParts { version: "1", origin: "o", method: "POST", path: "/", headers: &[] };
+        key::key(&partition, &parts, "{}")
+    })
 });
 
 pub(super) fn lifetime(is_short: bool) -> Lifetime {
@@ -168,13 +174,17 @@ struct Isolate {
 }
 
 impl Isolate {
-    fn entry(&self) -> Option<Arc<Entry>> {
+    fn entry(&self, tenant: usize) -> Option<Arc<Entry>> {
         // At the epoch nothing is past its lifetime.
-        self.state.memory.peek(&KEY.hash, &KEY.text, Instant::EPOCH)
+        self.state.memory.peek(&KEYS[tenant].hash, &KEYS[tenant].text, Instant::EPOCH)
     }
 
-    fn floor(&self) -> Floor {
-        self.state.memory.floor(&KEY.hash)
+    fn floor(&self, tenant: usize) -> Floor {
+        self.state.memory.floor(&KEYS[tenant].hash)
+    }
+
+    fn memory(&self) -> [(Option<Arc<Entry>>, Floor); MAX_TENANTS] {
+        [0, 1].map(|tenant| (self.entry(tenant), self.floor(tenant)))
     }
 }
 
@@ -182,13 +192,13 @@ impl Isolate {
 impl Hash for Isolate {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let IsolateState { gate, calls, looks, waits, .. } = &self.state;
-        (self.entry(), self.floor(), gate, calls, looks, waits, self.colo, self.skew).hash(hasher);
+        (self.memory(), gate, calls, looks, waits, self.colo, self.skew).hash(hasher);
     }
 }
 
 impl PartialEq for Isolate {
     fn eq(&self, other: &Self) -> bool {
-        let all = |it: &Self| (it.entry(), it.floor(), it.colo, it.skew);
+        let all = |it: &Self| (it.memory(), it.colo, it.skew);
         all(self) == all(other)
             && self.state.gate == other.state.gate
             && self.state.calls == other.state.calls
@@ -197,13 +207,27 @@ impl PartialEq for Isolate {
     }
 }
 
+/// What is stored of a tenant's key outside the isolates.
 #[derive(Clone, Debug, PartialEq, Hash)]
-pub(super) struct State {
-    now: u64,
+struct OfKey {
     object: KeyObject,
     stored: Option<Vec<u8>>,
     entry: Option<(u64, Vec<u8>)>,
     colos: [Option<Vec<u8>>; 2],
+    granted: u64,
+}
+
+impl OfKey {
+    fn lease(&self) -> lease::State {
+        self.stored.as_deref().map(object::stored_lease).unwrap_or_default()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub(super) struct State {
+    now: u64,
+    /// By tenant.
+    keys: Vec<OfKey>,
     isolates: Vec<Isolate>,
     participants: Vec<Participant>,
     runs: BTreeMap<u64, Run>,
@@ -214,7 +238,6 @@ pub(super) struct State {
     lates: u8,
     repeats: u8,
     failures: u8,
-    granted: u64,
     is_short: bool,
     /// Lookups and writes in the colos take time of their own.
     is_colo_slow: bool,
@@ -267,6 +290,8 @@ pub(super) struct World {
     pub(super) is_colo_slow: bool,
     /// The participants after the first share one isolate.
     pub(super) is_together: bool,
+    /// How many tenants there are; the participants belong to them in turn.
+    pub(super) tenants: usize,
     /// By how much each isolate's clock is off, in turn.
     pub(super) skews: &'static [i64],
     /// Two outcomes that must each occur on some path: the purpose of the world.
@@ -278,20 +303,27 @@ impl State {
         Instant(self.now.saturating_add_signed(self.isolates[isolate].skew))
     }
 
+    /// The tenant of a participant.
+    fn tenant(&self, participant: usize) -> usize {
+        participant % self.keys.len()
+    }
+
     /// Runs tasks until each of them waits for an event that is a choice of the search.
     fn run(&mut self, first: Vec<(u64, Event)>) {
         let mut queue: VecDeque<(u64, Event)> = first.into();
         while let Some((id, event)) = queue.pop_front() {
             let Some(Run { isolate, parent, task, .. }) = self.runs.get_mut(&id) else { continue };
             let (isolate, parent) = (*isolate, *parent);
+            let tenant = parent % self.keys.len();
+            let granted = self.keys[tenant].granted;
             // A request's draw never refreshes early. Other tasks use the bits as a nonce or a zero pause.
             let is_arrival = matches!((&task, &event), (Task::Request(_), Event::Started));
-            let chance = Chance(Some(if is_arrival { u64::MAX } else { ((self.granted % 127) << 4) | id }));
+            let chance = Chance(Some(if is_arrival { u64::MAX } else { ((granted % 127) << 4) | id }));
             let now = Instant(self.now.saturating_add_signed(self.isolates[isolate].skew));
             let is_short = self.is_short;
             let Step { effect, notes } = ROUTES.with(|routes| {
-                let subject =
-                    KeyedRoute { key: &KEY, route: &routes[usize::from(is_short)], fields: &NoFields };
+                let route = &routes[usize::from(is_short)];
+                let subject = KeyedRoute { key: &KEYS[tenant], route, fields: &NoFields };
                 task.on(event, subject, &mut self.isolates[isolate].state, now, chance)
             });
             if let Some(log) = notes.log {
@@ -323,13 +355,13 @@ impl State {
 
     /// Performs an effect at once where that is no choice, or notes what the task waits for.
     fn perform(&mut self, id: u64, isolate: usize, parent: usize, effect: Effect) -> Option<Event> {
-        let colo = self.isolates[isolate].colo;
+        let (colo, tenant) = (self.isolates[isolate].colo, self.tenant(parent));
         let waits = match effect {
             Effect::LookUpColo if self.is_colo_slow => Waits::Look,
-            Effect::LookUpColo => return Some(Event::Colo(self.colos[colo].clone())),
+            Effect::LookUpColo => return Some(Event::Colo(self.keys[tenant].colos[colo].clone())),
             Effect::WriteColo { bytes, .. } if self.is_colo_slow => Waits::Write(bytes),
             Effect::WriteColo { bytes, .. } => {
-                self.write_colo(colo, bytes);
+                self.write_colo(tenant, colo, bytes);
                 return Some(Event::Written);
             }
             Effect::Send { bytes, wants_late_reply, .. } => Waits::Message(bytes, wants_late_reply),
@@ -344,8 +376,11 @@ impl State {
         };
         self.wait(id, waits);
         // I3: at most one computation under a live lease.
-        let live = self.lease_token();
-        let computes = |run: &&Run| run.waits == Waits::Origin && live.is_some() && run.task.token() == live;
+        let live = self.lease_token(tenant);
+        let computes = |run: &&Run| {
+            let is_own = self.tenant(run.parent) == tenant;
+            is_own && run.waits == Waits::Origin && live.is_some() && run.task.token() == live
+        };
         if self.runs.values().filter(computes).count() > 1 {
             self.broken = Some("I3: two computations under a live lease");
         }
@@ -360,11 +395,11 @@ impl State {
 
     /// If the colo takes no time, no other task runs between lookup and write. Then its generation never goes
     /// down, unless its isolates' clocks differ on whether its entry is past its physical lifetime.
-    fn write_colo(&mut self, colo: usize, bytes: Vec<u8>) {
+    fn write_colo(&mut self, tenant: usize, colo: usize, bytes: Vec<u8>) {
         let record = |bytes: Option<&Vec<u8>>| {
-            bytes.map(|it| ColoRecord::decode(it, &KEY.text, Instant::EPOCH).0).unwrap_or_default()
+            bytes.map(|it| ColoRecord::decode(it, &KEYS[tenant].text, Instant::EPOCH).0).unwrap_or_default()
         };
-        let (before, after) = (record(self.colos[colo].as_ref()), record(Some(&bytes)));
+        let (before, after) = (record(self.keys[tenant].colos[colo].as_ref()), record(Some(&bytes)));
         let generation = |record: &ColoRecord| record.entry.as_ref().map_or(0, |it| it.generation);
         let mut clocks = self.isolates.iter().filter(|it| it.colo == colo).map(|it| it.skew);
         let first = clocks.next();
@@ -379,10 +414,11 @@ impl State {
         if after.entry.is_some_and(|entry| !entry.committed) {
             self.broken = Some("an uncommitted value was written into a colo");
         }
-        self.colos[colo] = Some(bytes);
+        self.keys[tenant].colos[colo] = Some(bytes);
     }
 
     fn done(&mut self, isolate: usize, parent: usize, done: Done) {
+        let tenant = self.tenant(parent);
         match done {
             Done::Nothing => {}
             Done::Forward | Done::Varies(_) => {
@@ -395,11 +431,14 @@ impl State {
                 if let Answered::Entry { entry, status } = &answer {
                     let is_own =
                         matches!(status, CacheStatus::Stored | CacheStatus::Miss | CacheStatus::Collapsed);
-                    if !is_own && entry.generation < self.isolates[isolate].floor().hard {
+                    if !is_own && entry.generation < self.isolates[isolate].floor(tenant).hard {
                         self.broken = Some("L8: what was purged is served");
                     }
-                    if entry.key != KEY.text {
+                    if entry.key != KEYS[tenant].text {
                         self.broken = Some("I1: an entry of another key is served");
+                    }
+                    if entry.body.last() != Some(&(tenant as u8)) {
+                        self.broken = Some("I9: an answer crosses a scope");
                     }
                 }
                 self.participants[parent].answered = Some(word(&answer));
@@ -407,39 +446,38 @@ impl State {
         }
     }
 
-    fn lease_token(&self) -> Option<u64> {
-        let lease = object::stored_lease(self.stored.as_deref()?);
+    fn lease_token(&self, tenant: usize) -> Option<u64> {
+        let lease = object::stored_lease(self.keys[tenant].stored.as_deref()?);
         match lease.inspect(0, Instant(self.now)) {
             Answer::Inspected(it) => it.lease_token,
             _ => None,
         }
     }
 
-    fn lease(&self) -> lease::State {
-        self.stored.as_deref().map(object::stored_lease).unwrap_or_default()
-    }
-
     /// The object handles a message: its reply, or `None` while it sleeps.
     fn deliver(&mut self, from: u64, bytes: &[u8]) -> Option<Vec<u8>> {
-        let (before, now) = (self.lease(), Instant(self.now));
+        let (tenant, now) = (self.tenant(self.runs[&from].parent), Instant(self.now));
+        let key = &mut self.keys[tenant];
+        let before = key.lease();
         let incoming = Incoming { from, bytes, now, spread: Draw::NEVER_EARLY };
-        let outputs = self.object.on(self.stored.as_deref(), incoming);
-        let reply = self.apply(from, outputs);
-        let after = self.lease();
+        let outputs = key.object.on(key.stored.as_deref(), incoming);
+        let reply = self.apply(tenant, from, outputs);
+        let after = self.keys[tenant].lease();
         let (message, _) = message::decode_message(bytes).expect("it is of this version");
         let answer = reply.as_ref().and_then(|it| message::decode_reply(it)).map(|(reply, _)| reply.answer);
-        self.check_object(&before, &after, &message, answer.as_ref());
+        self.check_object(tenant, (&before, &after), &message, answer.as_ref());
         reply
     }
 
-    fn apply(&mut self, own: u64, outputs: Vec<Output>) -> Option<Vec<u8>> {
+    fn apply(&mut self, tenant: usize, own: u64, outputs: Vec<Output>) -> Option<Vec<u8>> {
         let mut reply = None;
         for output in outputs {
+            let key = &mut self.keys[tenant];
             match output {
-                Output::SaveState(bytes) => self.stored = Some(bytes),
-                Output::StoreEntry { generation, bytes } => self.entry = Some((generation, bytes)),
-                Output::DropEntry => self.entry = None,
-                Output::DeleteAll => (self.stored, self.entry) = (None, None),
+                Output::SaveState(bytes) => key.stored = Some(bytes),
+                Output::StoreEntry { generation, bytes } => key.entry = Some((generation, bytes)),
+                Output::DropEntry => key.entry = None,
+                Output::DeleteAll => (key.stored, key.entry) = (None, None),
                 // The alarm is due long after the end of every path.
                 Output::SetAlarm(_) => {}
                 Output::Reply { to, bytes } if to == own => reply = Some(bytes.to_vec()),
@@ -451,7 +489,7 @@ impl State {
                     }
                 }
                 Output::ReplyWithEntry { mut bytes, generation, .. } => {
-                    let entry = self.entry.as_ref().filter(|(stored, _)| *stored == generation);
+                    let entry = key.entry.as_ref().filter(|(stored, _)| *stored == generation);
                     if entry.is_none() {
                         self.broken = Some("I1: the object announces an entry that it does not have");
                     }
@@ -468,8 +506,8 @@ impl State {
 
     fn check_object(
         &mut self,
-        before: &lease::State,
-        after: &lease::State,
+        tenant: usize,
+        (before, after): (&lease::State, &lease::State),
         message: &Message,
         answer: Option<&Answer>,
     ) {
@@ -491,8 +529,8 @@ impl State {
         }
         match (message, answer) {
             (Message::Acquire { .. }, Some(Answer::Granted { token })) => {
-                let is_repeated = *token == self.granted && before == after;
-                if !is_repeated && *token <= self.granted.max(floor.highest()) {
+                let is_repeated = *token == self.keys[tenant].granted && before == after;
+                if !is_repeated && *token <= self.keys[tenant].granted.max(floor.highest()) {
                     self.broken = Some("L2: a token does not increase");
                 }
                 if !is_repeated && before.inspect(0, Instant(self.now)) != after.inspect(0, Instant(self.now))
@@ -503,10 +541,10 @@ impl State {
                         self.broken = Some("L1: a second lease was granted");
                     }
                 }
-                self.granted = *token;
+                self.keys[tenant].granted = *token;
             }
             (Message::Commit { token, .. }, Some(Answer::Committed))
-                if before != after && *token != self.granted =>
+                if before != after && *token != self.keys[tenant].granted =>
             {
                 self.broken = Some("L3: a commit with an old token was accepted");
             }
@@ -528,11 +566,11 @@ impl State {
         if new != old && new.is_some_and(|generation| generation <= floor.soft) {
             self.broken = Some("L8: a computation from before a soft purge was committed");
         }
-        if self.entry.as_ref().map(|(generation, _)| *generation) != new {
+        if self.keys[tenant].entry.as_ref().map(|(generation, _)| *generation) != new {
             self.broken = Some("I1: the stored bytes are of another generation");
         }
-        if let Some((generation, bytes)) = &self.entry {
-            let entry = entry_format::decode(bytes, &KEY.text);
+        if let Some((generation, bytes)) = &self.keys[tenant].entry {
+            let entry = entry_format::decode(bytes, &KEYS[tenant].text);
             if entry.is_ok_and(|entry| entry.generation != *generation) {
                 self.broken = Some("I1: the stored entry says another generation");
             }
@@ -566,8 +604,10 @@ impl State {
             let Some((until, id)) = next else { break };
             self.now = self.now.max(until);
             if matches!(self.runs[&id].waits, Waits::AtObject(_)) {
-                let output = self.object.sleep_ended(self.stored.as_deref(), id);
-                let reply = self.apply(id, vec![output]).expect("the end of a sleep is a reply");
+                let tenant = self.tenant(self.runs[&id].parent);
+                let key = &mut self.keys[tenant];
+                let output = key.object.sleep_ended(key.stored.as_deref(), id);
+                let reply = self.apply(tenant, id, vec![output]).expect("the end of a sleep is a reply");
                 self.wait(id, Waits::Reply(Ok(reply)));
             } else {
                 self.run(vec![(id, Event::TimedOut)]);
@@ -581,7 +621,11 @@ impl State {
 
     /// L4: an isolate that asks after a lease and the longest back-off gets a grant, and its commit is accepted.
     fn is_free_in_the_end(&self) -> bool {
-        let mut lease = self.lease();
+        self.keys.iter().all(|key| self.is_key_free_in_the_end(key))
+    }
+
+    fn is_key_free_in_the_end(&self, key: &OfKey) -> bool {
+        let mut lease = key.lease();
         let now = Instant(self.now).plus(AT_REST);
         let seen = lease.committed_generation().unwrap_or(0);
         let Answer::Granted { token } = lease.acquire(seen, Some(u64::MAX), lease_request(LONG), now) else {
@@ -593,10 +637,12 @@ impl State {
     /// I4: the generation in an isolate's memory goes down only if a purge has removed the entry.
     fn check_memories(&mut self, last: &Self) {
         for (before, after) in last.isolates.iter().zip(&self.isolates) {
-            let generation = |it: &Isolate| it.entry().map_or(0, |entry| entry.generation);
-            let was_purged = after.entry().is_none() && after.floor() != before.floor();
-            if generation(after) < generation(before) && !was_purged {
-                self.broken = Some("I4: a memory's generation went down");
+            for tenant in 0..self.keys.len() {
+                let generation = |it: &Isolate| it.entry(tenant).map_or(0, |entry| entry.generation);
+                let was_purged = after.entry(tenant).is_none() && after.floor(tenant) != before.floor(tenant);
+                if generation(after) < generation(before) && !was_purged {
+                    self.broken = Some("I4: a memory's generation went down");
+                }
             }
         }
     }
@@ -636,12 +682,13 @@ fn lease_request(lifetime: Lifetime) -> LeaseRequest {
     LeaseRequest { lease, expected: Span::SECOND, physical, ..LeaseRequest::default() }
 }
 
-fn computed(id: u64, at: Instant, storable: bool) -> Computed {
+/// The last byte of a body names the tenant that it was computed for.
+fn computed(id: u64, tenant: usize, at: Instant, storable: bool) -> Computed {
     let (headers, delta) = (Vec::new(), Span::SECOND);
     Computed {
         status: 200,
         headers,
-        body: Arc::from([id as u8 + 1]),
+        body: Arc::from([id as u8 + 1, tenant as u8]),
         delta,
         storable,
         at,
@@ -661,7 +708,7 @@ fn negative() -> Failure {
 impl World {
     /// The stored state of an object that has committed an entry, and the entry. It expires at [`START`] in a
     /// world with short windows, otherwise a tick earlier.
-    fn warm(&self) -> (Vec<u8>, Entry) {
+    fn warm(&self, tenant: usize) -> (Vec<u8>, Entry) {
         let before = Instant(START - if self.is_short { TICK } else { 2 * TICK });
         let lifetime = lifetime(self.is_short);
         let mut object = KeyObject::default();
@@ -673,12 +720,12 @@ impl World {
             lifetime,
             global_rate: 0,
             committed: true,
-            key: Arc::clone(&KEY.text),
+            key: Arc::clone(&KEYS[tenant].text),
             variant: Vec::new(),
             status: 200,
             headers: Vec::new(),
             etag: xfetch_edge::core::entry::etag(&[0]),
-            body: Arc::from([0]),
+            body: Arc::from([0, tenant as u8]),
         };
         let messages = [
             Message::Acquire { seen: 0, nonce: None, request: lease_request(lifetime) },
@@ -707,7 +754,7 @@ impl Model for World {
     type Action = Act;
 
     fn init_states(&self) -> Vec<State> {
-        let (stored, entry) = if self.is_warm { Some(self.warm()).unzip() } else { (None, None) };
+        let warm: Vec<_> = (0..self.tenants).map(|tenant| self.is_warm.then(|| self.warm(tenant))).collect();
         let count =
             self.roles.iter().enumerate().map(|(place, _)| self.isolate_of(place)).max().unwrap_or(0) + 1;
         let mut isolates: Vec<Isolate> = (0..count)
@@ -720,10 +767,11 @@ impl Model for World {
             .collect();
         for (place, role) in self.roles.iter().enumerate() {
             let isolate = &mut isolates[self.isolate_of(place)];
-            if let (Some(entry), Role::Warm | Role::Asks | Role::Purge { .. }) = (&entry, role) {
+            let tenant = place % self.tenants;
+            if let (Some((_, entry)), Role::Warm | Role::Asks | Role::Purge { .. }) = (&warm[tenant], role) {
                 let stored_at = Instant(entry.stored_at.0.saturating_add_signed(isolate.skew));
                 let own = Arc::new(Entry { stored_at, ..entry.clone() });
-                isolate.state.memory.accept(KEY.hash, &own, stored_at);
+                isolate.state.memory.accept(KEYS[tenant].hash, &own, stored_at);
             }
         }
         let participants = self.roles.iter().map(|role| Participant {
@@ -734,11 +782,19 @@ impl Model for World {
         });
         vec![State {
             now: START,
-            object: KeyObject::default(),
-            stored,
-            granted: entry.as_ref().map_or(0, |it| it.generation),
-            entry: entry.map(|entry| (entry.generation, entry_format::encode(&entry))),
-            colos: [None, None],
+            keys: warm
+                .into_iter()
+                .map(|warm| {
+                    let (stored, entry) = warm.unzip();
+                    OfKey {
+                        object: KeyObject::default(),
+                        stored,
+                        granted: entry.as_ref().map_or(0, |it: &Entry| it.generation),
+                        entry: entry.map(|entry| (entry.generation, entry_format::encode(&entry))),
+                        colos: [None, None],
+                    }
+                })
+                .collect(),
             isolates,
             participants: participants.collect(),
             runs: BTreeMap::new(),
@@ -874,22 +930,23 @@ impl Model for World {
                 state.run(vec![(id, Event::Object(reply))]);
             }
             Act::Colo(id) => {
-                let Run { isolate, waits, .. } = state.runs[&id].clone();
-                let colo = state.isolates[isolate].colo;
+                let Run { isolate, parent, waits, .. } = state.runs[&id].clone();
+                let (colo, tenant) = (state.isolates[isolate].colo, state.tenant(parent));
                 let event = match waits {
                     Waits::Write(bytes) => {
-                        state.write_colo(colo, bytes);
+                        state.write_colo(tenant, colo, bytes);
                         Event::Written
                     }
-                    _ => Event::Colo(state.colos[colo].clone()),
+                    _ => Event::Colo(state.keys[tenant].colos[colo].clone()),
                 };
                 state.run(vec![(id, event)]);
             }
             Act::OriginAnswers(id) | Act::OriginForbidsStoring(id) => {
                 let is_storable = matches!(action, Act::OriginAnswers(_));
                 state.failures += u8::from(!is_storable);
-                let at = state.clock(state.runs[&id].isolate);
-                state.run(vec![(id, Event::Origin(Ok(computed(id, at, is_storable))))]);
+                let Run { isolate, parent, .. } = state.runs[&id];
+                let computed = computed(id, state.tenant(parent), state.clock(isolate), is_storable);
+                state.run(vec![(id, Event::Origin(Ok(computed)))]);
             }
             Act::OriginFails(id) => {
                 state.failures += 1;

@@ -29,6 +29,7 @@ const fn quiet(tick: u64, ticks: u64) -> World {
         is_short: false,
         is_colo_slow: false,
         is_together: false,
+        tenants: 1,
         skews: &[],
         reaches: ["stored", "stored"],
     }
@@ -261,4 +262,25 @@ fn clocks_that_differ_by_seconds_and_by_an_hour() {
         let world = World { roles, crashes: 1, skews, reaches: ["stored", "adopted"], ..COARSE };
         explore("warm x2 + purge, crash, skewed clocks", world);
     }
+}
+
+#[test]
+fn tenants_that_ask_the_same_at_the_same_time() {
+    // The second and the third share an isolate, the first and the third a tenant.
+    let together = World { is_together: true, tenants: 2, ..COARSE };
+    let cold = World { ticks: 1, tenants: 2, is_together: true, ..cold(3) };
+    explore("two tenants, cold x3, two together", cold);
+    let warm_roles = warm(3);
+    explore(
+        "two tenants, warm x3, two together, loss",
+        World { roles: warm_roles, losses: 1, ..together.clone() },
+    );
+    let roles = with(warm(2), Role::Purge { hard: true });
+    let reaches = ["stored", "purged"];
+    explore(
+        "two tenants, warm x2 + purge, crash, loss",
+        World { roles, crashes: 1, losses: 1, reaches, ..together },
+    );
+    let world = World { tenants: 2, failures: 1, reaches: ["fell back", "stored"], ..asks(3) };
+    explore("two tenants, asks x3, short windows, failure", world);
 }
