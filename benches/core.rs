@@ -7,9 +7,9 @@ use std::{hint::black_box, sync::Arc};
 
 use xfetch_edge::{
     core::{
-        access::{Identity, Partition},
+        access::Identity,
         body_fields::BodyFields,
-        config::{Config, Route},
+        config::{Config, Route, ScopedRoute},
         entry::{Entry, Lifetime},
         http::Method,
         key::{self, Key, KeyParts},
@@ -29,8 +29,9 @@ use xfetch_edge::{
 };
 
 const NOW: Instant = Instant(1_700_000_000_000);
-fn shared() -> Partition {
-    route().partition(&Identity::ANONYMOUS).expect("all clients share")
+fn shared() -> ScopedRoute<'static> {
+    let route: &Route = Box::leak(Box::new(route()));
+    route.scoped(&Identity::ANONYMOUS).expect("all clients share")
 }
 
 const BODY: &[u8] = br#"{"home_team":"Arsenal","away_team":"Chelsea","match_date":"2026-11-22"}"#;
@@ -83,7 +84,7 @@ fn asked() -> Key {
     let scope =
         KeyParts { version: "1", origin: "https://origin.example", method: "POST", path: "/a", headers: &[] };
     let body = key::canonical_body(BODY, &BodyFields::All).expect("it is a good body");
-    key::key(&shared(), &scope, &body)
+    shared().key(&scope, &body)
 }
 
 fn warm() -> (IsolateState, Route, Key) {
@@ -110,10 +111,10 @@ fn verdict() -> Box<dyn FnMut()> {
 fn key_of_a_body() -> Box<dyn FnMut()> {
     let scope =
         KeyParts { version: "1", origin: "https://origin.example", method: "POST", path: "/a", headers: &[] };
-    let partition = shared();
+    let scoped = shared();
     Box::new(move || {
         let body = key::canonical_body(black_box(BODY), &BodyFields::All).expect("it is a good body");
-        black_box(key::key(&partition, &scope, &body));
+        black_box(scoped.key(&scope, &body));
     })
 }
 

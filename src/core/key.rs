@@ -92,9 +92,10 @@ pub struct KeyParts<'a> {
     pub headers: &'a [(String, Option<String>)],
 }
 
-/// The key of a request with this canonical body, in the partition of its client.
+/// The key of a request with this canonical body, in the partition of its client. Only
+/// [`ScopedRoute::key`](super::config::ScopedRoute::key) calls it: a key has the partition that its route demands.
 #[must_use]
-pub fn key(partition: &Partition, parts: &KeyParts<'_>, canonical_body: &str) -> Key {
+pub(in crate::core) fn key(partition: &Partition, parts: &KeyParts<'_>, canonical_body: &str) -> Key {
     // A JSON array keeps its elements apart, whatever they contain. The body is one of them, as a string, so
     // that different requests cannot have the same key text. The partition comes first, as an array: no part of a
     // request can take its place.

@@ -24,7 +24,7 @@ use crate::{
         access::Identity,
         config::Route,
         entry::Variant,
-        key::{self, Key, KeyParts},
+        key::{Key, KeyParts},
         time::{Instant, Span},
     },
     isolate::{metrics::Counters, step::RequestFields, task::Task},
@@ -349,8 +349,9 @@ fn key_of(scenario: &Scenario, index: u32) -> Key {
     let parts = KeyParts { version: "1", origin: "sim", method: "POST", path: "/", headers: &[] };
     let tenant = scenario.tenant(index as usize).map(|tenant| Arc::from(tenant.to_string()));
     let identity = Identity { tenant, ..Identity::ANONYMOUS };
-    let Some(partition) = scenario.route().partition(&identity) else {
+    let route = scenario.route();
+    let Some(scoped) = route.scoped(&identity) else {
         unreachable!("a route is by tenant only if there are tenants")
     };
-    key::key(&partition, &parts, &(index / scenario.tenants.max(1)).to_string())
+    scoped.key(&parts, &(index / scenario.tenants.max(1)).to_string())
 }

@@ -75,7 +75,7 @@ async fn admitted(context: &Rc<RequestContext>, route: &Rc<Route>) -> Result<Adm
     } else {
         Admitted::default()
     };
-    if route.partition(&admitted.identity).is_none() {
+    if route.scoped(&admitted.identity).is_none() {
         return Err(verification::no_tenant());
     }
     if let Some(limit) = route.rate_limit.as_ref().filter(|limit| limit.by == LimitBy::Tenant) {

@@ -18,7 +18,7 @@ use crate::{
         config::{Inquiry, InquiryAbout, Route},
         entry::Entry,
         http::Method,
-        key::{self, KeyParts},
+        key::KeyParts,
         time::Span,
     },
     isolate::{
@@ -52,7 +52,7 @@ pub(super) fn keyed(
     identity: &Identity,
 ) -> Option<Rc<KeyedRequest>> {
     let (config, inquiry) = (&context.config, route.inquiry.as_ref()?);
-    let partition = route.partition(identity)?;
+    let scoped = route.scoped(identity)?;
     let parts = KeyParts {
         version: &config.cache_version,
         origin: config.origin_of(Some(route)).map_or("ORIGIN", |origin| origin.as_str()),
@@ -60,10 +60,10 @@ pub(super) fn keyed(
         path: &inquiry.target,
         headers: &[],
     };
-    let key = key::key(&partition, &parts, &in_place_of_body(inquiry));
+    let key = scoped.key(&parts, &in_place_of_body(inquiry));
     let request = CacheRequest {
         key,
-        partition,
+        partition: scoped.partition().clone(),
         method: Method::Get,
         target: inquiry.target.clone(),
         body: RequestBody::Json("".into()),

@@ -66,10 +66,10 @@ fn of_target(
     let route = context.config.route(path).filter(|route| route.methods.get)?;
     // Another route may know the client by another credential.
     let is_known = passed_by.is_some_and(|it| it.path == route.path);
-    let partition = route.partition(if is_known { identity } else { &Identity::ANONYMOUS })?;
+    let scoped = route.scoped(if is_known { identity } else { &Identity::ANONYMOUS })?;
     let canonical = request::canonical_target(target, route).ok()?;
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
     let body = RequestBody::Json("".into());
-    let asked = request::keyed(&context.config, route, partition, Method::Get, canonical, headers, body);
+    let asked = request::keyed(&context.config, &scoped, Method::Get, canonical, headers, body);
     Some(KeyedRequest::new(Rc::clone(context), Rc::clone(route), Rc::new(asked), None))
 }

@@ -21,9 +21,8 @@ use super::{
 };
 use crate::{
     core::{
-        access::Partition,
         canonical_json,
-        config::{Config, Credentials, Route},
+        config::{Config, Credentials, Route, ScopedRoute},
         http::{self, Method},
         key::{self, KeyParts, MAX_HEADER},
         time::{Instant, Span},
@@ -483,11 +482,11 @@ fn identify(
     let headers = route.headers.iter().map(|name| (name.clone(), context.header(name))).collect();
     let has_one_target = method != Method::Get && route.prefix().is_none();
     let target = if has_one_target { String::new() } else { context.target().path_and_query().to_owned() };
-    let partition = route.partition(&admitted.identity).ok_or_else(verification::no_tenant)?;
+    let scoped = route.scoped(&admitted.identity).ok_or_else(verification::no_tenant)?;
     let raw = RawRequest { route: place, client: admitted.client, method, target, headers, body };
     let known = globals::with(|globals| Some(Rc::clone(&globals.memo.get(&raw)?.request)));
     // What a client presents may have come to mean another tenant.
-    if let Some(request) = known.filter(|request| request.partition == partition) {
+    if let Some(request) = known.filter(|request| request.partition == *scoped.partition()) {
         return Ok((request, Some(raw)));
     }
     let is_long =
@@ -509,7 +508,7 @@ fn identify(
             (http::plain_escapes(context.target().path()), RequestBody::Json(body.into()))
         }
     };
-    let request = keyed(&context.config, route, partition, method, target, raw.headers.clone(), body);
+    let request = keyed(&context.config, &scoped, method, target, raw.headers.clone(), body);
     let request = Rc::new(request);
     let prepared = Prepared::new(Rc::clone(&request));
     let is_remembered = globals::with(|globals| globals.memo.put(&raw, prepared));
@@ -529,13 +528,13 @@ pub(super) fn canonical_target(path_and_query: &str, route: &Route) -> Result<St
 /// A request to a route with its key.
 pub(super) fn keyed(
     config: &Config,
-    route: &Route,
-    partition: Partition,
+    scoped: &ScopedRoute<'_>,
     method: Method,
     target: String,
     headers: Vec<(String, Option<String>)>,
     body: RequestBody,
 ) -> CacheRequest {
+    let route = scoped.route();
     let parts = KeyParts {
         version: &config.cache_version,
         origin: config.origin_of(Some(route)).map_or("ORIGIN", |origin| origin.as_str()),
@@ -544,8 +543,8 @@ pub(super) fn keyed(
         headers: &headers,
     };
     let key = match &body {
-        RequestBody::Json(text) => key::key(&partition, &parts, text),
-        RequestBody::Raw(bytes) => key::key(&partition, &parts, &key::raw_body(bytes)),
+        RequestBody::Json(text) => scoped.key(&parts, text),
+        RequestBody::Raw(bytes) => scoped.key(&parts, &key::raw_body(bytes)),
     };
-    CacheRequest { key, partition, method, target, body, headers }
+    CacheRequest { key, partition: scoped.partition().clone(), method, target, body, headers }
 }

@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 use xfetch_edge::{
     core::{
         access::{
-            Accepted, Algorithm, ApiKeys, BadToken, ClaimRules, DigestSecret, Identity, KeySet, Partition,
-            Scope, Token, bearer_token, is_tenant, same_text,
+            Accepted, Algorithm, ApiKeys, BadToken, ClaimRules, DigestSecret, Identity, KeySet, Scope, Token,
+            bearer_token, is_tenant, same_text,
         },
         body_fields::Pointer,
         canonical_json,
         config::{Config, Credentials, InquiryAbout, LimitBy, OriginUrl, Route, Verify},
         http::{Asker, OriginAnswer, StoringHeaders, may_store},
-        key::{self, Key, KeyParts},
+        key::{Key, KeyParts},
         time::{Instant, Span},
     },
     isolate::{identities::Identities, new_keys::NewKeys},
@@ -59,9 +59,9 @@ fn identity(tenant: Option<&str>, credential: Option<&str>) -> Identity {
     }
 }
 
-fn key_of(partition: &Partition, body: &str) -> Key {
+fn key_of(scope: Scope, identity: &Identity, body: &str) -> Key {
     let parts = KeyParts { version: "1", origin: "https://a", method: "POST", path: "/api", headers: &[] };
-    key::key(partition, &parts, body)
+    route(scope).scoped(identity).expect("it has what the scope needs").key(&parts, body)
 }
 
 #[test]
@@ -78,9 +78,8 @@ fn keys_of_different_clients_differ_in_text_hash_and_name() {
         (Scope::Credential, identity(Some("a"), None)),
     ];
     for (scope, identity) in &scopes {
-        let partition = route(*scope).partition(identity).expect("it has what the scope needs");
         for body in ["{}", "[]", "[\"tenant\",\"a\"]"] {
-            let key = key_of(&partition, body);
+            let key = key_of(*scope, identity, body);
             assert!(seen.insert(key.text.to_string()), "{}", key.text);
             assert!(seen.insert(key.name()), "{}", key.text);
             assert_eq!(key.scope.is_some(), *scope != Scope::None);
@@ -93,9 +92,7 @@ fn keys_of_different_clients_differ_in_text_hash_and_name() {
 
 #[test]
 fn names_of_one_clients_keys_begin_alike_and_of_others_do_not() {
-    let name = |tenant: &str, body: &str| {
-        key_of(&route(Scope::Tenant).partition(&identity(Some(tenant), None)).expect("a tenant"), body).name()
-    };
+    let name = |tenant: &str, body: &str| key_of(Scope::Tenant, &identity(Some(tenant), None), body).name();
     assert_eq!(name("a", "{}")[..33], name("a", "[]")[..33]);
     assert_ne!(name("a", "{}")[..33], name("b", "{}")[..33]);
     assert_eq!(name("a", "{}").len(), 32 + 1 + 64);
@@ -112,8 +109,7 @@ fn a_route_by_tenant_has_no_partition_for_a_client_without_one() {
 #[test]
 fn a_key_holds_no_credential_and_its_digest_needs_the_secret() {
     let token = "a-very-secret-token";
-    let partition = route(Scope::Credential).partition(&identity(None, Some(token))).expect("a credential");
-    let key = key_of(&partition, "{}");
+    let key = key_of(Scope::Credential, &identity(None, Some(token)), "{}");
     assert!(!key.text.contains(token));
     let plain = canonical_json::hex(&Sha256::digest(token));
     assert!(!key.text.contains(&plain), "an unkeyed digest can be guessed");

@@ -9,7 +9,7 @@ use xfetch_edge::{
         entry::Entry,
         failure::{Failure, PASS_TTL, Reason},
         global_rate::RateShare,
-        key::{self, KeyParts},
+        key::KeyParts,
         purge::Floor,
         time::{Instant, Span},
         xfetch::Draw,
@@ -299,11 +299,11 @@ fn a_change_of_any_part_of_a_scope_changes_the_key() {
         KeyParts { headers: &[], ..plain },
     ];
     for (place, scope) in scopes.iter().enumerate() {
-        let own = key::key(&shared(), scope, "{}");
-        assert_ne!(own.hash, key::key(&shared(), scope, "[]").hash, "and so does the body");
+        let own = shared().key(scope, "{}");
+        assert_ne!(own.hash, shared().key(scope, "[]").hash, "and so does the body");
         for other in &scopes[..place] {
-            assert_ne!(own.hash, key::key(&shared(), other, "{}").hash, "{scope:?} {other:?}");
-            assert_ne!(own.text, key::key(&shared(), other, "{}").text);
+            assert_ne!(own.hash, shared().key(other, "{}").hash, "{scope:?} {other:?}");
+            assert_ne!(own.text, shared().key(other, "{}").text);
         }
     }
 }

@@ -9,7 +9,7 @@ use xfetch_edge::{
         config::{Beta, Config, Route},
         entry::{self, Entry, Lifetime},
         failure::{Failure, Reason},
-        key::{self, Key, KeyParts},
+        key::{Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
         xfetch::{Chance, Draw},
@@ -44,11 +44,7 @@ fn route(beta: Beta) -> Route {
 }
 
 fn key() -> Key {
-    key::key(
-        &shared(),
-        &KeyParts { version: "1", origin: "test", method: "POST", path: "/a", headers: &[] },
-        "{}",
-    )
+    shared().key(&KeyParts { version: "1", origin: "test", method: "POST", path: "/a", headers: &[] }, "{}")
 }
 
 /// An entry of this age in milliseconds, negative for one from the future.

@@ -9,7 +9,7 @@ use xfetch_edge::{
         config::{Config, Route},
         entry::{Entry, Lifetime},
         failure::{Failure, PASS_TTL, Reason},
-        key::{self, Key, KeyParts},
+        key::{Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
     },
@@ -41,11 +41,7 @@ fn route() -> Rc<Route> {
 }
 
 fn known() -> Key {
-    key::key(
-        &shared(),
-        &KeyParts { version: "1", origin: "o", method: "POST", path: "/", headers: &[] },
-        "{}",
-    )
+    shared().key(&KeyParts { version: "1", origin: "o", method: "POST", path: "/", headers: &[] }, "{}")
 }
 
 fn local() -> IsolateState {

@@ -11,7 +11,7 @@ use xfetch_edge::{
         entry::{self, Entry, Lifetime},
         failure::{Failure, PASS_TTL, Reason},
         http::CacheStatus,
-        key::{self, Key, KeyParts},
+        key::{Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
         xfetch::Chance,
@@ -63,7 +63,7 @@ impl Bench {
         let route = (*Rc::clone(&config.routes[0])).clone();
         let scope = KeyParts { version: "1", origin: "o", method: "POST", path: "/api", headers: &[] };
         Self {
-            key: key::key(&shared(), &scope, "{}"),
+            key: shared().key(&scope, "{}"),
             route: Route { lifetime: LIFETIME, beta: Beta::Fixed(1.0), ..route },
             isolate: IsolateState::new(1 << 20, 10),
             now: NOW,

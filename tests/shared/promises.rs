@@ -7,9 +7,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::sync::Arc;
 
 use xfetch_edge::core::{
-    access::{Identity, Partition},
+    access::Identity,
     body_fields::{BodyFields, Pointer},
-    config::Route,
+    config::{Route, ScopedRoute},
     entry::{self, Entry, Lifetime},
     freshness::{self, Eagerness, Verdict},
     key::{self, KeyParts},
@@ -18,9 +18,10 @@ use xfetch_edge::core::{
     xfetch::{self, Draw, Rule},
 };
 
-/// The partition of a route that all clients share.
-pub(crate) fn shared() -> Partition {
-    Route::with_defaults("/".to_owned()).partition(&Identity::ANONYMOUS).expect("all clients share")
+/// A route that all clients share.
+pub(crate) fn shared() -> ScopedRoute<'static> {
+    let route: &Route = Box::leak(Box::new(Route::with_defaults("/".to_owned())));
+    route.scoped(&Identity::ANONYMOUS).expect("all clients share")
 }
 
 pub(crate) fn entry(generation: u64, stored_at: u64) -> Entry {
@@ -193,8 +194,7 @@ fn requests_that_differ_have_different_keys() {
     let headers = |value: Option<&str>| vec![("x-lang".to_owned(), value.map(str::to_owned))];
     let key = |version: &str, path: &str, value: Option<&str>, body: &str| {
         let headers = headers(value);
-        key::key(&shared(), &KeyParts { version, origin: "o", method: "POST", path, headers: &headers }, body)
-            .hash
+        shared().key(&KeyParts { version, origin: "o", method: "POST", path, headers: &headers }, body).hash
     };
     let base = key("1", "/a", None, "{}");
     assert_eq!(base, key("1", "/a", None, "{}"));

@@ -3,9 +3,10 @@
 // after every line, the sums of the metrics at the end.
 
 import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 
-import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, openWorld, question } from "./world.mjs";
+import { ADMIN_TOKEN, PATH, assertProblem, assertSums, counters, openWorld, question, route } from "./world.mjs";
 import { everything, send } from "./wire.mjs";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -297,6 +298,171 @@ const ADMINS = [
   ),
 ];
 
+const FORECAST = "/api/v1/brain/forecast";
+const TOKENS = "/api/v1/brain/tokens";
+const KEYS = { acme: "the-key-of-acme", globex: "the-key-of-globex" };
+const JWT_SECRET = "a-secret-of-this-table-0123456789abc";
+const sha256 = (/** @type {string} */ text) => createHash("sha256").update(text).digest("hex");
+/** The route of tenants, and one that takes tokens. */
+const SCOPED = [
+  {
+    path: FORECAST,
+    ttl: 600,
+    credentials: "verify",
+    verify: { keys: {} },
+    scope: "tenant",
+    send_tenant: "x-tenant",
+    fields: ["home_team", "away_team", "match_date"],
+  },
+  {
+    path: TOKENS,
+    credentials: "verify",
+    verify: { jwt: { algorithms: ["HS256"], issuer: "a", audience: "b", tenant: "org" } },
+    scope: "tenant",
+  },
+];
+
+const asTenant = (/** @type {any} */ headers, body = warm) => ({
+  path: FORECAST,
+  headers: { ...JSON_TYPE, ...headers },
+  body,
+});
+/** A request for the warm key of the tenant acme. */
+const ofAcme = (/** @type {string} */ name, /** @type {any} */ more) =>
+  same(name, asTenant({ "x-api-key": KEYS.acme, ...more }));
+const unknown = (/** @type {string} */ name, /** @type {any} */ headers) =>
+  refused(name, 401, "unauthorized", asTenant(headers));
+
+const TENANTS = [
+  unknown("no key", {}),
+  unknown("an empty key", { "x-api-key": "" }),
+  unknown("a key that nobody has", { "x-api-key": "x" }),
+  unknown("the digest of a key", { "x-api-key": sha256(KEYS.acme) }),
+  unknown("a key in another case", { "x-api-key": KEYS.acme.toUpperCase() }),
+  unknown("a key that is cut off", { "x-api-key": KEYS.acme.slice(0, -1) }),
+  unknown("a key and more", { "x-api-key": `${KEYS.acme}x` }),
+  unknown("two keys in a field", { "x-api-key": `${KEYS.acme}, ${KEYS.globex}` }),
+  unknown("two fields", { "x-api-key": [KEYS.acme, KEYS.globex] }),
+  unknown("a key with a scheme", { "x-api-key": `Bearer ${KEYS.acme}` }),
+  unknown("the key in another header", { authorization: `Bearer ${KEYS.acme}` }),
+  unknown("the key in a cookie", { cookie: `x-api-key=${KEYS.acme}` }),
+  unknown("a tenant instead of a key", { "x-tenant": "acme" }),
+  unknown("the admin token", { authorization: `Bearer ${ADMIN_TOKEN}` }),
+  unknown("a key of ten thousand bytes", { "x-api-key": "x".repeat(10_000) }),
+  refused("a key in the query", 400, "query_not_allowed", {
+    ...asTenant({ "x-api-key": KEYS.acme }),
+    path: `${FORECAST}?x-api-key=${KEYS.acme}`,
+  }),
+  ofAcme("the tenant's key", {}),
+  ofAcme("another tenant's name beside it", { "x-tenant": "globex" }),
+  ofAcme("another spelling of that", { "X-Tenant": "globex", x_tenant: "globex" }),
+  ofAcme("a cookie and a token beside it", { cookie: "a=b", authorization: "Bearer x" }),
+  {
+    ...other("the same request of another tenant", warm),
+    request: { method: "POST", ...asTenant({ "x-api-key": KEYS.globex, "x-tenant": "acme" }) },
+  },
+  same("and again", asTenant({ "x-api-key": KEYS.globex })),
+  refused("a tenant in the body", 400, "bad_body", {
+    ...asTenant({ "x-api-key": KEYS.globex }, JSON.stringify({ ...WARM, tenant: "acme" })),
+  }),
+  refused("a body that is the begin of a key", 400, "bad_body", {
+    ...asTenant({ "x-api-key": KEYS.globex }, '["tenant","acme"]'),
+  }),
+  ...[
+    ["no tenant", {}],
+    ["a tenant of another type", { tenant: 1 }],
+    ["an empty tenant", { tenant: "" }],
+    ["a tenant with a space", { tenant: "acme globex" }],
+    ["a credential in its place", { credentials: { "x-api-key": KEYS.acme } }],
+    ["both", { tenant: "acme", credentials: {} }],
+  ].flatMap(([name, more]) =>
+    ["purge", "inspect", "explain"].map((path) =>
+      refused(`${path}: ${name}`, 400, "bad_body", {
+        path: `/_xfetch/${path}`,
+        headers: ADMIN,
+        body: JSON.stringify({ path: FORECAST, body: WARM, .../** @type {any} */ (more) }),
+      }),
+    ),
+  ),
+  refused("a tenant on a route that all share", 400, "bad_body", {
+    path: "/_xfetch/purge",
+    headers: ADMIN,
+    body: JSON.stringify({ path: PATH, body: WARM, tenant: "acme" }),
+  }),
+];
+
+const encoded = (/** @type {unknown} */ value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+/** A token signed with the secret of this table. */
+function signed(/** @type {any} */ claims = {}, header = {}, secret = JWT_SECRET) {
+  const all = { iss: "a", aud: "b", org: "acme", exp: 4_000_000_000, ...claims };
+  const text = `${encoded({ alg: "HS256", ...header })}.${encoded(all)}`;
+  return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
+}
+const [HEAD_PART, CLAIMS_PART, SIGNATURE] = signed().split(".");
+const badToken = (/** @type {string} */ name, /** @type {string} */ token) =>
+  refused(name, 401, "unauthorized", {
+    path: TOKENS,
+    headers: { ...JSON_TYPE, authorization: `Bearer ${token}` },
+    body: "{}",
+  });
+
+const BAD_TOKENS = [
+  badToken("none", `${encoded({ alg: "none" })}.${CLAIMS_PART}.`),
+  badToken("none with a signature", `${encoded({ alg: "none" })}.${CLAIMS_PART}.${SIGNATURE}`),
+  badToken("None", `${encoded({ alg: "None" })}.${CLAIMS_PART}.${SIGNATURE}`),
+  badToken("another algorithm of the same secret", signed({}, { alg: "HS512" })),
+  badToken("an algorithm of public keys", signed({}, { alg: "RS256" })),
+  badToken("no algorithm", signed({}, { alg: undefined })),
+  badToken("another secret", signed({}, {}, `${JWT_SECRET}x`)),
+  badToken("an empty secret", signed({}, {}, "")),
+  badToken("other claims", `${HEAD_PART}.${encoded({ iss: "a", aud: "b", org: "globex", exp: 4e9 })}.${SIGNATURE}`),
+  badToken("cut off", signed().slice(0, -6)),
+  badToken("a part too many", `${signed()}.x`),
+  badToken("a part too few", `${HEAD_PART}.${CLAIMS_PART}`),
+  badToken("padding", `${signed()}=`),
+  badToken(
+    "the other alphabet",
+    signed()
+      .replaceAll("-", "+")
+      .replaceAll("_", "/")
+      .replace(/\.[^.]*$/, ".a+b/"),
+  ),
+  badToken("expired", signed({ exp: 1 })),
+  badToken("without an end", signed({ exp: undefined })),
+  badToken("an end that is a text", signed({ exp: "4000000000" })),
+  badToken("an end beyond all clocks", signed({ exp: 1e300 })),
+  badToken("not yet", signed({ nbf: 3_999_999_999 })),
+  badToken("another issuer", signed({ iss: "A" })),
+  badToken("a list of issuers", signed({ iss: ["a"] })),
+  badToken("another audience", signed({ aud: ["c"] })),
+  badToken("something critical", signed({}, { crit: ["exp"] })),
+  badToken("a key's name of another type", signed({}, { kid: { $ne: null } })),
+  badToken("a key's name that is a path", signed({}, { kid: "../../../dev/null" }, "")),
+  badToken(
+    "a name given twice",
+    `${Buffer.from('{"alg":"HS256","alg":"HS256"}').toString("base64url")}.${CLAIMS_PART}.${SIGNATURE}`,
+  ),
+  badToken("no object", `${encoded([])}.${encoded([])}.${SIGNATURE}`),
+  badToken(
+    "nesting",
+    `${Buffer.from(`{"alg":"HS256","x":${"[".repeat(200)}${"]".repeat(200)}}`).toString("base64url")}.${CLAIMS_PART}.${SIGNATURE}`,
+  ),
+  badToken("nine thousand bytes", signed({ x: "x".repeat(9_000) })),
+  ...[
+    ["no tenant", { org: undefined }],
+    ["a tenant of another type", { org: ["acme"] }],
+    ["a tenant with a line break", { org: "acme\n" }],
+    ["a tenant with a letter beyond ASCII", { org: "acm\u00e9" }],
+    ["a tenant that is too long", { org: "x".repeat(257) }],
+  ].map(([name, claims]) =>
+    refused(String(name), 403, "tenant_missing", {
+      path: TOKENS,
+      headers: { ...JSON_TYPE, authorization: `Bearer ${signed(claims)}` },
+      body: "{}",
+    }),
+  ),
+];
+
 /** Answers of an origin to a cold key, and what the client then gets. None of them is stored. */
 const ORIGINS = [
   ["set-cookie", { mode: "cookie" }, 200],
@@ -340,11 +506,20 @@ describe("hostile input", () => {
   let world;
   before(async () => {
     world = await openWorld({
-      route: { ttl: 600, max_request: LIMIT },
-      vars: { FORWARD: ["/open"], CORS_ORIGINS: ["https://app.example"] },
+      vars: {
+        ROUTES: [route({ ttl: 600, max_request: LIMIT }), ...SCOPED],
+        FORWARD: ["/open"],
+        CORS_ORIGINS: ["https://app.example"],
+        API_KEYS: JSON.stringify(
+          Object.fromEntries(Object.entries(KEYS).map(([tenant, key]) => [tenant, sha256(key)])),
+        ),
+        JWT_SECRET,
+      },
       origin: { latency: 5 },
     });
     assert.equal((await world.client.ask(warm)).status, 200);
+    const request = asTenant({ "x-api-key": KEYS.acme });
+    assert.equal((await world.client.raw("POST", FORECAST, request)).status, 200);
   });
   after(() => world.end());
 
@@ -381,6 +556,8 @@ describe("hostile input", () => {
     methods: METHODS,
     paths: PATHS,
     "admin paths": ADMINS,
+    tenants: TENANTS,
+    tokens: BAD_TOKENS,
     "origin answers": ORIGINS,
   })) {
     test(`${what}: ${table.length} lines`, async (t) => {

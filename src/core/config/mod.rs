@@ -21,7 +21,7 @@ pub use error::ConfigError;
 pub use origin::OriginUrl;
 pub use origin_policy::OriginPolicy;
 pub use rate_limit::{LimitBy, RateLimit};
-pub use route::{Beta, LATE_SHARE, MAX_BETA, OBJECT_TIMEOUT, Route};
+pub use route::{Beta, LATE_SHARE, MAX_BETA, OBJECT_TIMEOUT, Route, ScopedRoute};
 pub use secrets::Secrets;
 pub use verify::{Credentials, Inquiry, InquiryAbout, JwtVerify, Verify};
 

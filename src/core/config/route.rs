@@ -18,6 +18,7 @@ use crate::core::{
     entry::Lifetime,
     failure::PASS_TTL,
     http::{KeyedQuery, Methods},
+    key::{self, Key, KeyParts},
     time::Span,
 };
 
@@ -142,6 +143,12 @@ impl Route {
         verified.chain(always.copied()).chain(named.map(String::as_str))
     }
 
+    /// The route with the partition of a client; `None` if the route is by tenant and the client has none.
+    #[must_use]
+    pub fn scoped(&self, identity: &Identity) -> Option<ScopedRoute<'_>> {
+        self.partition(identity).map(|partition| ScopedRoute { route: self, partition })
+    }
+
     /// Whether requests of different clients are told apart.
     #[must_use]
     pub fn tells_clients_apart(&self) -> bool {
@@ -171,6 +178,34 @@ impl Route {
     #[must_use]
     pub fn patience(&self) -> Span {
         self.lease().plus(self.origin_timeout).plus(LEASE_BEYOND_TIMEOUT)
+    }
+}
+
+/// A route with the partition of a client. Keys are made of it alone, so that no key of a scoped route is without its
+/// client.
+#[derive(Clone, Debug)]
+pub struct ScopedRoute<'a> {
+    route: &'a Route,
+    partition: Partition,
+}
+
+impl<'a> ScopedRoute<'a> {
+    /// The route.
+    #[must_use]
+    pub fn route(&self) -> &'a Route {
+        self.route
+    }
+
+    /// The client's partition.
+    #[must_use]
+    pub fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// The key of a request with this canonical body.
+    #[must_use]
+    pub fn key(&self, parts: &KeyParts<'_>, canonical_body: &str) -> Key {
+        key::key(&self.partition, parts, canonical_body)
     }
 }
 

@@ -7,9 +7,9 @@ use web_sys::{Headers, Response};
 
 use crate::{
     core::{
-        access::{Identity, Partition, Scope, is_tenant},
+        access::{Identity, Scope, is_tenant},
         canonical_json,
-        config::{Beta, Credentials, OBJECT_TIMEOUT, Route},
+        config::{Beta, Credentials, OBJECT_TIMEOUT, Route, ScopedRoute},
         entry::Entry,
         failure::Failure,
         freshness,
@@ -73,7 +73,7 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
     let Some(route) = context.config.route(only_path).cloned() else {
         return Err(Problem::new(404, "unknown_route", "No route has this path."));
     };
-    let partition = partition(context, &route, &named).ok_or_else(|| {
+    let scoped = scoped(context, &route, &named).ok_or_else(|| {
         let scope = route.scope.as_str();
         bad(format!(
             "the scope of this route is {scope}, and whose entries are meant is said in that way alone"
@@ -108,7 +108,7 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
         return Err(request::too_large(&route));
     }
     let AskedHeaders { keyed, all, credential } = asked_headers(&named["headers"], &route).map_err(bad)?;
-    let request = request::keyed(&context.config, &route, partition, method, target, keyed, canonical);
+    let request = request::keyed(&context.config, &scoped, method, target, keyed, canonical);
     let request = Rc::new(request);
     let keyed = Rc::new(KeyedRequest::new(Rc::clone(context), route, request, all));
     Ok(TierRequest { keyed, hard, credential })
@@ -116,7 +116,7 @@ async fn subject(context: &Rc<RequestContext>) -> Result<TierRequest, Problem> {
 
 /// Whose entries are meant: on a route by tenant `tenant`, on one by credential `credentials`, which are header fields
 /// with their values, none for the clients without one. `None` if it is not said so, or said on another route.
-fn partition(context: &RequestContext, route: &Route, named: &Value) -> Option<Partition> {
+fn scoped<'a>(context: &RequestContext, route: &'a Route, named: &Value) -> Option<ScopedRoute<'a>> {
     let (tenant, credentials) = (&named["tenant"], &named["credentials"]);
     let identity = match route.scope {
         Scope::None if tenant.is_null() && credentials.is_null() => Identity::ANONYMOUS,
@@ -136,7 +136,7 @@ fn partition(context: &RequestContext, route: &Route, named: &Value) -> Option<P
         }
         Scope::None | Scope::Tenant | Scope::Credential => return None,
     };
-    route.partition(&identity)
+    route.scoped(&identity)
 }
 
 /// The headers of a request that is asked about.

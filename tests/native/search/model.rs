@@ -26,7 +26,7 @@ use xfetch_edge::{
         entry::{Entry, Lifetime},
         failure::{Failure, Reason},
         http::CacheStatus,
-        key::{self, Key, KeyParts},
+        key::{Key, KeyParts},
         purge::Floor,
         time::{Instant, Span},
         xfetch::{Chance, Draw},
@@ -82,9 +82,8 @@ static KEYS: LazyLock<[Key; MAX_TENANTS]> = LazyLock::new(|| {
     ["a", "b"].map(|tenant| {
         let identity = Identity { tenant: Some(tenant.into()), ..Identity::ANONYMOUS };
         let route = Route { scope: Scope::Tenant, ..Route::with_defaults("/".to_owned()) };
-        let partition = route.partition(&identity).expect("it has a tenant");
         let parts = KeyParts { version: "1", origin: "o", method: "POST", path: "/", headers: &[] };
-        key::key(&partition, &parts, "{}")
+        route.scoped(&identity).expect("it has a tenant").key(&parts, "{}")
     })
 });
 

@@ -281,6 +281,4 @@ fn tenants_that_ask_the_same_at_the_same_time() {
         "two tenants, warm x2 + purge, crash, loss",
         World { roles, crashes: 1, losses: 1, reaches, ..together },
     );
-    let world = World { tenants: 2, failures: 1, reaches: ["fell back", "stored"], ..asks(3) };
-    explore("two tenants, asks x3, short windows, failure", world);
 }
