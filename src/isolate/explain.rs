@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{
     computation::TriggerOutcome,
     metrics::{MetricEvent, ServedAs},
-    served::Answered,
     state::IsolateState,
     step::{Background, Done, Effect, Event, KeyedRoute, RefreshOrder, Shared, Step},
     task::Task,
@@ -313,16 +312,9 @@ impl DryRun<'_> {
                 }
                 (Effect::Done(Done::Varies(names)), _) => return (ExpectedAnswer::OtherVariant(names), None),
                 (Effect::Done(Done::Served(served)), _) => {
-                    let answer = match served.answer {
-                        Answered::Entry { entry, .. } => ExpectedAnswer::Entry(entry),
-                        Answered::Uncached(_)
-                        | Answered::Refusal { .. }
-                        | Answered::Failed { .. }
-                        | Answered::TooManyWaiters
-                        | Answered::Unavailable
-                        | Answered::NotCached => ExpectedAnswer::Refused,
-                    };
-                    return (answer, Some(served.class));
+                    let entry =
+                        served.answer.entry().map(|(entry, _)| ExpectedAnswer::Entry(Arc::clone(entry)));
+                    return (entry.unwrap_or(ExpectedAnswer::Refused), Some(served.class));
                 }
                 (_, _) => return (ExpectedAnswer::Waits, None),
             };

@@ -74,15 +74,6 @@ impl Identities {
         }
         self.slots[slot(client)] = Some(Known { client, identity, until });
     }
-
-    /// Forgets a client.
-    pub fn forget(&mut self, client: ClientHash) {
-        if let Some(slot) = self.slots.get_mut(slot(client))
-            && slot.as_ref().is_some_and(|known| known.client == client)
-        {
-            *slot = None;
-        }
-    }
 }
 
 fn slot(client: ClientHash) -> usize {

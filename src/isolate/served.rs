@@ -55,6 +55,22 @@ pub enum Answered {
     NotCached,
 }
 
+impl Answered {
+    /// The entry that answers, and how it came about; `None` for an answer without one.
+    #[must_use]
+    pub fn entry(&self) -> Option<(&Arc<Entry>, CacheStatus)> {
+        match self {
+            Self::Entry { entry, status } => Some((entry, *status)),
+            Self::Uncached(_)
+            | Self::Refusal { .. }
+            | Self::Failed { .. }
+            | Self::TooManyWaiters
+            | Self::Unavailable
+            | Self::NotCached => None,
+        }
+    }
+}
+
 impl Served {
     /// An entry that was there. `is_stale` as it was judged: a clock step can make an entry stale before
     /// its expiry.

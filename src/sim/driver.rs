@@ -265,15 +265,7 @@ impl World {
         let Served { class, answer } = served;
         let (at, took) = (self.elapsed(), self.now.since(arrival.at));
         self.counters.fold(MetricEvent::Answered { class, took });
-        let entry = match &answer {
-            Answered::Entry { entry, status } => Some((entry, *status)),
-            Answered::Uncached(_)
-            | Answered::Refusal { .. }
-            | Answered::Failed { .. }
-            | Answered::TooManyWaiters
-            | Answered::Unavailable
-            | Answered::NotCached => None,
-        };
+        let entry = answer.entry();
         let number = entry.and_then(|(entry, _)| origin::read(&entry.body)).map(|(_, number)| number);
         let ended = number.map(|number| self.origin.ended[number]);
         let variants = (variant, number.and_then(|number| self.origin.variants[number]));

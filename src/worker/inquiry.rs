@@ -23,7 +23,6 @@ use crate::{
     },
     isolate::{
         computation::Purpose,
-        served::Answered,
         step::{Background, Done, Event, RefreshOrder},
         task::Task,
     },
@@ -93,15 +92,7 @@ pub(super) async fn renew(keyed: &Rc<KeyedRequest>, entry: &Entry) {
 /// Asks, or returns what was answered before; `None` if there is no answer that may still be used.
 pub(super) async fn ask(keyed: &Rc<KeyedRequest>) -> Option<Arc<Entry>> {
     match driver::run(Rc::clone(keyed), Task::request(), Event::Started).await {
-        Done::Served(served) => match served.answer {
-            Answered::Entry { entry, .. } => Some(entry),
-            Answered::Uncached(_)
-            | Answered::Refusal { .. }
-            | Answered::Failed { .. }
-            | Answered::TooManyWaiters
-            | Answered::Unavailable
-            | Answered::NotCached => None,
-        },
+        Done::Served(served) => served.answer.entry().map(|(entry, _)| Arc::clone(entry)),
         Done::Nothing | Done::Purged(_) | Done::Varies(_) | Done::Forward => None,
     }
 }

@@ -100,10 +100,10 @@ fn names_of_one_clients_keys_begin_alike_and_of_others_do_not() {
 
 #[test]
 fn a_route_by_tenant_has_no_partition_for_a_client_without_one() {
-    assert_eq!(route(Scope::Tenant).partition(&Identity::ANONYMOUS), None);
-    assert_eq!(route(Scope::Tenant).partition(&identity(None, Some("x"))), None);
-    assert!(route(Scope::Credential).partition(&Identity::ANONYMOUS).is_some());
-    assert!(route(Scope::None).partition(&Identity::ANONYMOUS).is_some());
+    assert!(route(Scope::Tenant).scoped(&Identity::ANONYMOUS).is_none());
+    assert!(route(Scope::Tenant).scoped(&identity(None, Some("x"))).is_none());
+    assert!(route(Scope::Credential).scoped(&Identity::ANONYMOUS).is_some());
+    assert!(route(Scope::None).scoped(&Identity::ANONYMOUS).is_some());
 }
 
 #[test]

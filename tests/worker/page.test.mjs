@@ -134,6 +134,14 @@ async function open(url, { width = 1280, scheme = "light", run, allow } = {}) {
   }
 }
 
+/** Gives the live view the admin token, and waits for the counters. */
+async function signIn(page) {
+  await page.waitForSelector("#live-parts:not([hidden])");
+  await page.fill("#token", TOKEN);
+  await page.click("#admin button");
+  await page.waitForSelector("#counters table");
+}
+
 const ready = (page) =>
   page.waitForFunction(() => document.body.dataset.ready !== undefined, undefined, { timeout: 60_000 });
 
@@ -378,10 +386,7 @@ describe("the live view, served by the Worker", () => {
   test("a burst at this server costs one computation, and the page shows the entry's state", () =>
     open(`${worker.url}#live`, {
       run: async (page) => {
-        await page.waitForSelector("#live-parts:not([hidden])");
-        await page.fill("#token", TOKEN);
-        await page.click("#admin button");
-        await page.waitForSelector("#counters table");
+        await signIn(page);
         await page.fill(
           "#question",
           JSON.stringify({ home_team: "Arsenal", away_team: "Chelsea", match_date: `page-${Date.now()}` }),
@@ -409,10 +414,7 @@ describe("the live view, served by the Worker", () => {
   test("a request by GET can be chosen, with its own path and query", () =>
     open(`${worker.url}#live`, {
       run: async (page) => {
-        await page.waitForSelector("#live-parts:not([hidden])");
-        await page.fill("#token", TOKEN);
-        await page.click("#admin button");
-        await page.waitForSelector("#counters table");
+        await signIn(page);
         await page.selectOption("#path", "GET /api/v1/brain/fixtures");
         assert.equal(await page.inputValue("#question"), "/api/v1/brain/fixtures");
         await page.fill("#question", "/elsewhere");
@@ -437,10 +439,7 @@ describe("the live view, served by the Worker", () => {
   test("a credential is sent with each request of a burst, and a tenant's entry is shown", () =>
     open(`${worker.url}#live`, {
       run: async (page) => {
-        await page.waitForSelector("#live-parts:not([hidden])");
-        await page.fill("#token", TOKEN);
-        await page.click("#admin button");
-        await page.waitForSelector("#counters table");
+        await signIn(page);
         await page.selectOption("#path", "POST /api/v1/brain/forecast");
         await page.fill("#count", "5");
         await page.fill("#tenant", "acme");

@@ -19,7 +19,7 @@ pub enum Scope {
 }
 
 /// The part of a key that says with whom its entry is shared. Only
-/// [`Route::partition`](crate::core::config::Route::partition) makes one, so that a key of a scoped route has always the
+/// [`Route::scoped`](crate::core::config::Route::scoped) makes one, so that a key of a scoped route has always the
 /// partition of its client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Partition(Kind);

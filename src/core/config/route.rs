@@ -129,12 +129,6 @@ impl Route {
         self.origin_decides.as_ref().is_some_and(|policy| policy.forwards_all)
     }
 
-    /// The partition of a client's entries; `None` if the route is by tenant and the client has none.
-    #[must_use]
-    pub fn partition(&self, identity: &Identity) -> Option<Partition> {
-        self.scope.partition(identity)
-    }
-
     /// The request's headers that are credentials here, in the order in which they are digested.
     pub fn credential_fields(&self) -> impl Iterator<Item = &str> {
         let verified = self.verify.iter().flat_map(Verify::headers);
@@ -146,7 +140,7 @@ impl Route {
     /// The route with the partition of a client; `None` if the route is by tenant and the client has none.
     #[must_use]
     pub fn scoped(&self, identity: &Identity) -> Option<ScopedRoute<'_>> {
-        self.partition(identity).map(|partition| ScopedRoute { route: self, partition })
+        self.scope.partition(identity).map(|partition| ScopedRoute { route: self, partition })
     }
 
     /// Whether requests of different clients are told apart.

@@ -2,7 +2,7 @@
 
 use std::{fmt, rc::Rc};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     names::{RESERVED_HEADERS, is_header_name},
@@ -42,9 +42,7 @@ impl Secrets {
             origin_headers: origin_headers(reader),
             api_keys: api_keys(reader),
             jwt: texts(reader, "JWT_SECRET", JWT_SECRET, &|it| (32..=4_096).contains(&it.len())),
-            proxy_tokens: texts(reader, "PROXY_TOKEN", PROXY_TOKEN, &|it| {
-                (16..=512).contains(&it.len()) && it.bytes().all(|b| b.is_ascii_graphic())
-            }),
+            proxy_tokens: texts(reader, "PROXY_TOKEN", PROXY_TOKEN, &is_token),
             digest: digest(reader),
         }
     }
@@ -92,6 +90,8 @@ impl Secrets {
     }
 }
 
+const ORIGIN_HEADERS: &str =
+    "a JSON object of header names and texts, without the headers that the cache sets itself";
 const OWN_HEADERS: &str = "without a header that a route sends itself: its `send_tenant`, and on a route by credential the header with the credential";
 const API_KEYS: &str = "a JSON object of tenants, each with the SHA-256 of its API key in hexadecimal, or a list of at most 10 of them; a digest belongs to one tenant";
 const JWT_SECRET: &str = "a secret of 32 to 4,096 bytes, or a JSON list of at most 4, for the routes with verify.jwt without jwks_url";
@@ -100,16 +100,7 @@ const DIGEST_SECRET: &str = "a secret of 32 to 4,096 bytes, for the routes with 
 
 fn api_keys(reader: &Reader<'_>) -> ApiKeys {
     let mut keys = ApiKeys::default();
-    let tenants = match reader.json("API_KEYS") {
-        None => return keys,
-        Some(Value::String(text)) if text.is_empty() => return keys,
-        Some(Value::Object(tenants)) => tenants,
-        Some(_) => {
-            reader.refuse_secret("API_KEYS", API_KEYS);
-            return keys;
-        }
-    };
-    for (tenant, digests) in &tenants {
+    for (tenant, digests) in &object(reader, "API_KEYS", API_KEYS) {
         let digests = match digests {
             Value::String(_) => std::slice::from_ref(digests),
             Value::Array(digests) if (1..=10).contains(&digests.len()) => digests,
@@ -121,6 +112,24 @@ fn api_keys(reader: &Reader<'_>) -> ApiKeys {
         }
     }
     keys
+}
+
+/// A secret that is a JSON object; empty if it is unset.
+fn object(reader: &Reader<'_>, name: &str, allowed: &str) -> Map<String, Value> {
+    match reader.json(name) {
+        None => Map::new(),
+        Some(Value::String(text)) if text.is_empty() => Map::new(),
+        Some(Value::Object(object)) => object,
+        Some(_) => {
+            reader.refuse_secret(name, allowed);
+            Map::new()
+        }
+    }
+}
+
+/// Whether a text can be a token that callers send.
+fn is_token(text: &str) -> bool {
+    (16..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// A secret, or a JSON list of them, so that one can take the place of another.
@@ -152,7 +161,7 @@ fn digest(reader: &Reader<'_>) -> Option<DigestSecret> {
 fn admin_token(reader: &Reader<'_>) -> Option<String> {
     const ALLOWED: &str = "a secret of 16 to 512 visible ASCII characters";
     let token = reader.secret_text("ADMIN_TOKEN", ALLOWED)?;
-    if !(16..=512).contains(&token.len()) || !token.bytes().all(|b| b.is_ascii_graphic()) {
+    if !is_token(&token) {
         reader.refuse_secret("ADMIN_TOKEN", ALLOWED);
     }
     Some(token)
@@ -160,31 +169,15 @@ fn admin_token(reader: &Reader<'_>) -> Option<String> {
 
 fn origin_headers(reader: &Reader<'_>) -> Vec<(String, String)> {
     let mut headers = Vec::new();
-    let object = match reader.json("ORIGIN_HEADERS") {
-        None => return headers,
-        Some(Value::String(text)) if text.is_empty() => return headers,
-        Some(Value::Object(object)) => object,
-        Some(_) => {
-            refuse_origin_headers(reader);
-            return headers;
-        }
-    };
-    for (name, value) in &object {
+    for (name, value) in &object(reader, "ORIGIN_HEADERS", ORIGIN_HEADERS) {
         let name = name.to_ascii_lowercase();
         let value = value.as_str().filter(|it| it.bytes().all(|b| (0x20..0x7f).contains(&b)));
         match value {
             Some(value) if is_header_name(&name) && !RESERVED_HEADERS.contains(&name.as_str()) => {
                 headers.push((name, value.to_owned()));
             }
-            _ => refuse_origin_headers(reader),
+            _ => reader.refuse_secret("ORIGIN_HEADERS", ORIGIN_HEADERS),
         }
     }
     headers
-}
-
-fn refuse_origin_headers(reader: &Reader<'_>) {
-    reader.refuse_secret(
-        "ORIGIN_HEADERS",
-        "a JSON object of header names and texts, without the headers that the cache sets itself",
-    );
 }
